@@ -1,0 +1,2 @@
+//! `chaperone`: the command line.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Tests of the shipped binaries, from outside: partners, processes, official SDKs.

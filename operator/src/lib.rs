@@ -1,0 +1,1 @@
+//! Compiles custom resources into snapshots.

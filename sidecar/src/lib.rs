@@ -1,0 +1,1 @@
+//! The data plane: serves model calls under one snapshot. Knows no Kubernetes.
