@@ -1,0 +1,258 @@
+//! Processes of a test: started, signalled and ended by their own id, also after a panic.
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::{settings, wait};
+
+/// Lines of output that a failed test shows of each process.
+const TAIL_LINES: usize = 40;
+
+/// A child process with its output. Killed when dropped; a panicking test shows the tail of its output.
+pub struct Process {
+    name: String,
+    child: Child,
+    folder: TempDir,
+}
+
+impl Process {
+    /// Starts `program`. The child gets `PATH` and `environment`, and nothing else of ours.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn spawn(
+        name: &str,
+        program: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let output = |stream: &str| File::create(folder.path().join(stream));
+        let child = Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .env("PATH", settings::search_path())
+            .env("HOME", folder.path())
+            .env("RUST_BACKTRACE", "1")
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(output("stdout")?)
+            .stderr(output("stderr")?)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("starting {}", program.display()))?;
+        Ok(Self { name: name.to_owned(), child, folder })
+    }
+
+    /// What it wrote to standard output so far.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        self.read("stdout")
+    }
+
+    /// What it wrote to standard error so far.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        self.read("stderr")
+    }
+
+    fn read(&self, stream: &str) -> String {
+        let bytes = std::fs::read(self.folder.path().join(stream)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Its process id; `None` once it has ended.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Waits for a line of output that contains `prefix`, and returns the word that follows.
+    ///
+    /// # Errors
+    /// If the process ends first, or does not say it in time.
+    pub async fn announced(&self, prefix: &str, patience: Duration) -> Result<String> {
+        wait::until(&format!("{} to say {prefix:?}", self.name), patience, || async {
+            let (stdout, stderr) = (self.stdout(), self.stderr());
+            let said = word_after(&stdout, prefix).or_else(|| word_after(&stderr, prefix));
+            if said.is_none() && self.has_ended() {
+                bail!("{} ended: {}", self.name, tail(&stderr));
+            }
+            Ok(said)
+        })
+        .await
+        .with_context(|| format!("stderr of {}:\n{}", self.name, tail(&self.stderr())))
+    }
+
+    /// Whether it has ended (zombies included).
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let Some(id) = self.id() else { return true };
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with('Z') || rest.is_empty())
+    }
+
+    /// Resident memory in bytes, the most it ever was.
+    ///
+    /// # Errors
+    /// If the process has ended.
+    pub fn peak_memory(&self) -> Result<u64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    /// Resident memory in bytes, now.
+    ///
+    /// # Errors
+    /// If the process has ended.
+    pub fn memory(&self) -> Result<u64> {
+        self.status_bytes("VmRSS:")
+    }
+
+    fn status_bytes(&self, field: &str) -> Result<u64> {
+        let id = self.id().with_context(|| format!("{} has ended", self.name))?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).context("no memory in status")?;
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kilobytes * 1024)
+    }
+
+    /// Sends `SIGTERM`.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn terminate(&self) -> Result<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Sends `SIGSTOP`: the process freezes with its sockets open.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Sends `SIGKILL` and waits.
+    ///
+    /// # Errors
+    /// If it cannot be waited for.
+    pub async fn kill(&mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let id = self.id().with_context(|| format!("{} has ended", self.name))?;
+        let pid = Pid::from_raw(i32::try_from(id)?).context("process id 0")?;
+        kill_process(pid, signal).with_context(|| format!("signal to {}", self.name))
+    }
+
+    /// Waits until it ends.
+    ///
+    /// # Errors
+    /// If it does not in time.
+    pub async fn ended(&mut self, patience: Duration) -> Result<ExitStatus> {
+        tokio::time::timeout(patience, self.child.wait())
+            .await
+            .with_context(|| format!("{} still runs after {patience:?}", self.name))?
+            .context("waiting for a child")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.show();
+        }
+    }
+}
+
+impl Process {
+    /// Shows the tail of the output: a failed test needs it. `kill_on_drop` ends the process.
+    fn show(&self) {
+        let mut stderr = std::io::stderr().lock();
+        // Nobody is left to tell that standard error is closed.
+        let _ = writeln!(
+            stderr,
+            "--- {} stdout\n{}\n--- {} stderr\n{}",
+            self.name,
+            tail(&self.stdout()),
+            self.name,
+            tail(&self.stderr())
+        );
+    }
+}
+
+fn word_after(output: &str, prefix: &str) -> Option<String> {
+    // Only whole lines: the address may still be on its way.
+    let line = output.split_inclusive('\n').find(|line| line.contains(prefix) && line.ends_with('\n'))?;
+    let (_, rest) = line.split_once(prefix)?;
+    rest.split(['"', ' ', '\n', '\r']).next().map(|word| word.trim_end_matches('/').to_owned())
+}
+
+fn tail(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().collect();
+    let from = lines.len().saturating_sub(TAIL_LINES);
+    lines.iter().skip(from).copied().collect::<Vec<_>>().join("\n")
+}
+
+/// The scripted partner, built beside the tests by cargo.
+///
+/// # Errors
+/// If it is not there.
+pub fn partner_binary() -> Result<PathBuf> {
+    beside_tests("chaperone-e2e-partner").context("run the tests with `cargo test -p chaperone-e2e`")
+}
+
+/// The product: `CHAPERONE_BIN`, else the one in the target folder, which is built first.
+///
+/// # Errors
+/// If it is missing and cannot be built.
+pub fn chaperone_binary() -> Result<PathBuf> {
+    if let Some(named) = settings::chaperone_binary() {
+        if named.is_file() {
+            return Ok(named);
+        }
+        bail!("CHAPERONE_BIN names {}, which is no file", named.display());
+    }
+    static BUILT: std::sync::OnceLock<Result<(), String>> = std::sync::OnceLock::new();
+    BUILT
+        .get_or_init(|| build_chaperone().map_err(|error| format!("{error:#}")))
+        .clone()
+        .map_err(anyhow::Error::msg)?;
+    beside_tests("chaperone").context("`cargo build -p chaperone` built no `chaperone`")
+}
+
+/// Always asks cargo: a stale binary would test yesterday's product.
+fn build_chaperone() -> Result<()> {
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--package", "chaperone"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .context("running cargo")?;
+    if !output.status.success() {
+        bail!("cargo build -p chaperone failed: {}", tail(&String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(())
+}
+
+/// A binary in the folder above that of the running test (`target/debug/deps`).
+fn beside_tests(name: &str) -> Result<PathBuf> {
+    let mut folder = std::env::current_exe()?;
+    while folder.pop() {
+        let candidate = folder.join(name);
+        if candidate.is_file() {
+            return Ok(candidate);
+        }
+        if folder.join(".cargo-lock").exists() {
+            break;
+        }
+    }
+    bail!("no {name} beside the tests")
+}
