@@ -1,0 +1,60 @@
+//! Every bound that operator or sidecar obeys. A bound that only one side knows would drift from the other's.
+
+/// Partners in one scope's snapshot.
+pub const PARTNERS: usize = 256;
+/// Routes in one scope's snapshot.
+pub const ROUTES: usize = 1_000;
+/// Models of one partner.
+pub const MODELS: usize = 128;
+/// Weighted targets of one route.
+pub const TARGETS: usize = 16;
+/// Fallbacks behind one target.
+pub const FALLBACKS: usize = 16;
+/// Named tenants in one scope's snapshot.
+pub const TENANTS: usize = 10_000;
+/// Tenants that an app may invent under `*`: each gets a budget and a label of its own.
+pub const INVENTED_TENANTS: usize = 1_000;
+/// Bytes of one serialised snapshot.
+pub const SNAPSHOT_BYTES: usize = 1 << 20;
+/// Bytes of one credential, certificate chain or private key.
+pub const CREDENTIAL_BYTES: usize = 256 << 10;
+
+/// Characters of a name that comes from an object's metadata (RFC 1123 subdomain).
+pub const NAME_CHARS: usize = 253;
+/// Characters of an alias or a model name.
+pub const MODEL_NAME_CHARS: usize = 128;
+/// Characters of a tenant.
+pub const TENANT_CHARS: usize = 128;
+/// Characters of a request id, correlation id or user id: longer ones are replaced.
+pub const ID_CHARS: usize = 128;
+
+/// Bytes of a request's body, unless a flag says otherwise.
+pub const BODY_BYTES: usize = 32 << 20;
+/// Bytes of all bodies that one sidecar holds at a time, unless a flag says otherwise.
+pub const BODY_MEMORY_BYTES: usize = 128 << 20;
+/// Bytes of a partner's whole answer, decoded or not.
+pub const ANSWER_BYTES: usize = 32 << 20;
+/// Bytes of a partner's error body that are read before it is classified.
+pub const ERROR_BODY_BYTES: usize = 64 << 10;
+/// How many times larger than received a compressed answer may become.
+pub const INFLATION_RATIO: usize = 20;
+/// Nesting of JSON in a body.
+pub const JSON_DEPTH: usize = 64;
+/// Object members in one body, all levels counted.
+pub const JSON_KEYS: usize = 10_000;
+/// Header fields of a request.
+pub const HEADER_FIELDS: usize = 64;
+/// Bytes of a request's head.
+pub const HEAD_BYTES: usize = 32 << 10;
+/// Bytes of one line of an event stream, field name and line end included.
+pub const SSE_LINE_BYTES: usize = 64 << 10;
+/// Bytes of one event of an event stream, every byte counted.
+pub const SSE_EVENT_BYTES: usize = 1 << 20;
+/// Bytes that wait for a slow reader in the app before its stream is cancelled.
+pub const RELAY_BUFFER_BYTES: usize = 256 << 10;
+/// Content blocks, and tool calls, in one answer.
+pub const ANSWER_BLOCKS: usize = 256;
+/// Label sets of one metric family; what comes later is counted under `_other`.
+pub const METRIC_SERIES: usize = 2_000;
+/// Largest integer that every JSON parser keeps: 2^53 - 1.
+pub const JSON_INTEGER: u64 = (1 << 53) - 1;
