@@ -92,6 +92,7 @@ mod tests {
         assert_eq!(price.cost(Tokens(0), Tokens(0), Tokens(0)), MicroUsd(7));
         // A partner that reports more cached tokens than prompt tokens is not believed.
         assert_eq!(price.cost(Tokens(10), Tokens(99), Tokens(0)), MicroUsd(1 + 7));
-        assert_eq!(price.cost(Tokens(u64::MAX), Tokens(0), Tokens(u64::MAX)), MicroUsd(u64::MAX));
+        let dear = Price { output: PerMillionTokens(MicroUsd(2_000_000)), ..price };
+        assert_eq!(dear.cost(Tokens(0), Tokens(0), Tokens(u64::MAX)), MicroUsd(u64::MAX));
     }
 }

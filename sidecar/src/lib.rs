@@ -1,1 +1,5 @@
 //! The data plane: serves model calls under one snapshot. Knows no Kubernetes.
+
+mod exchange;
+mod neutral;
+mod refusal;

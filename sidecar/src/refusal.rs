@@ -1,0 +1,101 @@
+//! Every refusal: its status, its text for the app, and whether the app should try again.
+//!
+//! What the app may read and what the log may read are kept apart: `message` is for the app.
+
+use std::time::Duration;
+
+use chaperone_protocol::adapter::Dialect;
+use chaperone_protocol::reason::Reason;
+
+/// Why a request is not served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// The stable code.
+    pub(crate) reason: Reason,
+    /// For the app: names the thing and the remedy. Never holds a secret, nor the content of a prompt.
+    pub(crate) message: String,
+    /// When another try may help.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// Who has to act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// The app's request is at fault.
+    InvalidRequest,
+    /// The app may not do this.
+    Permission,
+    /// There is no such thing.
+    NotFound,
+    /// Too much at once.
+    TooLarge,
+    /// Too often.
+    RateLimit,
+    /// We, or a partner, could not.
+    Server,
+    /// A partner, or we, have too much to do.
+    Overloaded,
+    /// It took too long.
+    Timeout,
+}
+
+impl Refusal {
+    /// A refusal without advice on when to try again.
+    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), retry_after: None }
+    }
+
+    /// The status for an app that speaks `dialect`.
+    pub(crate) fn status(&self, dialect: Dialect) -> u16 {
+        let overloaded = matches!(self.reason, Reason::PartnerOverloaded | Reason::Overloaded);
+        match row(self.reason) {
+            (503, Class::Overloaded) if overloaded && dialect == Dialect::Anthropic => 529,
+            (status, _) => status,
+        }
+    }
+
+    /// Who has to act.
+    pub(crate) fn class(&self) -> Class {
+        row(self.reason).1
+    }
+}
+
+/// Status and class of every reason.
+fn row(reason: Reason) -> (u16, Class) {
+    match reason {
+        Reason::InvalidRequest
+        | Reason::UnsupportedEndpoint
+        | Reason::UnsupportedContent
+        | Reason::TenantAmbiguous
+        | Reason::TenantRequired
+        | Reason::ContextLength
+        | Reason::ContentPolicy
+        | Reason::PartnerRejected => (400, Class::InvalidRequest),
+        Reason::NoQuota | Reason::TenantForbidden => (403, Class::Permission),
+        Reason::NotFound | Reason::UnknownAlias => (404, Class::NotFound),
+        Reason::MethodNotAllowed => (405, Class::InvalidRequest),
+        Reason::RequestTimeout => (408, Class::InvalidRequest),
+        Reason::TooLarge => (413, Class::TooLarge),
+        Reason::UnsupportedMediaType => (415, Class::InvalidRequest),
+        Reason::PartnerRateLimited => (429, Class::RateLimit),
+        Reason::Internal => (500, Class::Server),
+        Reason::PartnerUnavailable
+        | Reason::PartnerAddressForbidden
+        | Reason::PartnerError
+        | Reason::PartnerProtocol
+        | Reason::PartnerCredential
+        | Reason::PartnerModel
+        | Reason::StreamBroken => (502, Class::Server),
+        Reason::PartnerCredit | Reason::CredentialMissing | Reason::RouteInvalid | Reason::NoConfig => {
+            (503, Class::Server)
+        }
+        Reason::Draining | Reason::Memory | Reason::Overloaded | Reason::PartnerOverloaded => {
+            (503, Class::Overloaded)
+        }
+        Reason::Deadline
+        | Reason::FirstTokenTimeout
+        | Reason::WholeTimeout
+        | Reason::IdleTimeout
+        | Reason::TotalTimeout => (504, Class::Timeout),
+    }
+}
