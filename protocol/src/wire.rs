@@ -137,6 +137,9 @@ pub struct WireTenants {
     /// See [`Tenants::default`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<TenantPolicy>,
+    /// See [`Tenants::withheld`].
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub withheld: BTreeSet<TenantId>,
 }
 
 impl Document {
@@ -186,7 +189,8 @@ impl TryFrom<Document> for Snapshot {
                 Some((alias.clone(), Arc::new(route(alias, wire, &partners, &mut problems)?)))
             })
             .collect();
-        let tenants = Tenants { named: document.tenants.named, default: document.tenants.default };
+        let WireTenants { named, default, withheld } = document.tenants;
+        let tenants = Tenants { named, default, withheld };
         let snapshot =
             Self { version, scope: document.scope, partners, routes, refused: document.refused, tenants };
         problems.finish(snapshot)
@@ -203,6 +207,7 @@ fn check_protocol(document: &Document, problems: &mut Problems) {
     problems.bound("partners", document.partners.len(), limits::PARTNERS);
     problems.bound("routes", document.routes.len() + document.refused.len(), limits::ROUTES);
     problems.bound("tenants.named", document.tenants.named.len(), limits::TENANTS);
+    problems.bound("tenants.withheld", document.tenants.withheld.len(), limits::TENANTS);
     for alias in document.refused.keys().filter(|alias| document.routes.contains_key(*alias)) {
         problems.add(format!("refused.{alias}"), "is also a route");
     }

@@ -1,6 +1,6 @@
 //! Who may be charged for a request of this scope.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,8 @@ pub struct Tenants {
     pub named: BTreeMap<TenantId, TenantPolicy>,
     /// What `*` gives to everybody else.
     pub default: Option<TenantPolicy>,
+    /// Those that a TenantQuota names for other ServiceAccounts. `*` does not cover them: their budget is not ours.
+    pub withheld: BTreeSet<TenantId>,
 }
 
 /// What a TenantQuota says about a tenant.
@@ -32,5 +34,34 @@ impl Tenants {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.named.is_empty() && self.default.is_none()
+    }
+
+    /// What applies to a request that runs on the budget of `tenant`; `None` if this scope may not act for it.
+    #[must_use]
+    pub fn policy(&self, tenant: &TenantId) -> Option<&TenantPolicy> {
+        if self.withheld.contains(tenant) {
+            return None;
+        }
+        self.named.get(tenant).or(self.default.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_does_not_cover_a_tenant_that_others_may_act_for() {
+        let policy =
+            |quota: &str| TenantPolicy { quota: quota.parse().unwrap(), max_tokens_per_request: None };
+        let tenant = |name: &str| name.parse::<TenantId>().unwrap();
+        let tenants = Tenants {
+            named: BTreeMap::from([(tenant("acme"), policy("team-a/tier"))]),
+            default: Some(policy("platform/default")),
+            withheld: BTreeSet::from([tenant("globex")]),
+        };
+        assert_eq!(tenants.policy(&tenant("acme")), Some(&policy("team-a/tier")));
+        assert_eq!(tenants.policy(&tenant("initech")), Some(&policy("platform/default")));
+        assert_eq!(tenants.policy(&tenant("globex")), None);
     }
 }
