@@ -4,6 +4,9 @@
 //! `Start (BlockStart Delta* BlockStop)* Stop End`, with `Usage` and `Ping` anywhere. Only tool blocks may overlap.
 //! Text is decoded; JSON (tool arguments, schemas, numbers) keeps its source text.
 
+use std::fmt;
+
+use chaperone_protocol::adapter::Capability;
 use chaperone_protocol::units::Tokens;
 use serde_json::value::RawValue;
 
@@ -11,7 +14,7 @@ use serde_json::value::RawValue;
 pub(crate) type Raw = Box<RawValue>;
 
 /// A request to a chat model, whichever dialect it came in.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Request {
     pub(crate) turns: Vec<Turn>,
     pub(crate) tools: Vec<Tool>,
@@ -31,6 +34,24 @@ pub(crate) struct Request {
     pub(crate) user: Option<String>,
     /// Fields that only their own dialect can carry, by class.
     pub(crate) foreign: Vec<Foreign>,
+    /// What a target must be able to carry, each with the first place that needs it.
+    pub(crate) needs: Vec<Need>,
+}
+
+impl fmt::Debug for Request {
+    /// Counts only: a prompt is not printed.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { turns, tools, needs, .. } = self;
+        write!(formatter, "Request({} turns, {} tools, {needs:?})", turns.len(), tools.len())
+    }
+}
+
+/// Something that not every model can carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Need {
+    pub(crate) capability: Capability,
+    /// Where it stands, as `messages[3].content[1]`.
+    pub(crate) path: String,
 }
 
 /// A field that the neutral form has no place for.
@@ -39,6 +60,8 @@ pub(crate) struct Foreign {
     /// Where it stands, as `messages[3].content[1]`.
     pub(crate) path: String,
     pub(crate) weight: Weight,
+    /// What a model would need for it, where there is a word for that.
+    pub(crate) capability: Option<Capability>,
 }
 
 /// What becomes of a field that a target cannot carry.
@@ -50,7 +73,6 @@ pub(crate) enum Weight {
     Hint,
 }
 
-#[derive(Debug)]
 pub(crate) struct Turn {
     pub(crate) role: Role,
     pub(crate) parts: Vec<Part>,
@@ -63,26 +85,53 @@ pub(crate) enum Role {
     Assistant,
 }
 
-#[derive(Debug)]
 pub(crate) enum Part {
     Text(String),
     Image(Media),
     Document(Media),
-    ToolCall { id: String, name: String, arguments: Raw },
-    ToolResult { id: String, parts: Vec<Part>, is_error: bool },
+    /// What is before it may be cached: Anthropic's `cache_control`, as its author wrote it.
+    CachePoint(Raw),
+    ToolCall {
+        id: String,
+        name: String,
+        arguments: Raw,
+    },
+    ToolResult {
+        id: String,
+        parts: Vec<Part>,
+        is_error: bool,
+    },
     /// Text of a thought, with what its partner needs back to believe it.
-    Reasoning { text: String, slot: Option<String> },
+    Reasoning {
+        text: String,
+        slot: Option<String>,
+    },
     /// A thought that only its partner can read.
-    Opaque { slot: String },
+    Opaque {
+        slot: String,
+    },
 }
 
-#[derive(Debug)]
-pub(crate) enum Media {
-    Base64 { media_type: String, data: String },
+/// An image or a document.
+pub(crate) struct Media {
+    /// Where it stands in the client's body.
+    pub(crate) path: String,
+    /// The name of its file, or its title.
+    pub(crate) name: Option<String>,
+    pub(crate) source: Source,
+}
+
+/// Where an image's or document's content is.
+pub(crate) enum Source {
+    Base64 {
+        media_type: String,
+        data: String,
+    },
     Url(String),
+    /// A document of plain text.
+    Text(String),
 }
 
-#[derive(Debug)]
 pub(crate) struct Tool {
     pub(crate) name: String,
     pub(crate) description: Option<String>,
@@ -103,7 +152,11 @@ pub(crate) enum Format {
     #[default]
     Text,
     JsonObject,
-    JsonSchema { name: Option<String>, schema: Raw, strict: Option<bool> },
+    JsonSchema {
+        name: Option<String>,
+        schema: Raw,
+        strict: Option<bool>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,12 +169,26 @@ pub(crate) enum Reasoning {
 /// One event of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    Start { id: Option<String>, model: Option<String> },
-    BlockStart { index: usize, block: Block },
-    Delta { index: usize, text: String },
+    Start {
+        id: Option<String>,
+        model: Option<String>,
+    },
+    BlockStart {
+        index: usize,
+        block: Block,
+    },
+    Delta {
+        index: usize,
+        text: String,
+    },
     /// Of a reasoning block: what its partner needs back to believe it.
-    Signature { index: usize, signature: String },
-    BlockStop { index: usize },
+    Signature {
+        index: usize,
+        signature: String,
+    },
+    BlockStop {
+        index: usize,
+    },
     /// Cumulative: set, never add. An absent number leaves the one before.
     Usage(Usage),
     Stop(Stop),
@@ -150,8 +217,13 @@ impl Event {
 pub(crate) enum Block {
     Text,
     Reasoning,
-    Tool { id: String, name: String },
-    Opaque { data: String },
+    Tool {
+        id: String,
+        name: String,
+    },
+    Opaque {
+        data: String,
+    },
     /// The model's own words for not answering.
     Refusal,
 }
@@ -189,4 +261,6 @@ pub(crate) enum Stop {
     Refused,
     /// A stop sequence of the request.
     Sequence,
+    /// Our own cut, because a budget has ended.
+    Budget,
 }
