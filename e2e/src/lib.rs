@@ -4,7 +4,7 @@
 //! [`partner`] scripted providers, whose arrival log is the truth of every test;
 //! [`manifest`] the objects that a user would write; [`local`] `chaperone local` on them;
 //! [`process`] spawn, stop and kill by pid; [`client`] and [`raw`] well-formed and ill-formed requests;
-//! [`checker`] what must hold after every test; [`wait`], [`certs`], [`clock`],
+//! [`sdk`] the official SDKs; [`checker`] what must hold after every test; [`wait`], [`certs`], [`clock`],
 //! [`settings`] small means. Nothing here links the product: it is only run.
 
 pub mod certs;
@@ -16,5 +16,6 @@ pub mod manifest;
 pub mod partner;
 pub mod process;
 pub mod raw;
+pub mod sdk;
 pub mod settings;
 pub mod wait;

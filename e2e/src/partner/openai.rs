@@ -120,10 +120,10 @@ fn chat_stream(asked: &Value, reply: &Reply) -> Vec<String> {
         format!("data: {chunk}\n\n")
     };
     let choice = |delta: Value, finish: Value| json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish}]);
-    let mut frames = vec![chunk(
-        choice(json!({"role": "assistant", "content": "", "refusal": null}), Value::Null),
-        Value::Null,
-    )];
+    // The vendor opens text with an empty string, and anything else with null.
+    let opens_with_text = matches!(reply.blocks.first(), Some(Block::Text(_)));
+    let opening = json!({"role": "assistant", "content": opens_with_text.then_some(""), "refusal": null});
+    let mut frames = vec![chunk(choice(opening, Value::Null), Value::Null)];
     for (count, delta) in deltas(reply).into_iter().enumerate() {
         if reply.error_after == Some(count) {
             frames.push(broken_frame());
@@ -231,14 +231,14 @@ fn completion_stream(asked: &Value, reply: &Reply) -> Vec<String> {
     frames
 }
 
-/// One vector per input: `[k, 0.5, -0.25]` for the k-th, exact in `f32` and thus in both encodings.
+/// One vector per input: `[k + 0.125, 0.5, -0.25]` for the k-th, exact in `f32` and thus in both encodings.
 fn embeddings(asked: &Value, reply: &Reply) -> Value {
     let count = asked["input"].as_array().map_or(1, Vec::len);
     let as_base64 = asked["encoding_format"] == "base64";
     let data: Vec<Value> = (0u16..)
         .take(count)
         .map(|index| {
-            let vector = [f32::from(index), 0.5, -0.25];
+            let vector = [f32::from(index) + 0.125, 0.5, -0.25];
             let embedding = if as_base64 { json!(base64_of(&vector)) } else { json!(vector) };
             json!({"object": "embedding", "index": index, "embedding": embedding})
         })

@@ -22,6 +22,8 @@ pub struct Script {
 pub struct Step {
     /// Only for requests whose path ends like this; absent: any POST.
     pub path: Option<String>,
+    /// Only for requests whose body contains this; absent: any.
+    pub when: Option<String>,
     /// How many requests it answers; absent: all that are left.
     pub times: Option<u32>,
     /// Time before the first byte.

@@ -222,7 +222,8 @@ impl State {
         let fits = |step: &&mut Step| {
             let is_for_path =
                 step.path.as_ref().map_or(request.method == "POST", |suffix| path.ends_with(suffix.as_str()));
-            is_for_path && step.times != Some(0)
+            let is_meant = step.when.as_ref().is_none_or(|mark| contains(&request.body, mark.as_bytes()));
+            is_for_path && is_meant && step.times != Some(0)
         };
         let Some(step) = self.script.steps.iter_mut().find(fits) else { return Step::default() };
         if let Some(times) = &mut step.times {
@@ -230,6 +231,10 @@ impl State {
         }
         step.clone()
     }
+}
+
+fn contains(body: &[u8], mark: &[u8]) -> bool {
+    body.windows(mark.len().max(1)).any(|window| window == mark)
 }
 
 fn signatures(script: &Script) -> impl Iterator<Item = String> {
