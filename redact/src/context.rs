@@ -1,0 +1,260 @@
+//! Words nearby move a score.
+//!
+//! Cues are searched only around candidates, and each byte at most once per value: the search
+//! moves forward with the candidates. A cue counts within 48 bytes before or 24 after, in the same
+//! value and the same sentence; the JSON key of the value counts as a cue at no distance.
+
+mod cues;
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+pub(crate) use cues::CueGroup;
+
+/// A cue before a candidate counts up to this far.
+const REACH_BEFORE: usize = 48;
+/// A cue after a candidate counts up to this far.
+const REACH_AFTER: usize = 24;
+/// A negative cue stands right before its number: "order no. 123".
+const REACH_NEGATIVE: usize = 16;
+/// Longer than any cue, so that a search that starts here misses none.
+const LONGEST_CUE: usize = 40;
+
+struct Lexicon {
+    automaton: AhoCorasick,
+    /// Whether the word may go on: "telefon" in "Telefonnummer".
+    stems: Vec<bool>,
+}
+
+static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
+    let words = cues::TABLE.iter().map(|row| row.word.trim_end_matches('*'));
+    let automaton = AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .match_kind(MatchKind::LeftmostLongest)
+        .build(words)
+        .expect("the table of cues is small");
+    Lexicon { automaton, stems: cues::TABLE.iter().map(|row| row.word.ends_with('*')).collect() }
+});
+
+#[derive(Clone, Debug)]
+struct Hit {
+    range: Range<usize>,
+    row: usize,
+}
+
+/// A cue that supports a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Support {
+    pub(crate) word: &'static str,
+    pub(crate) distance: usize,
+    /// Where the cue stands; `None` for the key.
+    pub(crate) at: Option<usize>,
+}
+
+/// The cues of one value, found as far as anybody asked.
+#[derive(Debug, Default)]
+pub(crate) struct Context {
+    key: Vec<usize>,
+    hits: Vec<Hit>,
+    searched_to: usize,
+    work: u64,
+}
+
+impl Context {
+    /// For a value under `key`; an empty key gives no cue.
+    pub(crate) fn new(key: &str) -> Self {
+        let words = key_words(key);
+        let key = search(words.as_bytes(), 0).map(|hit| hit.row).collect();
+        Self { key, ..Self::default() }
+    }
+
+    /// Bytes searched so far.
+    pub(crate) const fn work(&self) -> u64 {
+        self.work
+    }
+
+    /// The nearest cue of the wanted groups for a candidate.
+    pub(crate) fn support(
+        &mut self,
+        text: &[u8],
+        candidate: &Range<usize>,
+        groups: &[CueGroup],
+    ) -> Option<Support> {
+        if groups.is_empty() {
+            return None;
+        }
+        let from_key = self.key.iter().find(|row| wanted(**row, groups));
+        if let Some(row) = from_key {
+            return Some(Support { word: cues::TABLE[*row].word, distance: 0, at: None });
+        }
+        self.search_around(text, candidate);
+        self.near(candidate)
+            .filter(|hit| wanted(hit.row, groups))
+            .filter_map(|hit| {
+                let distance = distance(text, &hit.range, candidate)?;
+                let word = cues::TABLE[hit.row].word;
+                Some(Support { word, distance, at: Some(hit.range.start) })
+            })
+            .min_by_key(|support| support.distance)
+    }
+
+    /// A word right before the candidate that says it is something else, and how far away it is.
+    pub(crate) fn doubt(&mut self, text: &[u8], candidate: &Range<usize>) -> Option<(&'static str, usize)> {
+        self.search_around(text, candidate);
+        let key = self.key.iter().find(|row| wanted(**row, &[CueGroup::Negative]));
+        let nearby = self
+            .near(candidate)
+            .filter(|hit| wanted(hit.row, &[CueGroup::Negative]) && hit.range.end <= candidate.start)
+            .filter_map(|hit| {
+                let distance = distance(text, &hit.range, candidate)?;
+                (distance <= REACH_NEGATIVE).then_some((cues::TABLE[hit.row].word, distance))
+            })
+            .min_by_key(|(_, distance)| *distance);
+        nearby.or_else(|| key.map(|row| (cues::TABLE[*row].word, 0)))
+    }
+
+    fn near(&self, candidate: &Range<usize>) -> impl Iterator<Item = &Hit> {
+        let from = candidate.start.saturating_sub(REACH_BEFORE);
+        let to = candidate.end + REACH_AFTER;
+        let first = self.hits.partition_point(|hit| hit.range.start < from);
+        self.hits[first..].iter().take_while(move |hit| hit.range.start < to)
+    }
+
+    fn search_around(&mut self, text: &[u8], candidate: &Range<usize>) {
+        let to = (candidate.end + REACH_AFTER + LONGEST_CUE).min(text.len());
+        if to <= self.searched_to {
+            return;
+        }
+        let window = candidate.start.saturating_sub(REACH_BEFORE);
+        // A cue may straddle the end of the last search, or be cut by it: look at it again.
+        let from = window.max(self.searched_to.saturating_sub(LONGEST_CUE));
+        let known = self.hits.last().map_or(0, |hit| hit.range.end);
+        let from = from.max(known.min(to));
+        self.hits.extend(search(&text[..to], from));
+        self.work += (to - from) as u64;
+        self.searched_to = to;
+    }
+}
+
+fn wanted(row: usize, groups: &[CueGroup]) -> bool {
+    cues::TABLE[row].groups.iter().any(|group| groups.contains(group))
+}
+
+/// Whole-word cues of `text` from `from` on.
+fn search(text: &[u8], from: usize) -> impl Iterator<Item = Hit> {
+    let lexicon = &*LEXICON;
+    lexicon.automaton.find_iter(&text[from..]).filter_map(move |found| {
+        let range = found.start() + from..found.end() + from;
+        let row = found.pattern().as_usize();
+        let begins = range.start == 0 || !is_word(text[range.start - 1]);
+        let ends = lexicon.stems[row] || text.get(range.end).is_none_or(|next| !is_word(*next));
+        (begins && ends).then_some(Hit { range, row })
+    })
+}
+
+/// Letters of any script and digits; `_` joins words but does not belong to them.
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte >= 0x80
+}
+
+/// Bytes between cue and candidate; `None` if something ends the cue's reach in between.
+fn distance(text: &[u8], cue: &Range<usize>, candidate: &Range<usize>) -> Option<usize> {
+    if cue.end <= candidate.start {
+        let between = &text[cue.end..candidate.start];
+        return (!ends_sentence(between, text.get(candidate.start))).then_some(between.len());
+    }
+    if cue.start >= candidate.end {
+        let between = &text[candidate.end..cue.start];
+        let cut = between.contains(&b'\n') || ends_sentence(between, text.get(cue.start));
+        // What follows supports less than what leads.
+        return (!cut).then_some(between.len() + 8);
+    }
+    None
+}
+
+/// A blank line, or a full stop before a capital letter.
+fn ends_sentence(between: &[u8], next: Option<&u8>) -> bool {
+    let mut lines = 0;
+    for (at, byte) in between.iter().enumerate() {
+        match byte {
+            b'\n' => lines += 1,
+            b'\r' | b' ' | b'\t' => {}
+            b'.' | b'!' | b'?' if stops(&between[at + 1..], next) => return true,
+            _ => lines = 0,
+        }
+        if lines > 1 {
+            return true;
+        }
+    }
+    false
+}
+
+fn stops(rest: &[u8], next: Option<&u8>) -> bool {
+    let spaces = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let after = rest.get(spaces).or(next);
+    spaces > 0 && after.is_some_and(u8::is_ascii_uppercase)
+}
+
+/// `dateOfBirth`, `date_of_birth` and `date-of-birth` all read "date of birth".
+pub(crate) fn key_words(key: &str) -> String {
+    let mut words = String::with_capacity(key.len() + 8);
+    let mut previous_lower = false;
+    for letter in key.chars().take(128) {
+        if letter.is_uppercase() && previous_lower {
+            words.push(' ');
+        }
+        previous_lower = letter.is_lowercase() || letter.is_ascii_digit();
+        if matches!(letter, '_' | '-' | '.') {
+            words.push(' ');
+        } else {
+            words.extend(letter.to_lowercase());
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn support(text: &str, number: &str, group: CueGroup) -> Option<&'static str> {
+        let start = text.find(number).unwrap();
+        let mut context = Context::new("");
+        context.support(text.as_bytes(), &(start..start + number.len()), &[group]).map(|found| found.word)
+    }
+
+    #[test]
+    fn a_cue_counts_nearby_and_as_a_whole_word() {
+        assert_eq!(support("my SSN is 123", "123", CueGroup::Ssn), Some("ssn"));
+        assert_eq!(support("assn 123", "123", CueGroup::Ssn), None);
+        assert_eq!(support("123 is my ssn", "123", CueGroup::Ssn), Some("ssn"));
+        let far = format!("ssn {} 123", "-".repeat(60));
+        assert_eq!(support(&far, "123", CueGroup::Ssn), None);
+    }
+
+    #[test]
+    fn a_cue_ends_with_its_sentence_or_paragraph() {
+        assert_eq!(support("Got the SSN. Then 123 came", "123", CueGroup::Ssn), None);
+        assert_eq!(support("SSN\n123", "123", CueGroup::Ssn), Some("ssn"));
+        assert_eq!(support("SSN\n\n123", "123", CueGroup::Ssn), None);
+        assert_eq!(support("SSN no. 123", "123", CueGroup::Ssn), Some("ssn"));
+    }
+
+    #[test]
+    fn keys_are_cues_in_every_spelling() {
+        for key in ["dateOfBirth", "date_of_birth", "Date-Of-Birth"] {
+            let mut context = Context::new(key);
+            assert!(context.support(b"1.1.1980", &(0..8), &[CueGroup::Birth]).is_some(), "{key}");
+        }
+    }
+
+    #[test]
+    fn cues_are_shorter_than_the_overlap_and_in_lower_case() {
+        for row in cues::TABLE {
+            assert!(row.word.len() < LONGEST_CUE && !row.groups.is_empty(), "{}", row.word);
+            assert_eq!(row.word, row.word.to_lowercase());
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The table of cues, one row each; `*` at the end lets the word go on.
+//!
+//! English, German, French, Spanish, and some words of other languages where they are short.
+
+/// What a cue speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CueGroup {
+    Card,
+    Iban,
+    Ssn,
+    Phone,
+    Ip,
+    Mac,
+    Birth,
+    Passport,
+    License,
+    Account,
+    Routing,
+    NationalId,
+    Wallet,
+    /// The number is something else.
+    Negative,
+}
+
+pub(crate) struct Cue {
+    pub(crate) word: &'static str,
+    pub(crate) groups: &'static [CueGroup],
+}
+
+const fn cue(word: &'static str, groups: &'static [CueGroup]) -> Cue {
+    Cue { word, groups }
+}
+
+use CueGroup::{
+    Account, Birth, Card, Iban, Ip, License, Mac, NationalId, Negative, Passport, Phone, Routing, Ssn, Wallet,
+};
+
+#[rustfmt::skip]
+pub(crate) const TABLE: &[Cue] = &[
+    // Cards
+    cue("card", &[Card]), cue("cards", &[Card]), cue("credit card*", &[Card]), cue("creditcard*", &[Card]),
+    cue("debit card*", &[Card]), cue("card number", &[Card]), cue("card no", &[Card]), cue("cc", &[Card]),
+    cue("ccn", &[Card]), cue("cc number", &[Card]), cue("visa", &[Card]), cue("mastercard", &[Card]),
+    cue("maestro", &[Card]), cue("amex", &[Card]), cue("american express", &[Card]), cue("diners", &[Card]),
+    cue("discover", &[Card]), cue("jcb", &[Card]), cue("unionpay", &[Card]), cue("pan", &[Card]),
+    cue("kreditkarte*", &[Card]), cue("karte*", &[Card]), cue("carte", &[Card]),
+    cue("carte bancaire", &[Card]), cue("tarjeta*", &[Card]), cue("carta di credito", &[Card]),
+    // IBAN
+    cue("iban", &[Iban, Account]),
+    // SSN
+    cue("ssn", &[Ssn]), cue("ssns", &[Ssn]), cue("ss#", &[Ssn]), cue("social", &[Ssn]), cue("soc sec", &[Ssn]),
+    cue("social security*", &[Ssn, NationalId]), cue("soc. sec.", &[Ssn]), cue("seguro social", &[Ssn, NationalId]),
+    cue("tax id", &[Ssn, NationalId]), cue("taxpayer id*", &[Ssn, NationalId]), cue("tin", &[Ssn, NationalId]),
+    // Phones
+    cue("phone*", &[Phone]), cue("telephone*", &[Phone]), cue("tel", &[Phone]), cue("call", &[Phone]),
+    cue("mobile*", &[Phone]), cue("cell", &[Phone]), cue("cell phone", &[Phone]), cue("cellphone", &[Phone]),
+    cue("fax", &[Phone]), cue("dial", &[Phone]), cue("text me", &[Phone]), cue("sms", &[Phone]),
+    cue("whatsapp", &[Phone]), cue("hotline", &[Phone]), cue("ring me", &[Phone]), cue("reach me", &[Phone]),
+    cue("contact", &[Phone]), cue("contact number", &[Phone]), cue("call me", &[Phone]), cue("voicemail", &[Phone]),
+    cue("callback", &[Phone]), cue("landline", &[Phone]), cue("telefon*", &[Phone]), cue("handy*", &[Phone]),
+    cue("mobil*", &[Phone]), cue("rufnummer", &[Phone]), cue("festnetz*", &[Phone]), cue("anruf*", &[Phone]),
+    cue("rückruf*", &[Phone]), cue("téléphone", &[Phone]), cue("portable", &[Phone]), cue("appelez*", &[Phone]),
+    cue("teléfono", &[Phone]), cue("móvil", &[Phone]), cue("movil", &[Phone]), cue("celular", &[Phone]),
+    cue("llame*", &[Phone]), cue("llama*", &[Phone]), cue("llámame", &[Phone]), cue("telefoon*", &[Phone]), cue("cellulare", &[Phone]),
+    cue("telemóvel", &[Phone]), cue("msisdn", &[Phone]), cue("電話", &[Phone]), cue("电话*", &[Phone]), cue("手机*", &[Phone]),
+    cue("тел", &[Phone]), cue("телефон*", &[Phone]),
+    // Network
+    cue("ip", &[Ip]), cue("ip address*", &[Ip]), cue("ipv4", &[Ip]), cue("ipv6", &[Ip]), cue("host", &[Ip]),
+    cue("client ip", &[Ip]), cue("remote addr", &[Ip]), cue("server", &[Ip]), cue("gateway", &[Ip]), cue("ping", &[Ip]),
+    cue("ip-adresse", &[Ip]), cue("adresse ip", &[Ip]), cue("dirección ip", &[Ip]), cue("subnet", &[Ip]),
+    cue("mac", &[Mac]), cue("mac address*", &[Mac]), cue("hwaddr", &[Mac]), cue("ether", &[Mac]), cue("bssid", &[Mac]),
+    // Birth
+    cue("dob", &[Birth]), cue("d.o.b.", &[Birth]), cue("d.o.b", &[Birth]), cue("born", &[Birth]), cue("birth", &[Birth]), cue("date of birth", &[Birth]),
+    cue("birth date", &[Birth]), cue("birthdate", &[Birth]), cue("birthday*", &[Birth]), cue("bday", &[Birth]),
+    cue("geboren*", &[Birth]), cue("geb", &[Birth]), cue("geburtsdatum", &[Birth]), cue("geburtstag*", &[Birth]),
+    cue("né le", &[Birth]), cue("née le", &[Birth]), cue("née", &[Birth]), cue("naissance", &[Birth]),
+    cue("date de naissance", &[Birth]), cue("nacido*", &[Birth]), cue("nacida*", &[Birth]), cue("nació", &[Birth]),
+    cue("nacimiento", &[Birth]), cue("fecha de nacimiento", &[Birth]), cue("nato il", &[Birth]), cue("nata il", &[Birth]),
+    cue("data di nascita", &[Birth]), cue("geboortedatum", &[Birth]), cue("data de nascimento", &[Birth]),
+    cue("cumpleaños", &[Birth]), cue("anniversaire", &[Birth]), cue("生年月日", &[Birth]), cue("出生*", &[Birth]),
+    cue("дата рождения", &[Birth]), cue("родился", &[Birth]), cue("родилась", &[Birth]),
+    // Passports and licences
+    cue("passport*", &[Passport]), cue("reisepass*", &[Passport]), cue("pass-nr", &[Passport]), cue("passnummer", &[Passport]),
+    cue("passeport*", &[Passport]), cue("pasaporte*", &[Passport]), cue("passaporto", &[Passport]), cue("paspoort*", &[Passport]),
+    cue("travel document*", &[Passport]), cue("паспорт*", &[Passport]), cue("护照*", &[Passport]),
+    cue("driver license*", &[License]), cue("drivers license*", &[License]), cue("driver's license*", &[License]),
+    cue("driving licence*", &[License]), cue("driving license*", &[License]), cue("driver licence*", &[License]),
+    cue("driver's licence*", &[License]), cue("drivers licence*", &[License]), cue("dl", &[License]), cue("dl no", &[License]), cue("dln", &[License]), cue("dl#", &[License]),
+    cue("license number", &[License]), cue("licence number", &[License]), cue("license no", &[License]), cue("licence no", &[License]),
+    cue("führerschein*", &[License]), cue("fuehrerschein*", &[License]), cue("permis de conduire", &[License]), cue("permis", &[License]),
+    cue("licencia de conducir", &[License]), cue("carnet de conducir", &[License]), cue("permiso de conducir", &[License]),
+    cue("patente di guida", &[License]), cue("rijbewijs*", &[License]), cue("dmv", &[License]),
+    // Accounts
+    cue("account*", &[Account]), cue("acct", &[Account]), cue("acc no", &[Account]), cue("a/c", &[Account]), cue("account number", &[Account]),
+    cue("bank account*", &[Account]), cue("checking", &[Account]), cue("savings", &[Account]), cue("direct deposit", &[Account, Routing]),
+    cue("konto*", &[Account]), cue("bankverbindung", &[Account]), cue("compte", &[Account]), cue("numéro de compte", &[Account]),
+    cue("cuenta*", &[Account]), cue("conto corrente", &[Account]), cue("sort code*", &[Account, Routing]), cue("sortcode", &[Account, Routing]),
+    cue("routing*", &[Routing]), cue("aba", &[Routing]), cue("rtn", &[Routing]), cue("transit", &[Routing]), cue("blz", &[Routing, Account]),
+    cue("bankleitzahl", &[Routing, Account]), cue("bsb", &[Routing, Account]), cue("ach", &[Routing, Account]), cue("wire", &[Routing, Account]),
+    // National numbers
+    cue("nhs*", &[NationalId]), cue("national insurance*", &[NationalId]), cue("ni number", &[NationalId]), cue("nino", &[NationalId]),
+    cue("itin", &[NationalId]), cue("aadhaar*", &[NationalId]), cue("aadhar*", &[NationalId]), cue("uidai", &[NationalId]), cue("pesel", &[NationalId]),
+    cue("dni", &[NationalId]), cue("nie", &[NationalId]), cue("nif", &[NationalId]), cue("codice fiscale", &[NationalId]), cue("cf", &[NationalId]),
+    cue("national id*", &[NationalId]), cue("identity number", &[NationalId]), cue("identity card*", &[NationalId]), cue("id card*", &[NationalId]),
+    cue("id number", &[NationalId]), cue("personal number", &[NationalId]), cue("citizen*", &[NationalId]), cue("sin", &[NationalId]),
+    cue("social insurance*", &[NationalId]), cue("steuer-id*", &[NationalId]), cue("steueridentifikationsnummer", &[NationalId]), cue("steuer-identifikationsnummer", &[NationalId]),
+    cue("steuernummer", &[NationalId]), cue("idnr", &[NationalId]), cue("personalausweis*", &[NationalId]), cue("ausweisnummer", &[NationalId]),
+    cue("sécurité sociale", &[NationalId]), cue("securite sociale", &[NationalId]), cue("numéro de sécu*", &[NationalId]), cue("nir", &[NationalId]), cue("insee", &[NationalId]),
+    cue("cpf", &[NationalId]), cue("bsn", &[NationalId]), cue("burgerservicenummer", &[NationalId]), cue("personnummer", &[NationalId]),
+    cue("ahv*", &[NationalId]), cue("avs", &[NationalId]), cue("curp", &[NationalId]), cue("tfn", &[NationalId]), cue("tax file number", &[NationalId]),
+    cue("patient*", &[NationalId]), cue("health number", &[NationalId]), cue("documento*", &[NationalId]), cue("identidad", &[NationalId]),
+    // Wallets
+    cue("wallet*", &[Wallet]), cue("bitcoin*", &[Wallet]), cue("btc", &[Wallet]), cue("eth", &[Wallet]), cue("ethereum", &[Wallet]),
+    // What numbers also are
+    cue("order", &[Negative]), cue("order number", &[Negative]), cue("order no", &[Negative]), cue("order id", &[Negative]), cue("invoice*", &[Negative]),
+    cue("version*", &[Negative]), cue("ver", &[Negative]), cue("build", &[Negative]), cue("build number", &[Negative]), cue("isbn*", &[Negative]), cue("issn", &[Negative]),
+    cue("tracking*", &[Negative]), cue("part number", &[Negative]), cue("part no", &[Negative]), cue("part #", &[Negative]), cue("part", &[Negative]), cue("p/n", &[Negative]),
+    cue("sku", &[Negative]), cue("serial*", &[Negative]), cue("sha", &[Negative]), cue("sha1", &[Negative]), cue("commit", &[Negative]), cue("id", &[Negative]), cue("ids", &[Negative]),
+    cue("ticket*", &[Negative]), cue("case", &[Negative]), cue("case number", &[Negative]), cue("ref", &[Negative]), cue("reference*", &[Negative]), cue("product", &[Negative]),
+    cue("model", &[Negative]), cue("firmware", &[Negative]), cue("release", &[Negative]), cue("section", &[Negative]), cue("chapter", &[Negative]), cue("oid", &[Negative]),
+    cue("timestamp", &[Negative]), cue("epoch", &[Negative]), cue("revision", &[Negative]), cue("rev", &[Negative]), cue("barcode", &[Negative]), cue("ean", &[Negative]),
+    cue("upc", &[Negative]), cue("gtin", &[Negative]), cue("imei", &[Negative]), cue("doi", &[Negative]), cue("rfc", &[Negative]), cue("port", &[Negative]),
+    cue("bestellung*", &[Negative]), cue("bestellnummer", &[Negative]), cue("rechnung*", &[Negative]), cue("auftrag*", &[Negative]), cue("artikel*", &[Negative]), cue("sendung*", &[Negative]),
+    cue("commande", &[Negative]), cue("facture", &[Negative]), cue("pedido", &[Negative]), cue("factura", &[Negative]), cue("seguimiento", &[Negative]),
+];

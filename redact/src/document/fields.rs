@@ -1,0 +1,237 @@
+//! The field tables: which strings of each dialect are not prose.
+//!
+//! A table lists exceptions only. Everything else is prose, also what a provider adds tomorrow.
+
+/// A request format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldTable {
+    /// OpenAI `/chat/completions`.
+    OpenAiChat,
+    /// OpenAI `/completions`.
+    OpenAiCompletions,
+    /// OpenAI `/embeddings`.
+    OpenAiEmbeddings,
+    /// OpenAI `/responses`.
+    OpenAiResponses,
+    /// Anthropic `/v1/messages` and `/v1/messages/count_tokens`.
+    AnthropicMessages,
+    /// The neutral `/v1/infer`.
+    Infer,
+    /// No exceptions: every string and key is prose.
+    Unknown,
+    /// JSON inside a string: as [`FieldTable::Unknown`], and long numbers count.
+    Nested,
+}
+
+/// What a string is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Text to redact.
+    Prose,
+    /// JSON in a string; prose if it does not parse.
+    Nested,
+    /// Names a user to the partner: a finding becomes a hash.
+    Identifier,
+    /// Has a closed set of values.
+    Skip,
+    /// Image, audio or file data.
+    NonText,
+    /// Below here is a JSON schema.
+    Schema,
+}
+
+/// A path from the root, `*` for any element or key, and the class of what is there.
+type Row = (&'static [&'static str], Class);
+
+use Class::{Identifier, Nested, NonText, Schema, Skip};
+
+#[rustfmt::skip]
+const COMMON: &[Row] = &[
+    (&["model"], Skip), (&["user"], Identifier), (&["safety_identifier"], Identifier), (&["metadata", "*"], Identifier),
+    (&["prompt_cache_key"], Identifier), (&["service_tier"], Skip), (&["encoding_format"], Skip), (&["reasoning_effort"], Skip),
+    (&["tool_choice"], Skip), (&["tool_choice", "type"], Skip), (&["tool_choice", "name"], Skip), (&["tool_choice", "function", "name"], Skip),
+    (&["tools", "*", "type"], Skip), (&["tools", "*", "name"], Skip),
+];
+
+#[rustfmt::skip]
+const CHAT: &[Row] = &[
+    (&["messages", "*", "role"], Skip), (&["messages", "*", "tool_call_id"], Skip),
+    (&["messages", "*", "tool_calls", "*", "id"], Skip), (&["messages", "*", "tool_calls", "*", "type"], Skip),
+    (&["messages", "*", "tool_calls", "*", "function", "name"], Skip),
+    (&["messages", "*", "tool_calls", "*", "function", "arguments"], Nested),
+    (&["messages", "*", "function_call", "name"], Skip), (&["messages", "*", "function_call", "arguments"], Nested),
+    (&["messages", "*", "content", "*", "type"], Skip), (&["messages", "*", "content"], Nested),
+    (&["messages", "*", "content", "*", "image_url", "url"], NonText), (&["messages", "*", "content", "*", "image_url", "detail"], Skip),
+    (&["messages", "*", "content", "*", "input_audio", "data"], NonText), (&["messages", "*", "content", "*", "input_audio", "format"], Skip),
+    (&["messages", "*", "content", "*", "file", "file_data"], NonText), (&["messages", "*", "content", "*", "file", "file_id"], Skip),
+    (&["tools", "*", "function", "name"], Skip), (&["tools", "*", "function", "parameters"], Schema),
+    (&["functions", "*", "name"], Skip), (&["functions", "*", "parameters"], Schema),
+    (&["response_format", "type"], Skip), (&["response_format", "json_schema", "name"], Skip), (&["response_format", "json_schema", "schema"], Schema),
+    (&["modalities", "*"], Skip), (&["audio", "voice"], Skip), (&["audio", "format"], Skip),
+];
+
+#[rustfmt::skip]
+const RESPONSES: &[Row] = &[
+    (&["input", "*", "role"], Skip), (&["input", "*", "type"], Skip), (&["input", "*", "id"], Skip), (&["input", "*", "call_id"], Skip),
+    (&["input", "*", "status"], Skip), (&["input", "*", "name"], Skip), (&["input", "*", "arguments"], Nested), (&["input", "*", "output"], Nested),
+    (&["input", "*", "encrypted_content"], Skip), (&["input", "*", "content", "*", "type"], Skip), (&["input", "*", "content", "*", "detail"], Skip),
+    (&["input", "*", "content", "*", "image_url"], NonText), (&["input", "*", "content", "*", "file_data"], NonText),
+    (&["input", "*", "content", "*", "file_id"], Skip), (&["tools", "*", "parameters"], Schema), (&["previous_response_id"], Skip),
+    (&["text", "format", "type"], Skip), (&["text", "format", "name"], Skip), (&["text", "format", "schema"], Schema),
+    (&["text", "verbosity"], Skip), (&["reasoning", "effort"], Skip), (&["reasoning", "summary"], Skip), (&["include", "*"], Skip), (&["truncation"], Skip),
+];
+
+#[rustfmt::skip]
+const MESSAGES: &[Row] = &[
+    (&["messages", "*", "role"], Skip), (&["messages", "*", "content", "*", "type"], Skip), (&["messages", "*", "content", "*", "id"], Skip),
+    (&["messages", "*", "content", "*", "tool_use_id"], Skip), (&["messages", "*", "content", "*", "name"], Skip),
+    (&["messages", "*", "content", "*", "signature"], Skip), (&["messages", "*", "content", "*", "data"], Skip),
+    (&["messages", "*", "content", "*", "cache_control", "*"], Skip), (&["messages", "*", "content", "*", "content"], Nested),
+    (&["messages", "*", "content", "*", "content", "*", "type"], Skip),
+    (&["messages", "*", "content", "*", "source", "type"], Skip), (&["messages", "*", "content", "*", "source", "media_type"], Skip),
+    (&["messages", "*", "content", "*", "source", "data"], NonText), (&["messages", "*", "content", "*", "source", "url"], NonText),
+    (&["messages", "*", "content", "*", "content", "*", "source", "type"], Skip), (&["messages", "*", "content", "*", "content", "*", "source", "media_type"], Skip),
+    (&["messages", "*", "content", "*", "content", "*", "source", "data"], NonText),
+    (&["system", "*", "type"], Skip), (&["system", "*", "cache_control", "*"], Skip), (&["tools", "*", "input_schema"], Schema),
+    (&["tools", "*", "cache_control", "*"], Skip), (&["thinking", "type"], Skip),
+];
+
+const INFER: &[Row] = &[
+    (&["modelId"], Skip),
+    (&["metadata", "tenantId"], Skip),
+    (&["metadata", "userId"], Identifier),
+    (&["metadata", "correlationId"], Skip),
+];
+
+impl FieldTable {
+    const fn rows(self) -> [&'static [Row]; 2] {
+        match self {
+            Self::OpenAiChat => [CHAT, COMMON],
+            Self::OpenAiCompletions | Self::OpenAiEmbeddings => [COMMON, &[]],
+            Self::OpenAiResponses => [RESPONSES, COMMON],
+            Self::AnthropicMessages => [MESSAGES, COMMON],
+            Self::Infer => [INFER, &[]],
+            Self::Unknown | Self::Nested => [&[], &[]],
+        }
+    }
+}
+
+/// One step down.
+#[derive(Clone, Copy)]
+pub(super) enum Step<'k> {
+    Element,
+    Key(&'k [u8]),
+}
+
+/// Where the walk is: rows that still match, or a mode that a row switched on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    table: FieldTable,
+    /// One bit per row of the table.
+    rows: u64,
+    depth: usize,
+    mode: Mode,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Table,
+    /// A JSON schema.
+    Schema,
+    /// Names of properties; their values are schemas.
+    Properties,
+    /// Strings here belong to the schema, not to people.
+    SchemaWord,
+    /// A default or an example within a schema.
+    Prose,
+}
+
+impl Place {
+    pub(super) const fn root(table: FieldTable) -> Self {
+        Self { table, rows: u64::MAX, depth: 0, mode: Mode::Table }
+    }
+
+    pub(super) fn step(self, step: Step<'_>) -> Self {
+        let mode = match self.mode {
+            Mode::Table => return self.step_table(step),
+            Mode::Schema => match step {
+                Step::Key(b"properties" | b"$defs" | b"definitions" | b"patternProperties") => {
+                    Mode::Properties
+                }
+                Step::Key(
+                    b"default" | b"examples" | b"example" | b"description" | b"title" | b"$comment",
+                ) => Mode::Prose,
+                Step::Key(
+                    b"enum" | b"type" | b"required" | b"format" | b"pattern" | b"$ref" | b"$id" | b"$schema"
+                    | b"const",
+                ) => Mode::SchemaWord,
+                Step::Key(_) | Step::Element => Mode::Schema,
+            },
+            Mode::Properties => Mode::Schema,
+            same @ (Mode::SchemaWord | Mode::Prose) => same,
+        };
+        Self { mode, ..self }
+    }
+
+    fn step_table(self, step: Step<'_>) -> Self {
+        let mut rows = 0;
+        for (at, row) in self.all_rows() {
+            let fits = row.0.get(self.depth).is_some_and(|part| match step {
+                Step::Element => *part == "*",
+                Step::Key(key) => part.as_bytes() == key || *part == "*",
+            });
+            rows |= u64::from(fits && self.rows & (1 << at) != 0) << at;
+        }
+        let next = Self { rows, depth: self.depth + 1, ..self };
+        let schema = next.exact() == Some(Schema);
+        Self { mode: if schema { Mode::Schema } else { Mode::Table }, ..next }
+    }
+
+    fn all_rows(&self) -> impl Iterator<Item = (usize, &'static Row)> + use<> {
+        let [first, second] = self.table.rows();
+        first.iter().chain(second).enumerate()
+    }
+
+    /// The class of the row that ends exactly here.
+    fn exact(&self) -> Option<Class> {
+        let found = self.all_rows().find(|(at, row)| self.rows & (1 << at) != 0 && row.0.len() == self.depth);
+        found.map(|(_, row)| row.1)
+    }
+
+    /// What a string here is.
+    pub(super) fn class(self) -> Class {
+        match self.mode {
+            Mode::Table if self.table == FieldTable::Nested => Nested,
+            Mode::Table => self.exact().unwrap_or(Class::Prose),
+            Mode::Schema | Mode::Prose => Class::Prose,
+            Mode::Properties | Mode::SchemaWord => Skip,
+        }
+    }
+
+    /// What the keys of an object here are: prose where no table knows the object.
+    pub(super) fn key_class(self) -> Class {
+        let known = self.depth == 0 && !matches!(self.table, FieldTable::Unknown | FieldTable::Nested);
+        match self.mode {
+            Mode::Table if known || self.rows != 0 && self.depth > 0 => Skip,
+            Mode::Table | Mode::Prose => Class::Prose,
+            Mode::Schema | Mode::Properties | Mode::SchemaWord => Skip,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_fits_its_bit_set() {
+        for table in [
+            FieldTable::OpenAiChat,
+            FieldTable::OpenAiResponses,
+            FieldTable::AnthropicMessages,
+            FieldTable::Infer,
+        ] {
+            assert!(table.rows().iter().map(|rows| rows.len()).sum::<usize>() <= 64);
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The boundary to the name tagger: whoever finds names, the engine only knows this trait.
+
+/// A kind of name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameKind {
+    /// A person.
+    Person,
+    /// A place.
+    Location,
+    /// An organization.
+    Organization,
+}
+
+/// A name in a text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NameSpan {
+    /// First byte.
+    pub start: usize,
+    /// Byte after the last.
+    pub end: usize,
+    /// What kind of name.
+    pub kind: NameKind,
+    /// Its probability.
+    pub score: f32,
+}
+
+/// Finds names in running text.
+pub trait NameFinder {
+    /// Appends the names of `text`; `recall_bias` nats are taken from "no name".
+    fn find(&self, text: &str, recall_bias: f32, out: &mut Vec<NameSpan>);
+}

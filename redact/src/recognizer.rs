@@ -1,0 +1,109 @@
+//! The table of all recognizers: which of them look at which trigger.
+//!
+//! Each file knows one kind of data: how it is written, what is checked, how sure that makes us.
+//! None of them looks further than a few hundred bytes, so that the work stays linear.
+
+mod bank;
+mod birth;
+mod card;
+mod email;
+mod iban;
+mod identity;
+mod ip;
+mod mac;
+mod national;
+mod number;
+mod phone;
+mod phone_table;
+mod secret;
+mod secret_table;
+mod ssn;
+mod wallet;
+
+use std::ops::Range;
+
+use crate::scan::Candidates;
+use number::Number;
+pub(crate) use secret::keyed;
+
+/// A run of digits that touches no letter.
+pub(crate) fn on_number(out: &mut Candidates<'_>, start: usize) {
+    secret::bot_token(out, start);
+    if start < out.settled_to {
+        return;
+    }
+    let attached = out.before(start).is_some_and(|byte| byte == b'_');
+    let number = Number::read(out.text, start);
+    out.work += number.read_bytes(start) as u64;
+    if attached {
+        return;
+    }
+    ip::version_4(out, &number);
+    ip::version_6(out, start);
+    mac::address(out, start);
+    card::number(out, &number);
+    if start < out.settled_to {
+        return;
+    }
+    phone::number(out, &number);
+    ssn::number(out, &number);
+    birth::date(out, &number);
+    bank::number(out, &number);
+    national::number(out, &number);
+    identity::number(out, &number);
+}
+
+/// A run of letters: only its length, its first letters or what follows can matter.
+pub(crate) fn on_plain_word(out: &mut Candidates<'_>, word: Range<usize>) {
+    secret::token(out, &word);
+    if word.len() <= 4 {
+        ip::version_6(out, word.start);
+        mac::address(out, word.start);
+        national::spaced(out, word.start);
+    }
+    birth::month_first(out, &word);
+}
+
+/// A run of letters and digits.
+pub(crate) fn on_mixed_word(out: &mut Candidates<'_>, word: Range<usize>) {
+    secret::token(out, &word);
+    if word.start < out.settled_to {
+        return;
+    }
+    wallet::word(out, &word);
+    iban::word(out, &word);
+    if word.start < out.settled_to {
+        return;
+    }
+    ip::version_6(out, word.start);
+    mac::address(out, word.start);
+    national::word(out, &word);
+    identity::word(out, &word);
+    number_before_extension(out, &word);
+}
+
+/// "5550123x12" and "12th of March" begin with a number; phones and dates care.
+fn number_before_extension(out: &mut Candidates<'_>, word: &Range<usize>) {
+    if out.text[word.start].is_ascii_digit() {
+        let number = Number::read(out.text, word.start);
+        out.work += number.read_bytes(word.start) as u64;
+        phone::number(out, &number);
+        birth::date(out, &number);
+    }
+}
+
+/// One of `@ : = -`.
+pub(crate) fn on_mark(out: &mut Candidates<'_>, at: usize) {
+    match out.text[at] {
+        b'@' => {
+            secret::in_url(out, at);
+            email::around(out, at);
+        }
+        b':' => {
+            ip::version_6(out, at);
+            secret::assignment(out, at);
+        }
+        b'=' => secret::assignment(out, at),
+        _ => secret::pem(out, at),
+    }
+}

@@ -1,0 +1,54 @@
+//! Bank accounts other than IBAN: routing numbers, sort codes, plain account numbers.
+
+use super::number::{Number, begins_cleanly, ends_cleanly, weighted};
+use crate::context::CueGroup;
+use crate::entity::Entity;
+use crate::finding::Rule;
+use crate::scan::Candidates;
+
+static ROUTING: Rule =
+    Rule::new("aba", Entity::BankAccount, 20, 90).checked("ABA check digit").beside(&[CueGroup::Routing]);
+static SORT_CODE: Rule = Rule::new("sort-code", Entity::BankAccount, 10, 80).beside(&[CueGroup::Routing]);
+static ACCOUNT: Rule = Rule::new("account", Entity::BankAccount, 5, 60).beside(&[CueGroup::Account]);
+
+/// Judges a number that only a cue can make an account.
+pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
+    let text = out.text;
+    if !begins_cleanly(text, number.start()) {
+        return;
+    }
+    let first = number.start()..number.end(0);
+    if number.shaped(&[2, 2, 2]) && number.uniform(text, 3) == Some(b'-') && ends_cleanly(text, number.end(2))
+    {
+        return out.propose(&SORT_CODE, number.start()..number.end(2));
+    }
+    if !ends_cleanly(text, first.end) {
+        return;
+    }
+    let digits = number.digits(text, 1);
+    if digits.len() == 9 && routing(&digits) {
+        out.propose(&ROUTING, first.clone());
+    }
+    if (6..=17).contains(&digits.len()) && digits.iter().any(|digit| *digit != digits[0]) {
+        out.propose(&ACCOUNT, first);
+    } else if let Some(end) = in_groups(text, number) {
+        out.propose(&ACCOUNT, number.start()..end);
+    }
+}
+
+/// Weights 3-7-1 and a Federal Reserve prefix.
+fn routing(digits: &[u8]) -> bool {
+    let prefix = u32::from(digits[0]) * 10 + u32::from(digits[1]);
+    let district = matches!(prefix, 1..=12 | 21..=32 | 61..=72 | 80);
+    district && weighted(digits, &[3, 7, 1, 3, 7, 1, 3, 7, 1]).is_multiple_of(10)
+}
+
+/// Groups of two to four digits with one separator, 8 to 17 digits in all.
+fn in_groups(text: &[u8], number: &Number) -> Option<usize> {
+    let count = number.len().min(6);
+    let lengths = number.lengths(count)?;
+    let total: usize = lengths.iter().sum();
+    let uniform = count >= 2 && matches!(number.uniform(text, count), Some(b'-' | b' '));
+    (uniform && lengths.iter().all(|len| (2..=8).contains(len)) && (8..=17).contains(&total) && count > 2)
+        .then(|| number.end(count - 1))
+}

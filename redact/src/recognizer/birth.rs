@@ -1,0 +1,135 @@
+//! Dates of birth: any date form, but only beside a cue. Every other date stays.
+
+use std::ops::Range;
+
+use super::number::{Number, begins_cleanly};
+use crate::context::CueGroup;
+use crate::entity::Entity;
+use crate::finding::Rule;
+use crate::scan::Candidates;
+
+static BIRTH: Rule = Rule::new("birth", Entity::DateOfBirth, 10, 85).beside(&[CueGroup::Birth]).unmoved();
+
+/// First letters of month names: English, German, French, Spanish, Italian, Dutch, Portuguese.
+const MONTHS: &[&str] = &[
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", "mär", "mae", "mai",
+    "okt", "dez", "fév", "fev", "avr", "jui", "aoû", "aou", "déc", "ene", "abr", "ago", "dic", "gen", "mag",
+    "giu", "lug", "set", "ott", "mrt", "mei", "out",
+];
+
+/// A date that begins with digits.
+pub(super) fn date(out: &mut Candidates<'_>, number: &Number) {
+    if !begins_cleanly(out.text, number.start()) {
+        return;
+    }
+    if let Some(end) = numeric(out.text, number)
+        .or_else(|| day_first(out.text, number))
+        .or_else(|| east_asian(out.text, number))
+    {
+        out.propose(&BIRTH, number.start()..end);
+    }
+}
+
+fn value(text: &[u8], group: Range<usize>) -> u32 {
+    text[group].iter().take(8).fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'))
+}
+
+fn is_year(year: u32) -> bool {
+    (1900..2100).contains(&year)
+}
+
+fn numeric(text: &[u8], number: &Number) -> Option<usize> {
+    if number.len() >= 3 && matches!(number.uniform(text, 3), Some(b'-' | b'/' | b'.' | b' ')) {
+        let parts =
+            [value(text, number.group(0)), value(text, number.group(1)), value(text, number.group(2))];
+        let lengths = number.lengths(3)?;
+        let small = |part: u32, most: u32| (1..=most).contains(&part);
+        let valid = match lengths.as_slice() {
+            [4, 1 | 2, 1 | 2] => is_year(parts[0]) && small(parts[1], 12) && small(parts[2], 31),
+            [1 | 2, 1 | 2, 4] => is_year(parts[2]) && day_and_month(parts[0], parts[1]),
+            [1 | 2, 1 | 2, 2] => day_and_month(parts[0], parts[1]),
+            _ => false,
+        };
+        return valid.then(|| number.end(2));
+    }
+    if number.shaped(&[8]) {
+        let digits = value(text, number.group(0));
+        let iso = is_year(digits / 10_000) && day_and_month(digits % 100, digits / 100 % 100);
+        return iso.then(|| number.end(0));
+    }
+    None
+}
+
+fn day_and_month(first: u32, second: u32) -> bool {
+    let small = |part: u32, most: u32| (1..=most).contains(&part);
+    (small(first, 31) && small(second, 12)) || (small(first, 12) && small(second, 31))
+}
+
+/// "12 March 1985", "12. März 1985", "12th of March, 1985", "12 de marzo de 1985".
+fn day_first(text: &[u8], number: &Number) -> Option<usize> {
+    (1..=31).contains(&value(text, number.group(0))).then_some(())?;
+    let ordinal =
+        ["st", "nd", "rd", "th"].iter().any(|end| text[number.end(0)..].starts_with(end.as_bytes()));
+    let mut at = skip(text, number.end(0) + if ordinal { 2 } else { 0 }, b". -/");
+    for filler in ["de ", "of "] {
+        at += if text[at..].starts_with(filler.as_bytes()) { filler.len() } else { 0 };
+    }
+    let at = month(text, at)?;
+    year(text, at)
+}
+
+/// "March 12, 1985", from the month's name.
+pub(super) fn month_first(out: &mut Candidates<'_>, word: &Range<usize>) {
+    let text = out.text;
+    let Some(at) = (word.len() >= 3).then(|| month(text, word.start)).flatten() else { return };
+    let at = skip(text, at, b". ");
+    let day_end = at + text[at..].iter().take(2).take_while(|byte| byte.is_ascii_digit()).count();
+    if day_end == at || !(1..=31).contains(&value(text, at..day_end)) {
+        return;
+    }
+    let ordinal =
+        ["st", "nd", "rd", "th"].iter().any(|ending| text[day_end..].starts_with(ending.as_bytes()));
+    let at = day_end + if ordinal { 2 } else { 0 };
+    if let Some(end) = year(text, at) {
+        out.propose(&BIRTH, word.start..end);
+    }
+}
+
+fn east_asian(text: &[u8], number: &Number) -> Option<usize> {
+    is_year(value(text, number.group(0))).then_some(())?;
+    let rest = std::str::from_utf8(text.get(number.end(0)..text.len().min(number.end(0) + 16))?);
+    let rest = match rest {
+        Ok(rest) => rest,
+        Err(cut) => std::str::from_utf8(&text[number.end(0)..number.end(0) + cut.valid_up_to()]).ok()?,
+    };
+    let (_, after) = rest.split_once('年')?;
+    let (month, after) = after.split_once('月')?;
+    let (day, _) = after.split_once('日')?;
+    let small = |part: &str| part.trim().parse::<u8>().is_ok_and(|value| value <= 31);
+    (small(month) && small(day)).then(|| number.end(0) + rest.find('日').map_or(0, |at| at + '日'.len_utf8()))
+}
+
+/// The end of a month's name at `at`.
+fn month(text: &[u8], at: usize) -> Option<usize> {
+    let word =
+        text[at..].iter().take(16).take_while(|byte| byte.is_ascii_alphabetic() || **byte >= 0x80).count();
+    let name = &text[at..at + word];
+    let known = MONTHS
+        .iter()
+        .any(|stem| name.len() >= stem.len() && name[..stem.len()].eq_ignore_ascii_case(stem.as_bytes()));
+    known.then_some(at + word)
+}
+
+/// The end of a year that follows within a few separators.
+fn year(text: &[u8], at: usize) -> Option<usize> {
+    let mut at = skip(text, at, b". ,-/");
+    for filler in ["de ", "del "] {
+        at += if text[at..].starts_with(filler.as_bytes()) { filler.len() } else { 0 };
+    }
+    let end = at + text[at..].iter().take(5).take_while(|byte| byte.is_ascii_digit()).count();
+    (end - at == 4 && is_year(value(text, at..end))).then_some(end)
+}
+
+fn skip(text: &[u8], at: usize, marks: &[u8]) -> usize {
+    at + text[at..].iter().take(3).take_while(|byte| marks.contains(byte)).count()
+}

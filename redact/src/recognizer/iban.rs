@@ -1,0 +1,78 @@
+//! International bank account numbers: country, length, remainder 97.
+
+use std::ops::Range;
+
+use crate::context::CueGroup;
+use crate::entity::Entity;
+use crate::finding::Rule;
+use crate::scan::Candidates;
+
+static IBAN: Rule = Rule::new("iban", Entity::Iban, 100, 100)
+    .checked("country, length and mod 97")
+    .beside(&[CueGroup::Iban])
+    .unmoved();
+
+/// Country and length, from the registry of ISO 13616.
+#[rustfmt::skip]
+const LENGTHS: &[(&[u8; 2], usize)] = &[
+    (b"AD", 24), (b"AE", 23), (b"AL", 28), (b"AT", 20), (b"AZ", 28), (b"BA", 20), (b"BE", 16), (b"BG", 22),
+    (b"BH", 22), (b"BI", 27), (b"BR", 29), (b"BY", 28), (b"CH", 21), (b"CR", 22), (b"CY", 28), (b"CZ", 24),
+    (b"DE", 22), (b"DJ", 27), (b"DK", 18), (b"DO", 28), (b"EE", 20), (b"EG", 29), (b"ES", 24), (b"FI", 18),
+    (b"FK", 18), (b"FO", 18), (b"FR", 27), (b"GB", 22), (b"GE", 22), (b"GI", 23), (b"GL", 18), (b"GR", 27),
+    (b"GT", 28), (b"HN", 28), (b"HR", 21), (b"HU", 28), (b"IE", 22), (b"IL", 23), (b"IQ", 23), (b"IS", 26),
+    (b"IT", 27), (b"JO", 30), (b"KW", 30), (b"KZ", 20), (b"LB", 28), (b"LC", 32), (b"LI", 21), (b"LT", 20),
+    (b"LU", 20), (b"LV", 21), (b"LY", 25), (b"MC", 27), (b"MD", 24), (b"ME", 22), (b"MK", 19), (b"MN", 20),
+    (b"MR", 27), (b"MT", 31), (b"MU", 30), (b"NI", 28), (b"NL", 18), (b"NO", 15), (b"OM", 23), (b"PK", 24),
+    (b"PL", 28), (b"PS", 29), (b"PT", 25), (b"QA", 29), (b"RO", 24), (b"RS", 22), (b"RU", 33), (b"SA", 24),
+    (b"SC", 31), (b"SD", 18), (b"SE", 24), (b"SI", 19), (b"SK", 24), (b"SM", 27), (b"SO", 23), (b"ST", 25),
+    (b"SV", 28), (b"TL", 23), (b"TN", 24), (b"TR", 26), (b"UA", 29), (b"VA", 22), (b"VG", 24), (b"XK", 20),
+    (b"YE", 30),
+];
+
+/// Reads an account number that begins with this word. What follows the country's length does not
+/// belong to it, whatever it is.
+pub(super) fn word(out: &mut Candidates<'_>, word: &Range<usize>) {
+    let text = out.text;
+    let head = &text[word.start..word.end];
+    let form = head.len() >= 4
+        && head[..2].iter().all(u8::is_ascii_alphabetic)
+        && head[2..4].iter().all(u8::is_ascii_digit);
+    let country = [head[0].to_ascii_uppercase(), head.get(1).map_or(0, u8::to_ascii_uppercase)];
+    let Some(length) = LENGTHS.iter().find(|row| *row.0 == country).map(|row| row.1).filter(|_| form) else {
+        return;
+    };
+    let Some((letters, end)) = gather(text, word.start, length) else { return };
+    out.work += (end - word.start) as u64;
+    if remainder_97(&letters) == Some(1) {
+        out.settle(&IBAN, word.start..end);
+    } else {
+        out.reject(&IBAN, word.start..end, "the mod 97 check fails");
+    }
+}
+
+/// The next `length` letters and digits, with single separators between groups.
+fn gather(text: &[u8], start: usize, length: usize) -> Option<(Vec<u8>, usize)> {
+    let mut letters = Vec::with_capacity(length);
+    let mut at = start;
+    let mut last_was_gap = false;
+    while letters.len() < length {
+        let byte = *text.get(at)?;
+        if byte.is_ascii_alphanumeric() {
+            letters.push(byte.to_ascii_uppercase());
+            last_was_gap = false;
+        } else if matches!(byte, b' ' | b'-' | b'\n' | b'.') && !last_was_gap {
+            last_was_gap = true;
+        } else {
+            return None;
+        }
+        at += 1;
+    }
+    Some((letters, at))
+}
+
+fn remainder_97(letters: &[u8]) -> Option<u32> {
+    letters[4..].iter().chain(&letters[..4]).try_fold(0, |rest, letter| {
+        let value = char::from(*letter).to_digit(36)?;
+        Some(if value > 9 { (rest * 100 + value) % 97 } else { (rest * 10 + value) % 97 })
+    })
+}

@@ -1,0 +1,101 @@
+//! IPv4 and IPv6 addresses; prefix length and port stay outside.
+
+use std::net::Ipv6Addr;
+
+use super::number::Number;
+use crate::context::CueGroup;
+use crate::entity::Entity;
+use crate::finding::Rule;
+use crate::scan::Candidates;
+
+const CUES: &[CueGroup] = &[CueGroup::Ip];
+static V4: Rule = Rule::new("ipv4", Entity::Ip, 70, 90).beside(CUES);
+static V6: Rule = Rule::new("ipv6", Entity::Ip, 70, 90).checked("IPv6 syntax").beside(CUES);
+/// Says nothing about anybody: Strict only.
+static LOOPBACK: Rule = Rule::new("ip-loopback", Entity::Ip, 40, 40).unmoved();
+
+/// Longest text form of an IPv6 address, with an embedded IPv4 address.
+const LONGEST_V6: usize = 45;
+
+/// A strict dotted quad.
+pub(super) fn version_4(out: &mut Candidates<'_>, number: &Number) {
+    let Some(end) = quad(out.text, number) else { return };
+    let start = number.start();
+    let before = out.before(start);
+    if matches!(before, Some(b'.' | b':'))
+        && start.checked_sub(2).is_some_and(|at| out.text[at].is_ascii_hexdigit() || out.text[at] == b':')
+    {
+        return;
+    }
+    let first = number.digits(out.text, 4);
+    let range = start..end;
+    if out.text[start..end].starts_with(b"127.") || first.iter().all(|digit| *digit == 0) {
+        out.propose(&LOOPBACK, range);
+    } else {
+        out.propose(&V4, range);
+    }
+}
+
+fn quad(text: &[u8], number: &Number) -> Option<usize> {
+    if number.len() < 4 || number.uniform(text, 4) != Some(b'.') {
+        return None;
+    }
+    for index in 0..4 {
+        let group = &text[number.group(index)];
+        let value = group.iter().fold(0_u32, |sum, digit| (sum * 10 + u32::from(digit - b'0')).min(1000));
+        if value > 255 || (group.len() > 1 && group[0] == b'0') {
+            return None;
+        }
+    }
+    let end = number.end(3);
+    let goes_on = match text.get(end) {
+        Some(b'.') => text.get(end + 1).is_some_and(u8::is_ascii_alphanumeric),
+        Some(b'-') => text.get(end + 1).is_some_and(u8::is_ascii_alphabetic),
+        Some(byte) => byte.is_ascii_alphanumeric() || *byte == b'_',
+        None => false,
+    };
+    (!goes_on).then_some(end)
+}
+
+/// An IPv6 address that begins at `start`: a hex group or the first of two colons.
+pub(super) fn version_6(out: &mut Candidates<'_>, start: usize) {
+    let text = out.text;
+    let first = &text[start..text.len().min(start + 6)];
+    let hex = first.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    if hex > 4 || first.get(hex) != Some(&b':') || (hex == 0 && first.get(1) != Some(&b':')) {
+        return;
+    }
+    if out
+        .before(start)
+        .is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.' | b'_' | b'-'))
+    {
+        return;
+    }
+    let rest = &text[start..text.len().min(start + LONGEST_V6 + 1)];
+    let mut len =
+        rest.iter().take_while(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.')).count();
+    out.work += len as u64;
+    while len > 0 && (rest[len - 1] == b'.' || (rest[len - 1] == b':' && !rest[..len].ends_with(b"::"))) {
+        len -= 1;
+    }
+    if rest.get(len).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
+        return;
+    }
+    judge_6(out, start, start + len);
+}
+
+fn judge_6(out: &mut Candidates<'_>, start: usize, end: usize) {
+    let Some(address) =
+        std::str::from_utf8(&out.text[start..end]).ok().and_then(|text| text.parse::<Ipv6Addr>().ok())
+    else {
+        return;
+    };
+    let groups = out.text[start..end].split(|byte| *byte == b':').filter(|group| !group.is_empty()).count();
+    if address.is_loopback() || address.is_unspecified() {
+        out.propose(&LOOPBACK, start..end);
+    } else if groups < 2 {
+        out.reject(&V6, start..end, "a lone group beside two colons is code");
+    } else {
+        out.settle(&V6, start..end);
+    }
+}

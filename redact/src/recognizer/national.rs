@@ -1,0 +1,261 @@
+//! National numbers with check digits or fixed letters: one small validator per country.
+//!
+//! Numbers of digits alone need a cue; letters at fixed places or two check characters stand
+//! without one.
+
+use std::ops::Range;
+
+use super::number::{Number, begins_cleanly, ends_cleanly, luhn, weighted};
+use crate::context::CueGroup;
+use crate::entity::Entity::NationalId;
+use crate::finding::Rule;
+use crate::scan::Candidates;
+
+const CUES: &[CueGroup] = &[CueGroup::NationalId];
+static ITIN: Rule = Rule::new("itin", NationalId, 30, 90).beside(&[CueGroup::NationalId, CueGroup::Ssn]);
+static NHS: Rule = Rule::new("nhs", NationalId, 25, 90).checked("NHS mod 11").beside(CUES);
+static AADHAAR: Rule = Rule::new("aadhaar", NationalId, 25, 90).checked("Verhoeff").beside(CUES);
+static PESEL: Rule =
+    Rule::new("pesel", NationalId, 25, 90).checked("PESEL check digit and date").beside(CUES);
+static STEUER: Rule = Rule::new("steuer-id", NationalId, 25, 90).checked("mod 11, 10").beside(CUES);
+static SIN: Rule = Rule::new("sin", NationalId, 20, 90).checked("Luhn").beside(CUES);
+static BSN: Rule = Rule::new("bsn", NationalId, 15, 85).checked("eleven test").beside(CUES);
+static AHV: Rule =
+    Rule::new("ahv", NationalId, 80, 95).checked("EAN check digit and prefix 756").beside(CUES);
+static NIR: Rule = Rule::new("nir", NationalId, 80, 95).checked("two check digits, mod 97").beside(CUES);
+static CPF: Rule = Rule::new("cpf", NationalId, 80, 95).checked("two check digits, mod 11").beside(CUES);
+static CPF_BARE: Rule =
+    Rule::new("cpf-bare", NationalId, 30, 90).checked("two check digits, mod 11").beside(CUES);
+static NINO: Rule = Rule::new("nino", NationalId, 75, 95).beside(CUES);
+static DNI: Rule = Rule::new("dni", NationalId, 75, 95).checked("control letter, mod 23").beside(CUES);
+static NIE: Rule = Rule::new("nie", NationalId, 80, 95).checked("control letter, mod 23").beside(CUES);
+static FISCALE: Rule =
+    Rule::new("codice-fiscale", NationalId, 90, 95).checked("control letter, mod 26").beside(CUES);
+
+type Check = fn(&[u8]) -> bool;
+/// Rule, groupings that the number is written in, check.
+type Row = (&'static Rule, &'static [&'static [usize]], Check);
+
+static DIGITS: &[Row] = &[
+    (&ITIN, &[&[3, 2, 4], &[9]], itin),
+    (&NIR, &[&[15], &[1, 2, 2, 2, 3, 3, 2], &[13, 2]], nir),
+    (&AHV, &[&[3, 4, 4, 2], &[13]], ahv),
+    (&CPF, &[&[3, 3, 3, 2]], cpf),
+    (&CPF_BARE, &[&[11]], cpf),
+    (&AADHAAR, &[&[4, 4, 4], &[12]], aadhaar),
+    (&NHS, &[&[3, 3, 4], &[10]], nhs),
+    (&PESEL, &[&[11]], pesel),
+    (&STEUER, &[&[11], &[2, 3, 3, 3]], steuer),
+    (&SIN, &[&[3, 3, 3], &[9]], luhn),
+    (&BSN, &[&[9], &[3, 3, 3], &[4, 2, 3]], bsn),
+];
+
+/// Numbers that are digits alone.
+pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
+    let text = out.text;
+    if !begins_cleanly(text, number.start()) {
+        return;
+    }
+    for (rule, shapes, check) in DIGITS {
+        for shape in *shapes {
+            if !number.shaped(shape) || !ends_cleanly(text, number.end(shape.len() - 1)) {
+                continue;
+            }
+            let range = number.start()..number.end(shape.len() - 1);
+            if check(&number.digits(text, shape.len())) {
+                out.propose(rule, range);
+            } else {
+                out.reject(rule, range, "the check digit does not fit");
+            }
+        }
+    }
+    spanish(out, number.start());
+}
+
+/// Numbers that begin with a word of letters and digits.
+pub(super) fn word(out: &mut Candidates<'_>, word: &Range<usize>) {
+    let text = &out.text[word.clone()];
+    if word.len() == 16 && fiscale(text) {
+        return out.settle(&FISCALE, word.clone());
+    }
+    spanish(out, word.start);
+    spaced(out, word.start);
+}
+
+/// British national insurance numbers, written together or in pairs.
+pub(super) fn spaced(out: &mut Candidates<'_>, start: usize) {
+    let mut letters = Vec::with_capacity(9);
+    let mut end = start;
+    for (at, byte) in out.text[start..].iter().enumerate().take(14) {
+        if byte.is_ascii_alphanumeric() {
+            letters.push(byte.to_ascii_uppercase());
+            end = start + at + 1;
+            if letters.len() == 9 {
+                break;
+            }
+        } else if !matches!(byte, b' ' | b'-') {
+            break;
+        }
+    }
+    let clean = begins_cleanly(out.text, start) && ends_cleanly(out.text, end);
+    let upper = out.text[start].is_ascii_uppercase();
+    if clean && upper && nino(&letters) {
+        out.propose(&NINO, start..end);
+    }
+}
+
+fn nino(letters: &[u8]) -> bool {
+    let [first, second, digits @ .., last] = letters else { return false };
+    let pair = [*first, *second];
+    letters.len() == 9
+        && digits.iter().all(u8::is_ascii_digit)
+        && first.is_ascii_uppercase()
+        && !b"DFIQUV".contains(first)
+        && second.is_ascii_uppercase()
+        && !b"DFIQUVO".contains(second)
+        && ![*b"BG", *b"GB", *b"NK", *b"KN", *b"TN", *b"NT", *b"ZZ"].contains(&pair)
+        && matches!(last, b'A'..=b'D')
+}
+
+/// DNI (8 digits and a letter) and NIE (X, Y or Z, 7 digits and a letter), with dots or hyphens.
+fn spanish(out: &mut Candidates<'_>, start: usize) {
+    let mut letters = Vec::with_capacity(9);
+    let mut end = start;
+    for (at, byte) in out.text[start..].iter().enumerate().take(13) {
+        if byte.is_ascii_alphanumeric() {
+            letters.push(byte.to_ascii_uppercase());
+            end = start + at + 1;
+            if letters.len() == 9 {
+                break;
+            }
+        } else if !matches!(byte, b'.' | b'-') {
+            break;
+        }
+    }
+    if letters.len() != 9 || !begins_cleanly(out.text, start) || !ends_cleanly(out.text, end) {
+        return;
+    }
+    let foreign = b"XYZ".iter().position(|letter| *letter == letters[0]);
+    if let Some(digit) = foreign {
+        letters[0] = b"012"[digit];
+    }
+    let Some(number) = letters[..8]
+        .iter()
+        .try_fold(0_usize, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + usize::from(digit - b'0')))
+    else {
+        return;
+    };
+    let rule = if foreign.is_some() { &NIE } else { &DNI };
+    if b"TRWAGMYFPDXBNJZSQVHLCKE"[number % 23] == letters[8] {
+        out.settle(rule, start..end);
+    } else if letters[8].is_ascii_alphabetic() {
+        out.reject(rule, start..end, "the control letter does not fit");
+    }
+}
+
+fn itin(digits: &[u8]) -> bool {
+    let group = digits[3] * 10 + digits[4];
+    digits[0] == 9 && matches!(group, 50..=65 | 70..=88 | 90..=92 | 94..=99)
+}
+
+fn nhs(digits: &[u8]) -> bool {
+    let rest = 11 - weighted(&digits[..9], &[10, 9, 8, 7, 6, 5, 4, 3, 2]) % 11;
+    rest != 10 && rest % 11 == u32::from(digits[9]) && digits.iter().any(|digit| *digit != digits[0])
+}
+
+fn pesel(digits: &[u8]) -> bool {
+    let month = (digits[2] * 10 + digits[3]) % 20;
+    let day = digits[4] * 10 + digits[5];
+    let sum = weighted(digits, &[1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1]);
+    (1..=12).contains(&month) && (1..=31).contains(&day) && sum.is_multiple_of(10)
+}
+
+/// ISO 7064 mod 11, 10; the first digit is not zero.
+fn steuer(digits: &[u8]) -> bool {
+    let product = digits[..10].iter().fold(10, |product, digit| {
+        let sum = (u32::from(*digit) + product) % 10;
+        (if sum == 0 { 10 } else { sum }) * 2 % 11
+    });
+    digits[0] != 0 && (11 - product) % 10 == u32::from(digits[10])
+}
+
+fn bsn(digits: &[u8]) -> bool {
+    let sum = weighted(&digits[..8], &[9, 8, 7, 6, 5, 4, 3, 2]);
+    sum > 0 && sum % 11 == u32::from(digits[8])
+}
+
+fn ahv(digits: &[u8]) -> bool {
+    let sum = weighted(&digits[..12], &[1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3]);
+    digits[..3] == [7, 5, 6] && (10 - sum % 10) % 10 == u32::from(digits[12])
+}
+
+/// Sex, year, month, department, commune, order, and 97 minus the remainder.
+fn nir(digits: &[u8]) -> bool {
+    let number = digits[..13].iter().fold(0_u64, |sum, digit| sum * 10 + u64::from(*digit));
+    let month = digits[3] * 10 + digits[4];
+    let key = u64::from(digits[13]) * 10 + u64::from(digits[14]);
+    matches!(digits[0], 1 | 2) && matches!(month, 1..=12 | 20..=42 | 50..=99) && 97 - number % 97 == key
+}
+
+fn cpf(digits: &[u8]) -> bool {
+    let check = |count: usize, first: u32| {
+        let sum: u32 =
+            digits[..count].iter().zip(0..).map(|(digit, at)| u32::from(*digit) * (first - at)).sum();
+        sum * 10 % 11 % 10 == u32::from(digits[count])
+    };
+    check(9, 10) && check(10, 11) && digits.iter().any(|digit| *digit != digits[0])
+}
+
+/// Aadhaar: the first digit is 2 to 9, Verhoeff's dihedral check.
+fn aadhaar(digits: &[u8]) -> bool {
+    let check = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .fold(0_u8, |check, (at, digit)| dihedral(check, permuted(*digit, at)));
+    digits[0] >= 2 && check == 0
+}
+
+/// Product in the dihedral group of the pentagon.
+const fn dihedral(left: u8, right: u8) -> u8 {
+    match (left < 5, right < 5) {
+        (true, true) => (left + right) % 5,
+        (true, false) => (left + right - 5) % 5 + 5,
+        (false, true) => (left - 5 + 5 - right) % 5 + 5,
+        (false, false) => (left + 5 - right) % 5,
+    }
+}
+
+fn permuted(digit: u8, times: usize) -> u8 {
+    const ONCE: [u8; 10] = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4];
+    (0..times % 8).fold(digit, |digit, _| ONCE[usize::from(digit)])
+}
+
+fn fiscale(text: &[u8]) -> bool {
+    const ODD: [u32; 36] = [
+        1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12,
+        14, 16, 10, 22, 25, 24, 23,
+    ];
+    const FORM: &[u8; 16] = b"AAAAAA99A99A999A";
+    let formed = text.iter().zip(FORM).all(|(byte, form)| match form {
+        b'A' => byte.is_ascii_alphabetic(),
+        // Digits of namesakes are replaced by letters.
+        _ => byte.is_ascii_digit() || b"LMNPQRSTUV".contains(&byte.to_ascii_uppercase()),
+    });
+    let value = |byte: u8| char::from(byte).to_digit(36).unwrap_or(0);
+    let sum: u32 = text[..15]
+        .iter()
+        .enumerate()
+        .map(|(at, byte)| {
+            let value = value(*byte);
+            if at % 2 == 0 {
+                ODD[value as usize]
+            } else if value > 9 {
+                value - 10
+            } else {
+                value
+            }
+        })
+        .sum();
+    formed && sum % 26 + 10 == value(text[15])
+}

@@ -1,0 +1,196 @@
+//! Telephone numbers: international by country table, national by their grouping.
+
+use super::number::{Number, begins_cleanly, ends_cleanly};
+use super::phone_table;
+use crate::context::CueGroup;
+use crate::entity::Entity;
+use crate::finding::Rule;
+use crate::scan::Candidates;
+
+const CUES: &[CueGroup] = &[CueGroup::Phone];
+static INTERNATIONAL: Rule = Rule::new("phone-international", Entity::Phone, 80, 95).beside(CUES);
+static FORMATTED: Rule = Rule::new("phone-formatted", Entity::Phone, 50, 85).beside(CUES);
+/// Forms that other numbers share: dotted pairs, countries without a trunk zero.
+static WEAK: Rule = Rule::new("phone-weak", Entity::Phone, 30, 80).beside(CUES);
+static BARE: Rule = Rule::new("phone-bare", Entity::Phone, 10, 50).beside(CUES);
+
+/// E.164 allows 15 digits, the country's among them.
+const MOST_DIGITS: usize = 15;
+
+/// A number that begins with this group, or with the mark right before it.
+pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
+    let text = out.text;
+    let start = number.start();
+    if out.before(start) == Some(b'+') {
+        return plus(out, number, start - 1, start);
+    }
+    if out.before(start) == Some(b'(') && start >= 2 && text[start - 2] == b'+' {
+        return plus(out, number, start - 2, start);
+    }
+    if text[start..].starts_with(b"00") && begins_cleanly(text, start) {
+        plus(out, number, start, start + 2);
+    }
+    national(out, number);
+}
+
+/// `+` or `00`, country, subscriber: the longest run of groups whose length the country uses.
+fn plus(out: &mut Candidates<'_>, number: &Number, start: usize, first_digit: usize) {
+    let text = out.text;
+    let plus = text[start] == b'+';
+    if plus && start.checked_sub(1).is_some_and(|at| text[at].is_ascii_alphanumeric() || text[at] == b'+') {
+        return;
+    }
+    let skip = first_digit - number.start();
+    for count in (1..=number.len()).rev() {
+        let joined = (0..count - 1).all(|index| joins(number.gap(text, index)));
+        if !joined {
+            continue;
+        }
+        let digits = number.digits(text, count);
+        let Some(digits) = digits.get(skip..).filter(|digits| digits.len() <= MOST_DIGITS + 1) else {
+            continue;
+        };
+        let end = number.end(count - 1);
+        let whole = text.get(end).is_none_or(|byte| !byte.is_ascii_digit() && *byte != b'_');
+        let trunk = text[number.start()..end].windows(3).filter(|part| *part == b"(0)").count();
+        if whole && phone_table::fits(digits, trunk) {
+            let end = extension(text, end);
+            return out.propose(&INTERNATIONAL, start..end);
+        }
+    }
+    out.reject(&INTERNATIONAL, start..number.end(0), "no country has numbers of this length");
+}
+
+fn joins(gap: &[u8]) -> bool {
+    matches!(
+        gap,
+        b" " | b"-"
+            | b"."
+            | b"/"
+            | b" ("
+            | b") "
+            | b")"
+            | b"("
+            | b")-"
+            | b" - "
+            | b" / "
+            | b"-("
+            | b".("
+            | b")."
+    )
+}
+
+/// Whether a number begins with a parenthesis, as area codes do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lead {
+    None,
+    Parenthesis,
+}
+
+/// Numbers without a country: the grouping tells.
+fn national(out: &mut Candidates<'_>, number: &Number) {
+    let text = out.text;
+    let lead = if out.before(number.start()) == Some(b'(') { Lead::Parenthesis } else { Lead::None };
+    let start = number.start() - usize::from(lead == Lead::Parenthesis);
+    if !begins_cleanly(text, start) || (lead == Lead::None && follows_group(text, start)) {
+        return;
+    }
+    for count in (1..=number.len().min(6)).rev() {
+        let end = number.end(count - 1);
+        let joined = (0..count - 1).all(|index| joins(number.gap(text, index)));
+        if !joined || !ends_or_extends(text, end) || follows_by_group(text, number, count) {
+            continue;
+        }
+        if let Some(rule) = form(text, number, count, lead) {
+            return out.propose(rule, start..extension(text, end));
+        }
+    }
+}
+
+/// A group right before, joined by a mark, belongs to the same number.
+fn follows_group(text: &[u8], start: usize) -> bool {
+    start >= 2 && matches!(text[start - 1], b'-' | b'.' | b'/') && text[start - 2].is_ascii_digit()
+}
+
+/// A further group of the same kind: the number is longer than the form.
+fn follows_by_group(text: &[u8], number: &Number, count: usize) -> bool {
+    count < number.len() && matches!(number.gap(text, count - 1), b"-" | b"." | b"/")
+}
+
+fn ends_or_extends(text: &[u8], end: usize) -> bool {
+    ends_cleanly(text, end) || extension(text, end) > end
+}
+
+fn form(text: &[u8], number: &Number, count: usize, lead: Lead) -> Option<&'static Rule> {
+    let digits = number.digits(text, count);
+    let lengths = number.lengths(count)?;
+    let dotted = count > 1 && number.uniform(text, count) == Some(b'.');
+    match lengths.as_slice() {
+        [3, 3, 4] | [1, 3, 3, 4] if american(&digits) => Some(&FORMATTED),
+        [10] | [11] if american(&digits) => Some(&BARE),
+        [9..=11] if digits[0] == 0 && digits[1] != 0 => Some(&BARE),
+        [11] if digits[0] == 1 && digits[1] >= 3 => Some(&BARE),
+        [3, 4] if digits[0] >= 2 && number.gap(text, 0) == b"-" => Some(&BARE),
+        [2, 2, 2, 2, 2] if digits[0] == 0 && digits[1] != 0 => Some(if dotted { &WEAK } else { &FORMATTED }),
+        _ if trunk_zero(&digits, &lengths, lead) => Some(if dotted { &WEAK } else { &FORMATTED }),
+        [3, 3, 3]
+        | [3, 2, 2, 2]
+        | [2, 3, 2, 2]
+        | [2, 4, 4]
+        | [3, 4, 4]
+        | [4, 4]
+        | [2, 2, 2, 2]
+        | [1, 4, 4]
+            if digits[0] != 0 && (digits.len() > 8 || digits[0] >= 2) =>
+        {
+            Some(&WEAK)
+        }
+        [2 | 3, 6..=8] | [2, 3, 4] | [3, 3, 2, 2] | [5, 5] | [5, 6] | [2, 5, 4] | [2, 4, 3]
+            if lead == Lead::Parenthesis || digits[0] >= 1 =>
+        {
+            Some(&WEAK)
+        }
+        _ => None,
+    }
+}
+
+/// The North American plan: area and exchange begin with 2 to 9, and no service code stands there.
+fn american(digits: &[u8]) -> bool {
+    let digits = match digits {
+        [1, rest @ ..] if rest.len() == 10 => rest,
+        rest => rest,
+    };
+    digits.len() == 10 && digits[0] >= 2 && digits[3] >= 2 && digits[1..3] != [1, 1] && digits[4..6] != [1, 1]
+}
+
+/// Trunk zero with 9 to 12 digits in two groups or more, none of them a single digit.
+fn trunk_zero(digits: &[u8], lengths: &[usize], lead: Lead) -> bool {
+    let shaped =
+        lengths.len() >= 2 && lengths[0] >= 2 && lengths[0] <= 6 && lengths[1..].iter().all(|len| *len >= 2);
+    let least = match lead {
+        Lead::Parenthesis => 8,
+        Lead::None => 9,
+    };
+    shaped && digits[0] == 0 && digits[1] != 0 && (least..=12).contains(&digits.len())
+}
+
+/// "x12", "ext. 12", "Durchwahl 12": part of the number.
+fn extension(text: &[u8], end: usize) -> usize {
+    let rest = &text[end..text.len().min(end + 24)];
+    let spaces = rest.iter().take_while(|byte| matches!(byte, b' ' | b',' | b';')).count().min(2);
+    for word in ["extension", "durchwahl", "ext.", "ext", "x", "poste", "#"] {
+        let Some(found) = rest.get(spaces..spaces + word.len()) else { continue };
+        if !found.eq_ignore_ascii_case(word.as_bytes()) {
+            continue;
+        }
+        let at = spaces + word.len();
+        let gap =
+            rest[at..].iter().take_while(|byte| matches!(byte, b' ' | b':' | b'=' | b'.')).count().min(2);
+        let digits = rest[at + gap..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let next = rest.get(at + gap + digits);
+        if (1..=6).contains(&digits) && next.is_none_or(|byte| !byte.is_ascii_alphanumeric()) {
+            return end + at + gap + digits;
+        }
+    }
+    end
+}
