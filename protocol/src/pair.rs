@@ -1,6 +1,7 @@
 //! Which client endpoint an adapter can serve, and how: one table for the compiler and for the router.
 
 use crate::adapter::{Adapter, Dialect};
+use crate::snapshot::Endpoint;
 
 /// An endpoint of ours that asks a model for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,9 +94,53 @@ pub fn path(api: ClientApi, adapter: Adapter) -> Option<Path> {
     PAIRS.iter().find(|(a, b, _)| *a == api && *b == adapter).map(|(_, _, path)| *path)
 }
 
+/// Where at a partner a request to `api` goes; `None` where none goes.
+///
+/// OpenAI's endpoint usually ends in `/v1`. To Anthropic's `/v1` is added where it is not there yet.
+#[must_use]
+pub fn partner_path(api: ClientApi, adapter: Adapter, endpoint: &Endpoint) -> Option<String> {
+    if matches!(path(api, adapter)?, Path::Local) {
+        return None;
+    }
+    let base = endpoint.path();
+    match adapter {
+        Adapter::Mock => None,
+        Adapter::OpenAI => Some(match api {
+            ClientApi::Completions => format!("{base}/completions"),
+            ClientApi::Embeddings => format!("{base}/embeddings"),
+            ClientApi::ChatCompletions | ClientApi::Messages | ClientApi::CountTokens | ClientApi::Infer => {
+                format!("{base}/chat/completions")
+            }
+        }),
+        Adapter::Anthropic => {
+            let version = if base.ends_with("/v1") { "" } else { "/v1" };
+            let count = if api == ClientApi::CountTokens { "/count_tokens" } else { "" };
+            Some(format!("{base}{version}/messages{count}"))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_endpoint_is_joined_as_its_adapter_wants() {
+        let at = |api, adapter, endpoint: &str| partner_path(api, adapter, &endpoint.parse().unwrap());
+        let cases = [
+            (ClientApi::Infer, Adapter::OpenAI, "https://a.test/v1", Some("/v1/chat/completions")),
+            (ClientApi::Embeddings, Adapter::OpenAI, "https://a.test/v1/", Some("/v1/embeddings")),
+            (ClientApi::Completions, Adapter::OpenAI, "https://a.test", Some("/completions")),
+            (ClientApi::CountTokens, Adapter::OpenAI, "https://a.test/v1", None),
+            (ClientApi::Messages, Adapter::Anthropic, "https://b.test", Some("/v1/messages")),
+            (ClientApi::ChatCompletions, Adapter::Anthropic, "https://b.test/p/v1", Some("/p/v1/messages")),
+            (ClientApi::CountTokens, Adapter::Anthropic, "https://b.test", Some("/v1/messages/count_tokens")),
+            (ClientApi::Embeddings, Adapter::Anthropic, "https://b.test", None),
+        ];
+        for (api, adapter, endpoint, expected) in cases {
+            assert_eq!(at(api, adapter, endpoint).as_deref(), expected, "{} of {endpoint}", api.path());
+        }
+    }
 
     #[test]
     fn passthrough_means_one_dialect() {

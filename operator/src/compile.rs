@@ -1,0 +1,59 @@
+//! The World in, snapshots and findings out: pure, total, deterministic.
+//!
+//! Partners first, then routes and quotas, each on its own, so that a broken object can only touch what names it.
+//! Scopes last: they choose and rename, and decide nothing about a single object.
+
+mod admission;
+mod chain;
+mod cycle;
+mod endpoint;
+mod finding;
+mod partner;
+mod reference;
+mod route;
+mod scope;
+mod tenant_quota;
+mod tenants;
+
+use std::collections::BTreeMap;
+
+use chaperone_protocol::snapshot::Scope;
+use chaperone_protocol::wire::Document;
+
+pub use self::finding::{Finding, Kind, ObjectRef, Reason, Severity};
+use crate::world::World;
+
+/// What the compiler made of a World.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compiled {
+    /// One snapshot for each scope of the World, valid: `Snapshot::try_from` takes it.
+    pub snapshots: BTreeMap<Scope, Document>,
+    /// All that is wrong, sorted by object and path, without repeats.
+    pub findings: Vec<Finding>,
+}
+
+/// The parts of a World, each compiled by itself.
+struct Parts<'w> {
+    world: &'w World,
+    partners: partner::Partners<'w>,
+    routes: route::Routes<'w>,
+    quotas: tenant_quota::Quotas<'w>,
+}
+
+/// Compiles a World. Never fails: what is wrong is a finding, and what cannot be used is refused by name.
+#[must_use]
+pub fn compile(world: &World) -> Compiled {
+    let mut findings = finding::Findings::default();
+    let mut partners = partner::all(world, &mut findings);
+    partner::link(&mut partners, world, &mut findings);
+    cycle::find(&partners, &mut findings);
+    let routes = route::all(world, &partners, &mut findings);
+    let quotas = tenant_quota::all(world, &mut findings);
+    let parts = Parts { world, partners, routes, quotas };
+    let snapshots = world
+        .scopes
+        .iter()
+        .map(|scope| (scope.clone(), scope::document(scope, &parts, &mut findings)))
+        .collect();
+    Compiled { snapshots, findings: findings.into_sorted() }
+}
