@@ -14,6 +14,7 @@ mod find;
 mod finding;
 mod merge;
 mod names;
+pub mod ner;
 mod policy;
 mod pseudonym;
 mod recognizer;
