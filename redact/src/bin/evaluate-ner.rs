@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use chaperone_redact::NameKind;
 use chaperone_redact::ner::Tagger;
-use chaperone_redact::ner::train::evaluate::{Score, Set};
+use chaperone_redact::ner::train::evaluate::{Coverage, Score, Set};
 
 const KINDS: [NameKind; 3] = [NameKind::Person, NameKind::Location, NameKind::Organization];
 const BIASES: [f32; 5] = [0.0, 1.0, 2.0, 3.0, 4.0];
@@ -36,14 +36,11 @@ fn main() -> Result<()> {
             row(&mut out, &set.path.display().to_string(), &set.score(tagger, bias))?;
         }
         row(&mut out, "all, gold tokens", &total(&sets, tagger, bias, |set| !set.is_running_text()))?;
-        row(
-            &mut out,
-            "share-alike part, gold tokens",
-            &total(&sets, tagger, bias, |set| {
-                !set.is_running_text() && set.path.components().any(|part| part.as_os_str() == "sharealike")
-            }),
-        )?;
+        let shared = |set: &Set| !set.is_running_text() && set.is_share_alike();
+        row(&mut out, "share-alike part, gold tokens", &total(&sets, tagger, bias, shared))?;
         row(&mut out, "all, running text", &total(&sets, tagger, bias, Set::is_running_text))?;
+        coverage(&mut out, tagger, bias, sets.iter().collect())?;
+        coverage(&mut out, tagger, bias, sets.iter().filter(|set| set.is_share_alike()).collect())?;
     }
     speed(&mut out, tagger, &sets)
 }
@@ -61,6 +58,20 @@ fn row(out: &mut impl Write, name: &str, score: &Score) -> Result<()> {
         write!(out, "  {:5.1} {:5.1} {:5.1}", counts.precision(), counts.recall(), counts.f1())?;
     }
     writeln!(out)?;
+    Ok(())
+}
+
+/// Tokens of persons masked under any label, and tokens masked that belong to no name.
+fn coverage(out: &mut impl Write, tagger: &Tagger, bias: f32, sets: Vec<&Set>) -> Result<()> {
+    let mut sum = Coverage::default();
+    let sets: Vec<&Set> = sets.into_iter().filter(|set| !set.is_running_text()).collect();
+    sets.iter().for_each(|set| sum += set.coverage(tagger, bias));
+    let (masked, wrong) = (sum.persons_masked(), sum.wrongly_masked());
+    writeln!(
+        out,
+        "coverage, {} files: person tokens masked, wrongly masked | {masked:.1} / {wrong:.1}",
+        sets.len()
+    )?;
     Ok(())
 }
 

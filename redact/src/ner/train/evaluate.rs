@@ -85,6 +85,52 @@ impl Score {
     }
 }
 
+/// What masking does to tokens, whatever the label: the figures that a recall bias is chosen by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    tokens: u32,
+    person_tokens: u32,
+    person_masked: u32,
+    wrongly_masked: u32,
+}
+
+impl AddAssign for Coverage {
+    fn add_assign(&mut self, other: Self) {
+        let Self { tokens, person_tokens, person_masked, wrongly_masked } = other;
+        self.tokens += tokens;
+        self.person_tokens += person_tokens;
+        self.person_masked += person_masked;
+        self.wrongly_masked += wrongly_masked;
+    }
+}
+
+impl Coverage {
+    /// Percent of the tokens of persons that were masked under any label.
+    #[must_use]
+    pub fn persons_masked(&self) -> f64 {
+        100.0 * f64::from(self.person_masked) / f64::from(self.person_tokens.max(1))
+    }
+
+    /// Percent of all tokens that were masked and belong to no name.
+    #[must_use]
+    pub fn wrongly_masked(&self) -> f64 {
+        100.0 * f64::from(self.wrongly_masked) / f64::from(self.tokens.max(1))
+    }
+
+    fn count(&mut self, sentence: &Sentence, found: &[GoldSpan]) {
+        for token in &sentence.tokens {
+            let within = |span: &&GoldSpan| token.start >= span.start && token.end <= span.end;
+            let masked = u32::from(found.iter().any(|span| within(&span)));
+            let gold = sentence.gold.iter().find(within);
+            let person = u32::from(gold.is_some_and(|span| span.entity == NameKind::Person));
+            self.tokens += 1;
+            self.person_tokens += person;
+            self.person_masked += person & masked;
+            self.wrongly_masked += masked & u32::from(gold.is_none());
+        }
+    }
+}
+
 /// One labelled file.
 pub struct Set {
     /// Its path.
@@ -167,6 +213,24 @@ impl Set {
             }),
         }
         score
+    }
+
+    /// What masking does to the tokens of the gold standard; nothing for running text.
+    #[must_use]
+    pub fn coverage(&self, tagger: &Tagger, recall_bias: f32) -> Coverage {
+        let mut coverage = Coverage::default();
+        if let Content::Tokens(sentences) = &self.content {
+            for sentence in sentences {
+                coverage.count(sentence, &tag(tagger, sentence, recall_bias));
+            }
+        }
+        coverage
+    }
+
+    /// Whether it lies in a folder for data under a share-alike licence.
+    #[must_use]
+    pub fn is_share_alike(&self) -> bool {
+        self.path.components().any(|part| part.as_os_str() == "sharealike")
     }
 
     /// The texts of the set, for a measurement of speed.
