@@ -3,19 +3,33 @@
 //! Everything here is sans-IO: bytes or parsed frames in, events or bytes out; no clock, no random source. What is
 //! particular to one dialect stands in its own folder; what two of them share stands beside this file.
 //!
-//! A request is decoded once (`decode_request`) and rendered for each target that is tried (`encode_request`), which
+//! A request is decoded once ([`decode_request`]) and rendered for each target that is tried (`encode_request`), which
 //! says what it adjusted and how the answer must be read ([`Reading`]). An answer is the same list of events whether it
 //! came whole or as a stream, so each mapping exists once.
+
+pub(crate) mod anthropic;
+mod draft;
+mod fitness;
+mod history;
+mod id;
+pub(crate) mod infer;
+pub(crate) mod openai;
+mod order;
+mod read;
+mod slot;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chaperone_protocol::adapter::{ApiVersion, Capability, Dialect};
+use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::snapshot::{MaxTokens, Target};
 use chaperone_protocol::units::Tokens;
 
 use crate::exchange::{Failure, Mode};
-use crate::neutral::Event;
+use crate::neutral::{Event, Request};
+use crate::refusal::Refusal;
 use crate::sse;
 
 /// A partner's answer, as events in the order of [`crate::neutral`]. An answer out of order is a failure.
@@ -224,5 +238,32 @@ impl Origin {
     /// Of what `target` answers.
     pub(crate) fn of(target: &Target) -> Self {
         Self { dialect: target.partner.adapter.dialect(), partner: target.partner.name.as_str().to_owned() }
+    }
+}
+
+/// Reads what a client asks a chat model for.
+///
+/// # Errors
+/// `InvalidRequest` for what the dialect does not allow; `UnsupportedEndpoint` for an endpoint that is no chat.
+pub(crate) fn decode_request(api: ClientApi, body: &[u8]) -> Result<Request, Refusal> {
+    match api {
+        ClientApi::ChatCompletions => openai::decode_request(body),
+        ClientApi::Completions => openai::completions::decode_request(body),
+        ClientApi::Messages => anthropic::decode_request(body),
+        ClientApi::Infer => infer::decode_request(body),
+        ClientApi::Embeddings | ClientApi::CountTokens => Err(Refusal::new(
+            chaperone_protocol::reason::Reason::UnsupportedEndpoint,
+            format!("{} is not answered by a chat", api.path()),
+        )),
+    }
+}
+
+/// Writes answers for clients of `api`; embeddings and counts have no events and are written by their own modules.
+pub(crate) fn encoder(api: ClientApi, reply: Reply) -> Box<dyn Encode> {
+    match api {
+        ClientApi::ChatCompletions | ClientApi::Embeddings => Box::new(openai::Encoder::new(reply)),
+        ClientApi::Completions => Box::new(openai::completions::Encoder::new(reply)),
+        ClientApi::Messages | ClientApi::CountTokens => Box::new(anthropic::Encoder::new(reply)),
+        ClientApi::Infer => Box::new(infer::Encoder::new(reply)),
     }
 }
