@@ -2,6 +2,7 @@
 
 mod dialect;
 mod exchange;
+mod json;
 mod neutral;
 mod refusal;
 mod sse;
