@@ -4,7 +4,8 @@
 //! that what cannot be scanned is refused, and that the work is linear in the input. It does not
 //! promise to find every name, and it does not read images.
 //!
-//! Start at [`find()`] for text.
+//! Start at [`find()`] for text, [`redact_json`] for bodies, [`StreamRedactor`] and
+//! [`StreamRestorer`] for streams.
 
 mod context;
 mod document;
@@ -20,6 +21,7 @@ mod pseudonym;
 mod recognizer;
 mod scan;
 mod splice;
+mod stream;
 mod view;
 
 pub use document::{FieldTable, MAX_DEPTH};
@@ -31,4 +33,5 @@ pub use names::{NameFinder, NameKind, NameSpan};
 pub use policy::{Action, CustomSpec, Filter, InvalidPolicy, NonText, Policy, PolicySpec};
 pub use pseudonym::{PseudonymKey, Vault};
 pub use splice::{Counts, Redacted, Slice};
+pub use stream::{ArgumentRedactor, Landing, MAX_HELD, StreamRedactor, StreamRestorer};
 pub use view::InvalidText;

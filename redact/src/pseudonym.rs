@@ -138,6 +138,11 @@ impl Vault {
         mac.update(&message);
         mac.finalize().into_bytes().into()
     }
+
+    /// Live placeholders with their values.
+    pub(crate) fn live(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values.iter().map(|(tag, value)| (tag.as_str(), value.as_str()))
+    }
 }
 
 /// Appends a length-prefixed part, so that no two lists of parts make the same bytes.

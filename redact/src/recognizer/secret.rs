@@ -38,6 +38,8 @@ impl Body {
 
 /// Longest token that is followed to its end.
 const LONGEST: usize = 4096;
+/// A token of JSON that is this long and goes on is one, whatever follows.
+const LONG_JWT: usize = 120;
 const LONGEST_PEM: usize = 16 * 1024;
 
 /// A token that begins with this word.
@@ -91,7 +93,9 @@ fn jwt(out: &mut Candidates<'_>, start: usize) {
         }
         end += 1;
     }
-    if parts == 3 && end - start >= 32 {
+    // A window of a stream may end inside the token: the beginning is telling enough.
+    let cut = end == out.text.len() && end - start >= LONG_JWT;
+    if (parts == 3 && end - start >= 32) || cut {
         out.settle(&JWT, start..end);
     }
 }

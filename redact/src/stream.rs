@@ -1,0 +1,313 @@
+//! Redacts and restores in chunks, with a bounded hold-back, and the same bytes for every cut.
+//!
+//! Text is judged in segments whose ends depend on the text alone, never on how it arrived. A
+//! segment ends at white space where nothing is open, or after 256 bytes, which are then decided as
+//! they stand. One value of each type serves one channel: a choice, a content block, a tool call.
+
+mod arguments;
+mod restore;
+
+pub use arguments::ArgumentRedactor;
+pub use restore::{Landing, StreamRestorer};
+
+use crate::engine::{Refused, replacement};
+use crate::find::{NearMisses, Query, Unscannable, find_raw};
+use crate::finding::Span;
+use crate::names::NameFinder;
+use crate::policy::{Action, Policy};
+use crate::pseudonym::Vault;
+use crate::splice::{Counts, escape};
+use crate::view::{Escapes, InvalidText, View};
+
+/// Most bytes that a channel holds back before it decides.
+pub const MAX_HELD: usize = 256;
+/// Bytes after the last digit or mark before a segment may end.
+const CALM: usize = 25;
+/// A name may need its whole sentence; this is the most that it gets.
+const NAME_SEGMENT: usize = 160;
+/// Text before a segment in which cues still count.
+const CONTEXT: usize = 64;
+/// Where a forced cut may fall within the window.
+const FORCED: std::ops::Range<usize> = 64..192;
+
+/// Redacts one channel of plain text.
+pub struct StreamRedactor<'p> {
+    policy: &'p Policy,
+    names: Option<&'p dyn NameFinder>,
+    escapes: Escapes,
+    key: String,
+    /// Released text, as it was before redaction: where cues are found.
+    context: Vec<u8>,
+    held: Vec<u8>,
+    open: Open,
+    counts: Counts,
+}
+
+/// What the last forced cut left open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Open {
+    Nothing,
+    /// A masked token goes on: its rest is swallowed.
+    Token,
+    /// A masked PEM block goes on up to its last line.
+    Pem,
+}
+
+impl<'p> StreamRedactor<'p> {
+    /// A channel of plain text.
+    #[must_use]
+    pub fn new(policy: &'p Policy, names: Option<&'p dyn NameFinder>) -> Self {
+        Self::with(policy, names, Escapes::None)
+    }
+
+    fn with(policy: &'p Policy, names: Option<&'p dyn NameFinder>, escapes: Escapes) -> Self {
+        let (context, held) = (Vec::new(), Vec::new());
+        Self {
+            policy,
+            names,
+            escapes,
+            key: String::new(),
+            context,
+            held,
+            open: Open::Nothing,
+            counts: Counts::new(),
+        }
+    }
+
+    /// Takes a chunk and returns what is decided; it may end anywhere, also inside a character.
+    ///
+    /// # Errors
+    /// Text that cannot be scanned, or that the policy blocks: nothing more may be released.
+    pub fn push(&mut self, chunk: &[u8], vault: &mut Vault) -> Result<Vec<u8>, Refused> {
+        self.held.extend_from_slice(chunk);
+        let mut released = Vec::new();
+        let mut done = 0;
+        loop {
+            done += self.swallow(done);
+            if self.open != Open::Nothing {
+                break;
+            }
+            let Some(len) = self.segment(done)? else { break };
+            self.decide(done..done + len, &mut released, vault)?;
+            done += len;
+        }
+        self.held.drain(..done);
+        Ok(released)
+    }
+
+    /// Decides what is left; the channel is at its end.
+    ///
+    /// # Errors
+    /// As [`StreamRedactor::push`].
+    pub fn flush(&mut self, vault: &mut Vault) -> Result<Vec<u8>, Refused> {
+        let mut released = Vec::new();
+        let end = self.held.len();
+        if self.open == Open::Nothing && end > 0 {
+            self.decide(0..end, &mut released, vault)?;
+        }
+        self.held.clear();
+        self.context.clear();
+        self.open = Open::Nothing;
+        Ok(released)
+    }
+
+    /// Findings so far.
+    #[must_use]
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Skips what belongs to a finding that is masked already; how many bytes.
+    fn swallow(&mut self, from: usize) -> usize {
+        let rest = &self.held[from..];
+        match self.open {
+            Open::Nothing => 0,
+            Open::Token => {
+                let token = rest.iter().take_while(|byte| is_token(**byte)).count();
+                if token < rest.len() {
+                    self.open = Open::Nothing;
+                }
+                token
+            }
+            Open::Pem => {
+                let end = rest.windows(9).position(|part| part == b"-----END ");
+                let close = end.and_then(|end| {
+                    let line = rest.get(end + 9..)?;
+                    line.windows(5).position(|part| part == b"-----").map(|at| end + 9 + at + 5)
+                });
+                if close.is_some() {
+                    self.open = Open::Nothing;
+                }
+                // Without the last line only what cannot be its beginning is skipped.
+                close.unwrap_or_else(|| end.unwrap_or_else(|| rest.len().saturating_sub(8)))
+            }
+        }
+    }
+
+    /// The length of the next segment, if its end is known.
+    fn segment(&self, from: usize) -> Result<Option<usize>, Refused> {
+        let rest = &self.held[from..];
+        let names = self.names.is_some() && self.policy.entities().wants_names();
+        let mut last_hot = None;
+        let mut pem = false;
+        for (at, byte) in rest.iter().enumerate().take(MAX_HELD) {
+            if is_hot(*byte) {
+                last_hot = Some(at);
+                pem |= rest[..=at].ends_with(b"-----BEGIN") || rest[at..].starts_with(b"-----BEGIN");
+            }
+            let calm = last_hot.is_none_or(|hot| at - hot >= CALM) && !pem;
+            let ends = byte.is_ascii_whitespace() && calm && !opens(&rest[..at]);
+            if ends && (!names || ends_sentence(&rest[..=at]) || at >= NAME_SEGMENT) {
+                return Ok(Some(at + 1));
+            }
+        }
+        if rest.len() < MAX_HELD { Ok(None) } else { self.forced(&rest[..MAX_HELD]).map(Some) }
+    }
+
+    /// Where a window without a natural end is cut: at a space that splits no finding.
+    fn forced(&self, window: &[u8]) -> Result<usize, Refused> {
+        let window = &window[..whole(window, window.len(), self.escapes)];
+        let spans = self.find(window)?;
+        let space = |at: &usize| window[*at].is_ascii_whitespace();
+        let quiet =
+            |at: &usize| space(at) && !window[at - 1].is_ascii_digit() && !window[at + 1].is_ascii_digit();
+        let wanted =
+            FORCED.rev().find(quiet).or_else(|| FORCED.rev().find(space)).map_or(FORCED.end, |at| at + 1);
+        let cut = match spans.iter().find(|span| span.range.start < wanted && wanted < span.range.end) {
+            // What began early is decided with all that is here; its rest is swallowed.
+            Some(span) if span.range.start == 0 || span.range.end >= window.len() => window.len(),
+            Some(span) => span.range.start,
+            None => wanted,
+        };
+        Ok(whole(window, cut, self.escapes).max(1))
+    }
+
+    fn find(&self, raw: &[u8]) -> Result<Vec<Span>, Unscannable> {
+        let text = [self.context.as_slice(), raw].concat();
+        let query =
+            Query { policy: self.policy, names: self.names, key: &self.key, near_misses: NearMisses::Skip };
+        let mut spans = find_raw(&text, self.escapes, &query)?.spans;
+        let before = self.context.len();
+        spans.retain(|span| span.range.end > before);
+        for span in &mut spans {
+            span.range = span.range.start.saturating_sub(before)..span.range.end - before;
+        }
+        Ok(spans)
+    }
+
+    fn decide(
+        &mut self,
+        segment: std::ops::Range<usize>,
+        released: &mut Vec<u8>,
+        vault: &mut Vault,
+    ) -> Result<(), Refused> {
+        let raw = self.held[segment].to_vec();
+        let mut at = 0;
+        for span in self.find(&raw)? {
+            let action = self.policy.action(span.entity);
+            *self.counts.entry((span.entity, action)).or_default() += 1;
+            if action == Action::Block {
+                return Err(Refused::Blocked(Counts::from([((span.entity, action), 1)])));
+            }
+            released.extend_from_slice(&raw[at..span.range.start]);
+            let value = self.value(&raw[span.range.clone()])?;
+            let new = replacement(self.policy, vault, &span, action, &value);
+            match self.escapes {
+                Escapes::None => released.extend_from_slice(new.as_bytes()),
+                Escapes::Json => released.extend_from_slice(&escape(new.as_bytes())),
+            }
+            at = span.range.end;
+            if at == raw.len() && raw.len() >= FORCED.end {
+                let pem = raw[span.range].starts_with(b"-----BEGIN");
+                self.open = if pem { Open::Pem } else { Open::Token };
+            }
+        }
+        released.extend_from_slice(&raw[at..]);
+        self.remember(&raw);
+        Ok(())
+    }
+
+    fn value(&self, raw: &[u8]) -> Result<String, Unscannable> {
+        let bytes = match self.escapes {
+            Escapes::None => raw.to_vec(),
+            Escapes::Json => View::unescaped(raw)?.bytes().to_vec(),
+        };
+        String::from_utf8(bytes).map_err(|_| Unscannable::Text(InvalidText::NotUtf8))
+    }
+
+    /// Keeps the last words, from a space on, so that no escape or character is cut.
+    fn remember(&mut self, raw: &[u8]) {
+        self.context.extend_from_slice(raw);
+        if self.context.len() > CONTEXT {
+            let tail = self.context.len() - CONTEXT;
+            let space = self.context[tail..].iter().position(u8::is_ascii_whitespace);
+            let keep = space.map_or(self.context.len(), |at| tail + at);
+            self.context.drain(..keep);
+        }
+    }
+}
+
+const fn is_token(byte: u8) -> bool {
+    byte > b' ' && !matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>' | b',' | b';')
+}
+
+/// Bytes that may belong to something that goes on.
+const fn is_hot(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'@' | b':' | b'=' | b'_' | b'+' | b'-' | b'\\') || byte >= 0xD0
+}
+
+/// Whether the last word may be the beginning of something, such as a month or `AB 12 34 56 C`: it
+/// begins with a capital.
+fn opens(text: &[u8]) -> bool {
+    let word = text.iter().rev().take(12).take_while(|byte| byte.is_ascii_alphabetic() || **byte >= 0x80);
+    word.last().is_some_and(|first| first.is_ascii_uppercase() || *first >= 0x80)
+}
+
+fn ends_sentence(text: &[u8]) -> bool {
+    let before = text.split_last().map_or(text, |(_, before)| before);
+    text.ends_with(b"\n") || matches!(before.last(), Some(b'.' | b'!' | b'?'))
+}
+
+/// The last position up to `cut` that splits neither a character nor an escape.
+fn whole(text: &[u8], cut: usize, escapes: Escapes) -> usize {
+    let mut cut = cut.min(text.len());
+    while cut > 0 && text.get(cut).is_some_and(|byte| byte & 0xC0 == 0x80) {
+        cut -= 1;
+    }
+    if cut == text.len() {
+        let tail = text.iter().rev().take(4).take_while(|byte| **byte & 0xC0 == 0x80).count();
+        let lead = cut.checked_sub(tail + 1).map(|at| (at, text[at]));
+        let wanted =
+            |byte: u8| usize::from(byte >= 0xC0) + usize::from(byte >= 0xE0) + usize::from(byte >= 0xF0);
+        cut = lead.filter(|(_, byte)| wanted(*byte) > tail).map_or(cut, |(at, _)| at);
+    }
+    match escapes {
+        Escapes::None => cut,
+        Escapes::Json => before_escape(text, cut),
+    }
+}
+
+/// Steps back over an escape that `cut` would split, pairs of surrogates among them.
+fn before_escape(text: &[u8], cut: usize) -> usize {
+    let mut at = cut.saturating_sub(64);
+    // An escape begins at an odd backslash; start where no backslash precedes.
+    while at > 0 && text[at - 1] == b'\\' {
+        at -= 1;
+    }
+    while at < cut {
+        let len = match (text[at], text.get(at + 1)) {
+            (b'\\', Some(b'u')) if text.get(at + 2).is_some_and(|hex| matches!(hex, b'd' | b'D')) => 12,
+            (b'\\', Some(b'u')) => 6,
+            (b'\\', _) => 2,
+            _ => 1,
+        };
+        if at + len > cut {
+            return at;
+        }
+        at += len;
+    }
+    cut
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+use super::*;
+use crate::policy::{Filter, PolicySpec};
+use crate::pseudonym::PseudonymKey;
+
+fn policy(action: Action) -> Policy {
+    Policy::compile(&PolicySpec { filter: Filter::Balanced, action, ..PolicySpec::default() }).unwrap()
+}
+
+fn vault() -> Vault {
+    Vault::new(PseudonymKey::new([9; 32]), "alpha", "")
+}
+
+const PROSE: &str = "Hello Ann, please call (212) 555-0187 or write to ann.lee@exämple.org before March 12, 1985. \
+    Naïve café — the card is 4111 1111 1111 1111 and the IBAN DE89 3704 0044 0532 0130 00, thanks. \
+    Born on March 12, 1985 and paid with key AKIAIOSFODNN7EXAMPLE at 203.0.113.7, 日本語 ok. \
+    Numbers: 1 22 333 4444 55555 666666 7777777 88888888 999999999 1 22 333 4444 55555 666666 7777777 88888888 999999999 \
+    1 22 333 4444 55555 666666 7777777 88888888 999999999 1 22 333 4444 55555 666666 7777777 536-22-8726 12 12 12 12.";
+
+fn whole(text: &[u8], cuts: &[usize]) -> Vec<u8> {
+    let policy = policy(Action::Label);
+    let (mut stream, mut vault) = (StreamRedactor::new(&policy, None), vault());
+    let mut out = Vec::new();
+    let mut from = 0;
+    for cut in cuts.iter().copied().chain([text.len()]) {
+        out.extend(stream.push(&text[from..cut], &mut vault).unwrap());
+        assert!(stream.held.len() <= MAX_HELD);
+        from = cut;
+    }
+    out.extend(stream.flush(&mut vault).unwrap());
+    out
+}
+
+#[test]
+fn f53_every_cut_gives_the_same_bytes() {
+    let expected = whole(PROSE.as_bytes(), &[]);
+    let text = String::from_utf8(expected.clone()).unwrap();
+    for value in ["555-0187", "ann.lee", "4111", "DE89", "AKIA", "203.0.113.7", "536-22-8726"] {
+        assert!(!text.contains(value), "{value} in {text}");
+    }
+    assert_eq!(whole(PROSE.as_bytes(), &(1..PROSE.len()).collect::<Vec<_>>()), expected);
+    for cut in 1..PROSE.len() {
+        assert_eq!(whole(PROSE.as_bytes(), &[cut]), expected, "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_long_secret_is_masked_from_its_first_byte_to_its_last() {
+    let body = "MIIEpAIBAAKCAQEA7\n".repeat(60);
+    let text = format!(
+        "key:\n-----BEGIN RSA PRIVATE KEY-----\n{body}-----END RSA PRIVATE KEY-----\nthen more words follow here"
+    );
+    let expected = "key:\n[SECRET]\nthen more words follow here";
+    for step in [1, 7, 100, 5000] {
+        let cuts: Vec<usize> = (1..text.len()).step_by(step).collect();
+        assert_eq!(String::from_utf8(whole(text.as_bytes(), &cuts)).unwrap(), expected, "step {step}");
+    }
+    let token = format!("use eyJ{}.eyJ{}.sig{} now", "a1B2".repeat(80), "c3D4".repeat(80), "e5".repeat(40));
+    assert_eq!(String::from_utf8(whole(token.as_bytes(), &[5, 99])).unwrap().matches("a1B2").count(), 0);
+}
+
+fn arguments(text: &[u8], cuts: &[usize]) -> String {
+    let policy = policy(Action::Label);
+    let (mut stream, mut vault) = (ArgumentRedactor::new(&policy, None), vault());
+    let mut out = Vec::new();
+    let mut from = 0;
+    for cut in cuts.iter().copied().chain([text.len()]) {
+        out.extend(stream.push(&text[from..cut], &mut vault).unwrap());
+        from = cut;
+    }
+    out.extend(stream.flush(&mut vault).unwrap());
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn f53_arguments_are_redacted_across_escapes_and_stay_json() {
+    let text = r#"{"to":"ann\u0040example.org \ud83d\ude00","ssn": 536228726,"n":[1,-2.5e3],"note":"say \"hi\" to +49 30 901820"}"#.as_bytes();
+    let expected = arguments(text, &[]);
+    assert_eq!(
+        expected,
+        r#"{"to":"[EMAIL] \ud83d\ude00","ssn": "[SSN]","n":[1,-2.5e3],"note":"say \"hi\" to [PHONE]"}"#
+    );
+    for cut in 1..text.len() {
+        assert_eq!(arguments(text, &[cut]), expected, "cut at {cut}");
+    }
+    assert_eq!(arguments(text, &(1..text.len()).collect::<Vec<_>>()), expected);
+}
+
+fn restore(vault: &Vault, landing: Landing, text: &str, cuts: &[usize]) -> String {
+    let mut stream = StreamRestorer::new(vault, landing);
+    let mut out = Vec::new();
+    let mut from = 0;
+    for cut in cuts.iter().copied().chain([text.len()]) {
+        out.extend(stream.push(&text.as_bytes()[from..cut]));
+        from = cut;
+    }
+    out.extend(stream.flush());
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn placeholders_are_restored_through_what_models_do_to_them() {
+    let mut vault = vault();
+    let tag = vault.mint("PERSON", "Ann \"Q\" Lee");
+    let (label, code) = tag.split_once('_').unwrap();
+    for bent in [
+        tag.clone(),
+        tag.to_lowercase(),
+        format!("{label}\\_{code}"),
+        format!("{label} {code}"),
+        format!("{label}\u{2011}{code}"),
+        format!("{label}_\u{200b}{code}"),
+        format!("{label}**_{code}"),
+    ] {
+        let text = format!("Dear {bent}, and {bent}'s friends (`{bent}`)");
+        let wanted = "Dear Ann \"Q\" Lee, and Ann \"Q\" Lee's friends (`Ann \"Q\" Lee`)";
+        assert_eq!(restore(&vault, Landing::Text, &text, &[]), wanted, "{bent}");
+        for cut in 1..text.len() {
+            assert_eq!(restore(&vault, Landing::Text, &text, &[cut]), wanted, "{bent} cut at {cut}");
+        }
+        assert_eq!(restore(&vault, Landing::Text, &text, &(1..text.len()).collect::<Vec<_>>()), wanted);
+    }
+}
+
+#[test]
+fn urls_foreign_tags_and_numbers_keep_their_placeholders() {
+    let mut vault = vault();
+    let tag = vault.mint("PERSON", "Ann");
+    for text in [
+        format!("https://x.example/?q={tag}"),
+        format!("![i](x/{tag})"),
+        format!("<img src=\"{tag}\">"),
+        "PERSON_00000 PERSON".to_owned(),
+        format!("{tag}9"),
+        format!("X{tag}"),
+    ] {
+        assert_eq!(restore(&vault, Landing::Text, &text, &[]), text);
+    }
+    let json = format!(r#"{{"n":{tag},"s":"a {tag}"}}"#);
+    assert_eq!(restore(&vault, Landing::Json, &json, &[]), format!(r#"{{"n":{tag},"s":"a Ann"}}"#));
+}
