@@ -1,5 +1,4 @@
-//! The kinds as users write them, their generated YAML, and `admit`: an API server's checks without one.
-//!
+//! The kinds as users write them, and their generated YAML.
 //! - [`Partner`], [`ModelRoute`], [`TenantQuota`]: one file each, with the bounds and CEL rules beside each field.
 //! - [`field`]: shapes that kinds share. [`condition`]: what a status may say.
 //! - [`crds`]: the definitions that are applied to a cluster; [`mod@definition`] makes them from the types.
@@ -14,7 +13,7 @@ pub mod model_route;
 pub mod partner;
 pub mod tenant_quota;
 
-pub use definition::crds;
+pub use definition::{crds, yaml};
 pub use model_route::{ModelRoute, ModelRouteSpec, ModelRouteStatus};
 pub use partner::{Partner, PartnerSpec, PartnerStatus};
 pub use tenant_quota::{TenantQuota, TenantQuotaSpec, TenantQuotaStatus};

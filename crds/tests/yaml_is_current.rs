@@ -1,0 +1,25 @@
+#![cfg(test)]
+//! `crds/yaml/` is what the types say: `make gen` writes it, nobody edits it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use chaperone_crds::definition::files;
+
+#[test]
+fn the_generated_definitions_match_the_types() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("yaml");
+    let found: BTreeMap<String, String> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    let wanted: BTreeMap<String, String> = files().into_iter().map(|file| (file.name, file.text)).collect();
+    assert_eq!(found.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>(), "run `make gen`");
+    for (name, text) in &wanted {
+        assert_eq!(found[name], *text, "{name} is out of date: run `make gen`");
+    }
+}
