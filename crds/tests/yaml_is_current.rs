@@ -23,3 +23,11 @@ fn the_generated_definitions_match_the_types() {
         assert_eq!(found[name], *text, "{name} is out of date: run `make gen`");
     }
 }
+
+#[test]
+fn the_stream_for_kubectl_holds_the_same_definitions() {
+    let documents = chaperone_crds::read_documents(&chaperone_crds::yaml()).unwrap();
+    let kinds: Vec<&str> =
+        documents.iter().filter_map(|it| it.value["spec"]["names"]["kind"].as_str()).collect();
+    assert_eq!(kinds, ["Partner", "ModelRoute", "TenantQuota"]);
+}
