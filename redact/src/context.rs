@@ -181,6 +181,7 @@ fn ends_sentence(between: &[u8], next: Option<&u8>) -> bool {
         match byte {
             b'\n' => lines += 1,
             b'\r' | b' ' | b'\t' => {}
+            b'.' if abbreviates(&between[..at]) => {}
             b'.' | b'!' | b'?' if stops(&between[at + 1..], next) => return true,
             _ => lines = 0,
         }
@@ -189,6 +190,14 @@ fn ends_sentence(between: &[u8], next: Option<&u8>) -> bool {
         }
     }
     false
+}
+
+/// Words that end with a full stop inside a sentence: "passport no. C01X00T47".
+fn abbreviates(before: &[u8]) -> bool {
+    let word = before.rsplit(|byte| !byte.is_ascii_alphabetic()).next().unwrap_or_default();
+    [b"no".as_slice(), b"nr", b"num", b"nbr", b"tel", b"ref"]
+        .iter()
+        .any(|known| word.eq_ignore_ascii_case(known))
 }
 
 fn stops(rest: &[u8], next: Option<&u8>) -> bool {

@@ -13,6 +13,8 @@ use crate::recognizer;
 use crate::scan::{Candidates, Progress, Scan};
 use crate::view::{Escapes, InvalidText, View};
 
+/// Most findings that one value may have.
+const MAX_FINDINGS: usize = 4096;
 /// A negative cue takes this much.
 const DOUBT: u8 = 30;
 /// Longest piece of text that the tagger sees at once.
@@ -39,9 +41,9 @@ pub enum Unscannable {
     /// The bytes have no view.
     #[error(transparent)]
     Text(#[from] InvalidText),
-    /// More candidates than the bound.
-    #[error("a value has more candidates for personal data than can be judged")]
-    TooManyCandidates,
+    /// More findings than the bound.
+    #[error("a value holds more than 4096 pieces of personal data")]
+    TooManyFindings,
     /// Not JSON.
     #[error("the body is not JSON, at byte {0}")]
     NotJson(usize),
@@ -83,7 +85,7 @@ impl<'q> Query<'q> {
 /// Finds personal data in `text`.
 ///
 /// # Errors
-/// More than 4,096 candidates in one text.
+/// More than 4,096 findings in one text.
 pub fn find(text: &str, query: &Query<'_>) -> Result<Findings, Unscannable> {
     find_raw(text.as_bytes(), Escapes::None, query)
 }
@@ -106,22 +108,33 @@ fn find_in_view(text: &[u8], query: &Query<'_>) -> Result<Findings, Unscannable>
         return Ok(Findings::default());
     }
     let near = (query.near_misses == NearMisses::Collect).then(Vec::new);
-    let mut out = Candidates { text, found: Vec::new(), near, settled_to: 0, work: 0 };
-    if Scan::default().run(&mut out, text.len()) == Progress::TooMany {
-        return Err(Unscannable::TooManyCandidates);
-    }
+    let mut out = Candidates { text, found: Vec::new(), near, settled_to: 0, assigned_to: 0, work: 0 };
     recognizer::keyed(&mut out, query.key);
-    let Candidates { mut found, near, work, .. } = out;
-    found.sort_by_key(|candidate| candidate.range.start);
-    let mut judge =
-        Judge { text, policy: query.policy, context: Context::new(query.key), near, births: BTreeMap::new() };
-    let mut spans: Vec<Span> = found.into_iter().filter_map(|candidate| judge.span(candidate)).collect();
+    let context = Context::new(query.key);
+    let near = (query.near_misses == NearMisses::Collect).then(Vec::new);
+    let mut judge = Judge { text, policy: query.policy, context, near, births: BTreeMap::new() };
+    let mut spans = Vec::new();
+    let mut scan = Scan::default();
+    loop {
+        let progress = scan.run(&mut out);
+        let mut batch = std::mem::take(&mut out.found);
+        batch.sort_by_key(|candidate| candidate.range.start);
+        spans.extend(batch.into_iter().filter_map(|candidate| judge.span(candidate)));
+        if spans.len() > MAX_FINDINGS {
+            return Err(Unscannable::TooManyFindings);
+        }
+        if progress == Progress::Done {
+            break;
+        }
+    }
     judge.keep_nearest_birth(&mut spans);
     custom(text, query, &mut spans);
     names(text, query, &mut spans);
     spans.retain(|span| !query.policy.allows(&text[span.range.clone()]));
-    let work = work + judge.context.work() + text.len() as u64;
-    Ok(Findings { spans: merge(spans), near_misses: judge.near.unwrap_or_default(), work })
+    let work = out.work + judge.context.work() + text.len() as u64;
+    let mut near_misses = out.near.unwrap_or_default();
+    near_misses.extend(judge.near.unwrap_or_default());
+    Ok(Findings { spans: merge(spans), near_misses, work })
 }
 
 struct Judge<'j> {

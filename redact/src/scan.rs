@@ -1,15 +1,14 @@
 //! One pass over a value: byte classes find triggers, recognizers judge them.
 //!
 //! The scan knows only where something could begin: a number, a word that mixes letters and
-//! digits, a long token, an `@`, a colon, an assignment. It can stop after any trigger and go on
-//! later, so that a long value does not hold up its neighbours.
+//! digits, a long token, an `@`, a colon, an assignment. It stops after a batch of
+//! candidates, so that what context rejects takes no memory.
 
 use crate::finding::{Candidate, NearMiss, Rule, Why};
 use crate::recognizer;
 
-/// Most candidates that one value may have; what lies behind the last one is not scanned, and the
-/// caller is told.
-pub(crate) const MAX_CANDIDATES: usize = 4096;
+/// Candidates that are judged together; most numbers of a table are candidates, few are findings.
+const BATCH: usize = 1024;
 
 /// What recognizers write to: candidates, and near misses if somebody wants explanations.
 #[derive(Debug)]
@@ -19,6 +18,8 @@ pub(crate) struct Candidates<'t> {
     pub(crate) near: Option<Vec<NearMiss>>,
     /// Where the last conclusive finding ends: nothing begins inside it.
     pub(crate) settled_to: usize,
+    /// Where the last assigned value ends: it is judged once, whatever stands inside.
+    pub(crate) assigned_to: usize,
     /// Bytes that recognizers have looked at, for the test of linear time.
     pub(crate) work: u64,
 }
@@ -85,16 +86,12 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    /// Scans until `until` is reached or passed; whether the text is done. A trigger may read
-    /// beyond `until`, never beyond the text.
-    pub(crate) fn run(&mut self, out: &mut Candidates<'_>, until: usize) -> Progress {
+    /// Scans to the end of the text, or until there is a batch of candidates to judge.
+    pub(crate) fn run(&mut self, out: &mut Candidates<'_>) -> Progress {
         let text = out.text;
         while self.at < text.len() {
-            if self.at >= until {
-                return Progress::More;
-            }
-            if out.found.len() >= MAX_CANDIDATES {
-                return Progress::TooMany;
+            if out.found.len() >= BATCH {
+                return Progress::Batch;
             }
             self.step(out, text);
         }
@@ -138,10 +135,8 @@ fn word(out: &mut Candidates<'_>, text: &[u8], start: usize) -> usize {
 /// What a stretch of scanning ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// The budget is used up.
-    More,
+    /// Judge what was found, then go on.
+    Batch,
     /// The text is done.
     Done,
-    /// [`MAX_CANDIDATES`] were found: the value cannot be scanned to its end.
-    TooMany,
 }

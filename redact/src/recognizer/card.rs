@@ -15,7 +15,7 @@ static SHORT: Rule =
 
 /// Finds the longest card that begins at the number's first digit.
 pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
-    if !begins_cleanly(out.text, number.start()) {
+    if !begins_cleanly(out.text, number.start()) && !after_name(out.text, number.start()) {
         return;
     }
     for count in (1..=number.len().min(6)).rev() {
@@ -39,6 +39,11 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
             return out.settle(&CARD, range);
         }
     }
+}
+
+/// "VISA-4111…": a hyphen after a word; the checks that follow are strong enough.
+fn after_name(text: &[u8], start: usize) -> bool {
+    start >= 2 && text[start - 1] == b'-' && text[start - 2].is_ascii_alphabetic()
 }
 
 /// One group, groups of four, or the 4-6-5 and 4-6-4 of American Express and Diners.

@@ -63,7 +63,9 @@ pub(super) fn word(out: &mut Candidates<'_>, word: &Range<usize>) {
     if (6..=16).contains(&total) && digits >= 4 {
         out.propose(&LICENSE, range.start..end);
     }
-    if end == range.end && (8..=12).contains(&total) && digits >= 4 {
+    // Eight digits and a letter are a Spanish number, whose letter did not fit.
+    let spanish = digits == 8 && total == 9;
+    if end == range.end && (8..=12).contains(&total) && digits >= 4 && !spanish {
         out.propose(&DOCUMENT, range);
     }
 }

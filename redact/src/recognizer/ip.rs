@@ -91,10 +91,16 @@ fn judge_6(out: &mut Candidates<'_>, start: usize, end: usize) {
         return;
     };
     let groups = out.text[start..end].split(|byte| *byte == b':').filter(|group| !group.is_empty()).count();
+    let text = &out.text[start..end];
+    let pairs = text.split(|byte| *byte == b':').all(|group| group.len() == 2);
+    if pairs {
+        return out.reject(&V6, start..end, "eight pairs are an EUI-64");
+    }
+    let code = groups < 2 || (groups < 4 && !text.iter().any(u8::is_ascii_digit));
     if address.is_loopback() || address.is_unspecified() {
         out.propose(&LOOPBACK, start..end);
-    } else if groups < 2 {
-        out.reject(&V6, start..end, "a lone group beside two colons is code");
+    } else if code {
+        out.reject(&V6, start..end, "names beside two colons are code");
     } else {
         out.settle(&V6, start..end);
     }

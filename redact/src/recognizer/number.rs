@@ -113,7 +113,8 @@ pub(super) fn begins_cleanly(text: &[u8], start: usize) -> bool {
     let Some(before) = start.checked_sub(1) else { return true };
     let previous = before.checked_sub(1).and_then(|at| text.get(at));
     match text[before] {
-        b'-' | b'.' | b'/' | b',' => !previous.is_some_and(u8::is_ascii_alphanumeric),
+        b'-' | b'.' | b'/' => !previous.is_some_and(u8::is_ascii_alphanumeric),
+        b',' => !previous.is_some_and(u8::is_ascii_digit),
         b'_' | b'$' => false,
         byte => !byte.is_ascii_alphanumeric(),
     }

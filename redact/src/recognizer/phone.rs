@@ -171,7 +171,8 @@ fn trunk_zero(digits: &[u8], lengths: &[usize], lead: Lead) -> bool {
         Lead::Parenthesis => 8,
         Lead::None => 9,
     };
-    shaped && digits[0] == 0 && digits[1] != 0 && (least..=12).contains(&digits.len())
+    // 3-2-4 is how social security numbers are written.
+    shaped && lengths != [3, 2, 4] && digits[0] == 0 && digits[1] != 0 && (least..=12).contains(&digits.len())
 }
 
 /// "x12", "ext. 12", "Durchwahl 12": part of the number.

@@ -195,7 +195,7 @@ const NAMES: &[&str] = &[
 
 /// `name = value`, `name: value`, `"name": "value"`.
 pub(super) fn assignment(out: &mut Candidates<'_>, at: usize) {
-    if at < out.settled_to || !is_named(out.text, at) {
+    if at < out.settled_to || at < out.assigned_to || !is_named(out.text, at) {
         return;
     }
     let text = out.text;
@@ -210,6 +210,7 @@ pub(super) fn assignment(out: &mut Candidates<'_>, at: usize) {
         text[start..start + len].iter().rev().take_while(|byte| matches!(byte, b'.' | b':' | b'!' | b'?'));
     let range = start..start + len - trimmed.count().min(len);
     out.work += (range.len() + 32) as u64;
+    out.assigned_to = range.end;
     judge(out, range);
 }
 
