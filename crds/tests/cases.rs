@@ -154,6 +154,20 @@ fn defaults_are_filled_in() {
 }
 
 #[test]
+fn what_was_admitted_is_admitted_again_unchanged() {
+    for document in files("good").iter().flat_map(|path| documents(path)) {
+        let admitted = admit(&document.value).unwrap();
+        let written = match &admitted {
+            Object::Partner(partner) => serde_json::to_value(partner),
+            Object::ModelRoute(route) => serde_json::to_value(route),
+            Object::TenantQuota(quota) => serde_json::to_value(quota),
+            Object::Secret(_) | Object::ConfigMap(_) | Object::Namespace(_) => continue,
+        };
+        assert_eq!(admit(&written.unwrap()), Ok(admitted), "{}", name(&document));
+    }
+}
+
+#[test]
 fn a_secret_is_decoded_and_never_printed() {
     let core = files("good").into_iter().find(|path| path.ends_with("core.yaml")).unwrap();
     let objects: Vec<Object> = documents(&core).iter().map(|it| admit(&it.value).unwrap()).collect();
