@@ -9,7 +9,8 @@
 
 pub(crate) mod anthropic;
 mod draft;
-mod fitness;
+pub(crate) mod error;
+pub(crate) mod fitness;
 mod history;
 mod id;
 pub(crate) mod infer;

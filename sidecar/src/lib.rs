@@ -1,8 +1,11 @@
 //! The data plane: serves model calls under one snapshot. Knows no Kubernetes.
 
+mod adapter;
 mod dialect;
 mod exchange;
 mod json;
 mod neutral;
+mod prompt;
 mod refusal;
+mod retry_after;
 mod sse;

@@ -1,0 +1,73 @@
+//! What is peculiar to each kind of partner: its URLs, its authentication, its errors, its models.
+//!
+//! No model name and no error code of a provider appears outside `adapter/`.
+
+pub(crate) mod anthropic;
+pub(crate) mod error;
+pub(crate) mod openai;
+
+use chaperone_protocol::adapter::Adapter;
+use chaperone_protocol::pair::ClientApi;
+use chaperone_protocol::snapshot::Partner;
+use http::header::InvalidHeaderValue;
+use http::{HeaderName, HeaderValue};
+
+use crate::dialect::Facts;
+
+/// The path at which a partner serves an endpoint, for its dialect.
+pub(crate) fn path(partner: &Partner, api: ClientApi) -> String {
+    let base = partner.endpoint.as_ref().map_or("", |endpoint| endpoint.path());
+    match partner.adapter {
+        Adapter::Anthropic => anthropic::path(base, api),
+        Adapter::OpenAI | Adapter::Mock => openai::path(base, api),
+    }
+}
+
+/// What is known about a model by its name. What its Partner declares goes before it.
+pub(crate) fn facts(adapter: Adapter, model: &str) -> Facts {
+    match adapter {
+        Adapter::Anthropic => anthropic::facts(model),
+        Adapter::OpenAI | Adapter::Mock => openai::facts(model),
+    }
+}
+
+/// The header that carries a partner's key. Its value is marked as sensitive: it cannot be printed.
+///
+/// # Errors
+/// If the key has bytes that no header may carry.
+pub(crate) fn credential(
+    adapter: Adapter,
+    key: &[u8],
+) -> Result<(HeaderName, HeaderValue), InvalidHeaderValue> {
+    let (name, mut value) = match adapter {
+        Adapter::Anthropic => (HeaderName::from_static("x-api-key"), HeaderValue::from_bytes(key)?),
+        Adapter::OpenAI | Adapter::Mock => {
+            (http::header::AUTHORIZATION, HeaderValue::from_bytes(&[b"Bearer ", key].concat())?)
+        }
+    };
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+/// Facts of models, by the beginning of their names. The first that fits stands, and `newest`
+/// where none does.
+pub(crate) fn by_prefix<T: Copy>(table: &[(&str, T)], newest: T, model: &str) -> T {
+    // Compatible servers call models `owner/model`.
+    let name = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
+    table.iter().find(|(prefix, _)| name.starts_with(prefix)).map_or(newest, |(_, facts)| *facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_goes_where_its_adapter_wants_it_and_cannot_be_printed() {
+        let (name, value) = credential(Adapter::OpenAI, b"sk-canary").unwrap();
+        assert_eq!((name.as_str(), value.as_bytes()), ("authorization", &b"Bearer sk-canary"[..]));
+        assert!(!format!("{value:?}").contains("canary"));
+        let (name, value) = credential(Adapter::Anthropic, b"sk-canary").unwrap();
+        assert_eq!((name.as_str(), value.as_bytes()), ("x-api-key", &b"sk-canary"[..]));
+        assert!(credential(Adapter::OpenAI, b"two\nlines").is_err());
+    }
+}
