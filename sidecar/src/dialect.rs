@@ -260,7 +260,7 @@ pub(crate) fn decode_request(api: ClientApi, body: &[u8]) -> Result<Request, Ref
 }
 
 /// Writes answers for clients of `api`; embeddings and counts have no events and are written by their own modules.
-pub(crate) fn encoder(api: ClientApi, reply: Reply) -> Box<dyn Encode> {
+pub(crate) fn encoder(api: ClientApi, reply: Reply) -> Box<dyn Encode + Send> {
     match api {
         ClientApi::ChatCompletions | ClientApi::Embeddings => Box::new(openai::Encoder::new(reply)),
         ClientApi::Completions => Box::new(openai::completions::Encoder::new(reply)),

@@ -5,6 +5,7 @@ mod dialect;
 mod exchange;
 mod json;
 mod neutral;
+mod passthrough;
 mod prompt;
 mod refusal;
 mod retry_after;

@@ -1,0 +1,316 @@
+//! A partner's answer on its way to the app: bytes in, bytes out, and how far it has come.
+//!
+//! Nothing is decided here about retries or timers: the caller keeps what comes out until it commits.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chaperone_protocol::adapter::{Adapter, Dialect};
+use chaperone_protocol::limits;
+use chaperone_protocol::reason::Reason;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
+
+use super::forward::{Forward, StreamUsage};
+use super::progress::Progress;
+use super::{Ask, Failure, Mode};
+use crate::adapter::error::classify;
+use crate::dialect::{Decode, Encode, error};
+use crate::neutral::Event;
+use crate::prompt::media;
+use crate::refusal::Refusal;
+use crate::retry_after::retry_after;
+use crate::sse::{self, Frame, Piece};
+
+/// Reads one answer. Sans-IO.
+pub(crate) struct Answer {
+    adapter: Adapter,
+    /// What the app reads.
+    dialect: Dialect,
+    /// What the app asked for.
+    client: Mode,
+    request_id: String,
+    /// In seconds since 1970.
+    created: u64,
+    body: Body,
+    decode: Box<dyn Decode + Send>,
+    write: Write,
+    events: Vec<Event>,
+    progress: Progress,
+}
+
+/// What of the partner's bytes is held.
+enum Body {
+    /// All of them.
+    Whole { pieces: Vec<Bytes>, length: usize },
+    /// At most one event.
+    Stream(sse::Decoder),
+}
+
+/// How the app's bytes come about.
+enum Write {
+    /// They are the partner's.
+    Forward(Forward),
+    /// They are written anew.
+    Encode(Box<dyn Encode + Send>),
+}
+
+impl fmt::Debug for Answer {
+    /// No content.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Answer({:?}, {:?})", self.client, self.dialect)
+    }
+}
+
+fn protocol() -> Failure {
+    Failure::new(Reason::PartnerProtocol)
+}
+
+impl Answer {
+    /// An answer that passes through; `decode` keeps account of it.
+    pub(crate) fn forwarded(
+        ask: &Ask<'_>,
+        partner: Mode,
+        usage: StreamUsage,
+        decode: Box<dyn Decode + Send>,
+    ) -> Self {
+        Self::new(ask, partner, decode, Write::Forward(Forward::new(usage)))
+    }
+
+    /// An answer that is written anew.
+    pub(crate) fn encoded(
+        ask: &Ask<'_>,
+        partner: Mode,
+        decode: Box<dyn Decode + Send>,
+        encode: Box<dyn Encode + Send>,
+    ) -> Self {
+        Self::new(ask, partner, decode, Write::Encode(encode))
+    }
+
+    fn new(ask: &Ask<'_>, partner: Mode, decode: Box<dyn Decode + Send>, write: Write) -> Self {
+        let body = match partner {
+            Mode::Whole => Body::Whole { pieces: Vec::new(), length: 0 },
+            Mode::Stream => Body::Stream(sse::Decoder::default()),
+        };
+        Self {
+            adapter: ask.target.partner.adapter,
+            dialect: ask.prompt.api().dialect(),
+            client: ask.mode(),
+            request_id: ask.request_id.to_owned(),
+            created: ask.created,
+            body,
+            decode,
+            write,
+            events: Vec::new(),
+            progress: Progress::default(),
+        }
+    }
+
+    /// Takes the head of an answer that says it is one.
+    ///
+    /// # Errors
+    /// Its status or its headers are not those of an answer in this dialect.
+    pub(crate) fn head(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<(), Failure> {
+        self.progress.partner_request_id = request_id(headers);
+        let is_encoded = headers
+            .get_all(CONTENT_ENCODING)
+            .iter()
+            .any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
+        let expected = match self.body {
+            Body::Whole { .. } => "application/json",
+            Body::Stream(_) => "text/event-stream",
+        };
+        let is_expected =
+            headers.get(CONTENT_TYPE).is_some_and(|value| media::is(value.as_bytes(), expected));
+        let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        let is_too_long =
+            matches!(self.body, Body::Whole { .. }) && length.is_some_and(|it| it > limits::ANSWER_BYTES);
+        // We asked for an answer as it is: whoever compresses it anyway is not understood, nor inflated.
+        if !matches!(status, StatusCode::OK | StatusCode::CREATED)
+            || is_encoded
+            || !is_expected
+            || is_too_long
+        {
+            return Err(protocol());
+        }
+        Ok(())
+    }
+
+    /// What an answer means that says it is none.
+    pub(crate) fn failure(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
+        let wait = retry_after(status, headers, self.created);
+        classify(self.adapter, Some(status.as_u16()), body, wait)
+    }
+
+    /// Takes the partner's next bytes, cut anywhere.
+    ///
+    /// # Errors
+    /// They are an error, break the dialect or exceed a limit.
+    pub(crate) fn push(&mut self, bytes: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), Failure> {
+        match &mut self.body {
+            Body::Whole { pieces, length } => {
+                *length = length.saturating_add(bytes.len());
+                if *length > limits::ANSWER_BYTES {
+                    return Err(protocol());
+                }
+                pieces.push(bytes);
+                Ok(())
+            }
+            Body::Stream(decoder) => {
+                decoder.push(&bytes);
+                while let Some(piece) = self.next_piece()? {
+                    self.piece(piece, out)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes events instead of bytes: the Mock adapter has no dialect.
+    ///
+    /// # Errors
+    /// The app's dialect cannot say them.
+    pub(crate) fn events(&mut self, events: &[Event], out: &mut VecDeque<Bytes>) -> Result<(), Failure> {
+        self.events.extend_from_slice(events);
+        self.settle(None, out)
+    }
+
+    /// The partner sent its last byte.
+    ///
+    /// # Errors
+    /// The answer is not complete, or not one.
+    pub(crate) fn end(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), Failure> {
+        match &mut self.body {
+            Body::Whole { pieces, .. } => {
+                let pieces = std::mem::take(pieces);
+                self.end_whole(pieces, out)
+            }
+            Body::Stream(_) => self.end_stream(out),
+        }
+    }
+
+    /// Ends a committed stream with an error that the app can see. There is no terminator after it.
+    pub(crate) fn break_off(&mut self, refusal: &Refusal, out: &mut VecDeque<Bytes>) {
+        if self.client == Mode::Stream {
+            out.push_back(error::event(self.dialect, refusal, &self.request_id).into());
+        }
+    }
+
+    /// How far it has come.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// How long the request has taken, for an app that is told. Said before the end.
+    pub(crate) fn elapsed(&mut self, elapsed: Duration) {
+        if let Write::Encode(encode) = &mut self.write {
+            encode.elapsed(elapsed);
+        }
+    }
+
+    /// What the app gets.
+    pub(crate) fn content_type(&self) -> &'static str {
+        match self.client {
+            Mode::Whole => "application/json",
+            Mode::Stream => "text/event-stream",
+        }
+    }
+
+    fn next_piece(&mut self) -> Result<Option<Piece>, Failure> {
+        match &mut self.body {
+            Body::Stream(decoder) => decoder.next().map_err(|_| protocol()),
+            Body::Whole { .. } => Ok(None),
+        }
+    }
+
+    fn last_piece(&mut self) -> Result<Option<Piece>, Failure> {
+        match &mut self.body {
+            Body::Stream(decoder) => decoder.finish().map_err(|_| protocol()),
+            Body::Whole { .. } => Ok(None),
+        }
+    }
+
+    fn piece(&mut self, piece: Piece, out: &mut VecDeque<Bytes>) -> Result<(), Failure> {
+        match (piece, &mut self.write) {
+            (Piece::LineFeed(bytes), Write::Forward(forward)) => forward.line_feed(bytes, out),
+            (Piece::LineFeed(_), Write::Encode(_)) => {}
+            // What comes after the terminal event is nobody's.
+            (Piece::Frame(_), _) if self.progress.finished => self.ignore_line_feed(),
+            (Piece::Frame(frame), _) => {
+                if let Some(event) = frame.event() {
+                    self.decode.event(&event, &mut self.events)?;
+                }
+                self.settle(Some(&frame), out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ignore_line_feed(&mut self) {
+        if let Write::Forward(forward) = &mut self.write {
+            forward.forget();
+        }
+    }
+
+    /// Takes note of the events at hand, and writes them, or the frame that they came in.
+    fn settle(&mut self, frame: Option<&Frame>, out: &mut VecDeque<Bytes>) -> Result<(), Failure> {
+        let mut written = Vec::new();
+        for event in self.events.drain(..) {
+            self.progress.take(&event);
+            if let Write::Encode(encode) = &mut self.write {
+                encode.event(&event, &mut written)?;
+            }
+        }
+        self.progress.drift.extend(self.decode.drift());
+        if !written.is_empty() {
+            out.push_back(written.into());
+        }
+        if let (Write::Forward(forward), Some(frame)) = (&mut self.write, frame) {
+            forward.frame(frame, out);
+        }
+        Ok(())
+    }
+
+    fn end_whole(&mut self, pieces: Vec<Bytes>, out: &mut VecDeque<Bytes>) -> Result<(), Failure> {
+        match pieces.as_slice() {
+            [single] => self.decode.whole(single, &mut self.events)?,
+            many => self.decode.whole(&many.concat(), &mut self.events)?,
+        }
+        self.settle(None, out)?;
+        self.progress.finished = true;
+        if matches!(self.write, Write::Forward(_)) {
+            out.extend(pieces);
+        }
+        Ok(())
+    }
+
+    fn end_stream(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), Failure> {
+        while let Some(piece) = self.last_piece()? {
+            self.piece(piece, out)?;
+        }
+        if self.progress.finished {
+            return Ok(());
+        }
+        self.decode.end(&mut self.events)?;
+        self.settle(None, out)?;
+        self.progress.finished = true;
+        // The decoder found the answer complete, so only the terminator of OpenAI's dialect can be missing.
+        if matches!(self.write, Write::Forward(_)) && self.dialect == Dialect::OpenAi {
+            out.push_back(Bytes::from_static(b"data: [DONE]\n\n"));
+        }
+        Ok(())
+    }
+}
+
+/// The partner's own id of the request, if it is fit to be shown.
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("request-id").or_else(|| headers.get("x-request-id"))?.to_str().ok()?;
+    let is_sane =
+        (1..=limits::ID_CHARS).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic());
+    is_sane.then(|| value.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

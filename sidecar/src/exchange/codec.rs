@@ -1,0 +1,150 @@
+//! Which codec reads and writes an exchange.
+
+use std::collections::BTreeMap;
+
+use chaperone_protocol::adapter::{Adapter, Capability, Dialect};
+use chaperone_protocol::pair::ClientApi;
+use chaperone_protocol::reason::Reason;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Answer, Ask, Exchange, Exchanged, Failure, Mode, Outgoing};
+use crate::adapter;
+use crate::dialect::{self, Decode, Drift, Encode, Origin, Reading, Rendered, Reply, UsageChunk};
+use crate::dialect::{anthropic, openai};
+use crate::neutral::{Event, Usage};
+use crate::passthrough::headers;
+use crate::refusal::Refusal;
+use crate::sse;
+
+/// Writes a request anew, in its partner's dialect.
+///
+/// # Errors
+/// The request is not one of its dialect, or the target cannot carry it.
+pub(super) fn translate(ask: &Ask<'_>) -> Result<Exchanged, Refusal> {
+    // The bytes of the answer are ours to build anyway, so a stream is asked for wherever there is one: a partner
+    // that hangs is then found out by its first token.
+    let can_stream = ask.render(Mode::Stream).can(Capability::Streaming);
+    let mode = if can_stream { Mode::Stream } else { Mode::Whole };
+    let request = dialect::decode_request(ask.prompt.api(), ask.prompt.body())?;
+    let render = ask.render(mode);
+    let partner = &ask.target.partner;
+    let Rendered { body, adjusted, reading } = match partner.adapter {
+        Adapter::Anthropic => anthropic::encode_request(&request, &render)?,
+        Adapter::OpenAI | Adapter::Mock => openai::encode_request(&request, &render)?,
+    };
+    let outgoing = Outgoing {
+        path: adapter::path(partner, ask.prompt.api()),
+        headers: headers::for_translation(ask, mode),
+        body: vec![body.into()],
+        mode,
+    };
+    let answer = Answer::encoded(ask, mode, translator(partner.adapter, reading), encoder(ask));
+    Ok(Exchanged { exchange: Exchange::Partner(outgoing, answer), adjusted })
+}
+
+/// A whole answer, put together from a stream of the same dialect.
+pub(crate) fn assembled(ask: &Ask<'_>) -> Answer {
+    let decode = translator(ask.target.partner.adapter, Reading::default());
+    Answer::encoded(ask, Mode::Stream, decode, encoder(ask))
+}
+
+/// Reads an answer that passes through, for what it costs and whether it is complete.
+pub(crate) fn accountant(ask: &Ask<'_>) -> Box<dyn Decode + Send> {
+    match (ask.target.partner.adapter.dialect(), ask.prompt.api()) {
+        (Dialect::Anthropic, ClientApi::CountTokens) => Box::new(Count),
+        (Dialect::Anthropic, _) => Box::new(anthropic::Decoder::accounting()),
+        (Dialect::OpenAi | Dialect::Neutral, api) => {
+            let list = if api == ClientApi::Embeddings { "data" } else { "choices" };
+            Box::new(Listed { list, decode: openai::Decoder::accounting() })
+        }
+    }
+}
+
+fn translator(adapter: Adapter, reading: Reading) -> Box<dyn Decode + Send> {
+    match adapter {
+        Adapter::Anthropic => Box::new(anthropic::Decoder::translating(reading)),
+        Adapter::OpenAI | Adapter::Mock => Box::new(openai::Decoder::translating(reading)),
+    }
+}
+
+fn encoder(ask: &Ask<'_>) -> Box<dyn Encode + Send> {
+    let wants_usage = ask.prompt.wants_usage();
+    dialect::encoder(
+        ask.prompt.api(),
+        Reply {
+            mode: ask.mode(),
+            request_id: ask.request_id.to_owned(),
+            created: ask.created,
+            model: ask.target.model_name.as_str().to_owned(),
+            usage: if wants_usage { UsageChunk::Wanted } else { UsageChunk::Unwanted },
+            prompt_estimate: ask.prompt.likely_tokens(),
+            origin: Origin::of(ask.target),
+            correlation_id: Some(ask.correlation_id.to_owned()),
+            attempts: Some(ask.attempt),
+        },
+    )
+}
+
+/// Reads answers of OpenAI's dialect, which endpoints tell apart by the list that the body must have.
+#[derive(Debug)]
+struct Listed {
+    list: &'static str,
+    decode: openai::Decoder,
+}
+
+impl Decode for Listed {
+    fn event(&mut self, event: &sse::Event<'_>, out: &mut Vec<Event>) -> Result<(), Failure> {
+        self.decode.event(event, out)
+    }
+
+    fn whole(&mut self, body: &[u8], out: &mut Vec<Event>) -> Result<(), Failure> {
+        self.decode.whole(body, out)?;
+        let body: BTreeMap<&str, &RawValue> = serde_json::from_slice(body).map_err(|_| protocol())?;
+        let has_list = body.get(self.list).is_some_and(|list| list.get().starts_with('['));
+        if has_list { Ok(()) } else { Err(protocol()) }
+    }
+
+    fn end(&mut self, out: &mut Vec<Event>) -> Result<(), Failure> {
+        self.decode.end(out)
+    }
+
+    fn drift(&mut self) -> Vec<Drift> {
+        self.decode.drift()
+    }
+}
+
+fn protocol() -> Failure {
+    Failure::new(Reason::PartnerProtocol)
+}
+
+/// Reads the answer of `count_tokens`. It costs nothing, so it has no usage.
+#[derive(Debug)]
+struct Count;
+
+#[derive(Deserialize)]
+struct Counted {
+    #[expect(dead_code, reason = "only its presence and its type matter")]
+    input_tokens: u64,
+}
+
+impl Decode for Count {
+    fn event(&mut self, _event: &sse::Event<'_>, _out: &mut Vec<Event>) -> Result<(), Failure> {
+        Err(protocol())
+    }
+
+    fn whole(&mut self, body: &[u8], out: &mut Vec<Event>) -> Result<(), Failure> {
+        let counted: Result<Counted, _> = serde_json::from_slice(body);
+        counted.map_err(|_| protocol())?;
+        out.push(Event::Usage(Usage::default()));
+        Ok(())
+    }
+
+    fn end(&mut self, _out: &mut Vec<Event>) -> Result<(), Failure> {
+        Err(protocol())
+    }
+
+    fn drift(&mut self) -> Vec<Drift> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,90 @@
+//! Requests for tests of what this folder does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chaperone_protocol::adapter::{Adapter, ApiVersion, DataClass};
+use chaperone_protocol::pair::ClientApi;
+use chaperone_protocol::snapshot::{
+    AddressPolicy, MaxTokens, Model, Partner, Route, Target, Timeouts, Tls, WeightedTarget, WholeAnswers,
+};
+use chaperone_protocol::units::Tokens;
+use http::HeaderMap;
+
+use super::{Ask, Exchange, exchange};
+use crate::prompt::Prompt;
+
+/// Everything that an [`Ask`] borrows.
+pub(crate) struct Setup {
+    pub(crate) prompt: Prompt,
+    pub(crate) target: Target,
+    pub(crate) route: Route,
+    pub(crate) tenant_cap: Option<Tokens>,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Setup {
+    /// A request for a model with 16384 tokens of output, on a route whose default is 512.
+    pub(crate) fn new(api: ClientApi, adapter: Adapter, body: &str) -> Self {
+        let prompt = Prompt::read(api, &HeaderMap::new(), Bytes::from(body.to_owned())).unwrap();
+        let target = target(adapter);
+        let weighted = WeightedTarget { target: target.clone(), weight: 1, fallbacks: Vec::new() };
+        let route = Route {
+            alias: "fast".parse().unwrap(),
+            targets: vec![weighted],
+            data_class: DataClass::Internal,
+            max_tokens: MaxTokens { default: Some(Tokens(512)), cap: None },
+            deadline: Duration::from_secs(300),
+            whole_answers: WholeAnswers::AsAsked,
+        };
+        Self { prompt, target, route, tenant_cap: None, headers: HeaderMap::new() }
+    }
+
+    pub(crate) fn ask(&self) -> Ask<'_> {
+        Ask {
+            prompt: &self.prompt,
+            target: &self.target,
+            route: &self.route,
+            tenant_cap: self.tenant_cap,
+            headers: &self.headers,
+            request_id: "r-1",
+            correlation_id: "c-1",
+            attempt: 1,
+            created: 1_700_000_000,
+        }
+    }
+}
+
+fn target(adapter: Adapter) -> Target {
+    let model = Model {
+        context_tokens: Some(Tokens(128_000)),
+        max_output_tokens: Some(Tokens(16_384)),
+        capabilities: [].into(),
+        price: None,
+        first_token: None,
+    };
+    let partner = Partner {
+        name: "partner-alpha".parse().unwrap(),
+        adapter,
+        endpoint: Some("https://api.alpha.test/v1".parse().unwrap()),
+        addresses: AddressPolicy::PublicOnly,
+        credential: None,
+        api_version: ApiVersion::V20261021,
+        tls: Tls::default(),
+        schema_version: None,
+        models: BTreeMap::new(),
+        timeouts: Timeouts::default(),
+        health_check: None,
+        mock: None,
+    };
+    Target { partner: Arc::new(partner), model_name: "gpt-4o-mini".parse().unwrap(), model }
+}
+
+/// The body that is sent, and what is named as adjusted.
+pub(crate) fn sent(setup: &Setup) -> (String, Vec<String>) {
+    let exchanged = exchange(&setup.ask()).unwrap();
+    let Exchange::Partner(outgoing, _) = exchanged.exchange else { panic!("no partner") };
+    (String::from_utf8(outgoing.body.concat()).unwrap(), exchanged.adjusted)
+}

@@ -1,0 +1,208 @@
+use bytes::Bytes;
+use chaperone_protocol::adapter::Adapter;
+use chaperone_protocol::pair::ClientApi;
+use chaperone_protocol::reason::Reason;
+use chaperone_protocol::snapshot::{MaxTokens, WholeAnswers};
+use chaperone_protocol::units::Tokens;
+
+use super::*;
+use crate::exchange::testing::{Setup, sent};
+
+#[test]
+fn only_the_edited_ranges_differ() {
+    let body = "{ \"model\" : \"fast\" ,\n \"temperature\": 0.70, \"new\":{\"x\":[1e2,\"\\u0041\"]},\"messages\":[{\"role\":\"user\",\"content\":\"caf\u{e9}\"}],\"stream\":true}";
+    let (sent, adjusted) = sent(&Setup::new(ClientApi::ChatCompletions, Adapter::OpenAI, body));
+    let expected = body.replace("\"fast\"", "\"gpt-4o-mini\"").replace(
+        "{ \"model\"",
+        "{\"max_completion_tokens\":512,\"stream_options\":{\"include_usage\":true}, \"model\"",
+    );
+    // Inserted members stand first, in either order of insertion; all else is where it was.
+    assert_eq!(sent.len(), expected.len());
+    assert!(sent.ends_with(expected.split_once("true},").unwrap().1), "{sent}");
+    assert!(sent.contains("\"max_completion_tokens\":512,") && sent.contains("{\"include_usage\":true},"));
+    assert!(adjusted.is_empty());
+}
+
+#[test]
+fn an_app_that_asks_for_usage_is_not_edited_for_it() {
+    let body = r#"{"model":"fast","messages":[],"stream":true,"max_tokens":5,"stream_options":{"include_usage":true}}"#;
+    let (text, _) = sent(&Setup::new(ClientApi::ChatCompletions, Adapter::OpenAI, body));
+    assert_eq!(text, body.replace("fast", "gpt-4o-mini"));
+}
+
+#[test]
+fn the_wish_for_usage_finds_its_place() {
+    let cases = [
+        (r#""stream_options":null"#, r#""stream_options":{"include_usage":true}"#),
+        (r#""stream_options":{ }"#, r#""stream_options":{"include_usage":true }"#),
+        (r#""stream_options":{"x":1}"#, r#""stream_options":{"include_usage":true,"x":1}"#),
+        (r#""stream_options":{"include_usage":false}"#, r#""stream_options":{"include_usage":true}"#),
+        (r#""stream_options":{"include_usage":null}"#, r#""stream_options":{"include_usage":true}"#),
+    ];
+    for (asked, expected) in cases {
+        let body = format!(r#"{{"model":"fast","messages":[],"stream":true,"max_tokens":5,{asked}}}"#);
+        let (text, _) = sent(&Setup::new(ClientApi::ChatCompletions, Adapter::OpenAI, &body));
+        assert!(text.ends_with(&format!("{expected}}}")), "{text}");
+    }
+}
+
+#[test]
+fn a_token_limit_is_inserted_or_lowered_and_named() {
+    let limits = |default: Option<u64>, cap: Option<u64>| MaxTokens {
+        default: default.map(Tokens),
+        cap: cap.map(Tokens),
+    };
+    let cases = [
+        // members of the app, the route's bounds, the tenant's cap, what is sent, what is named
+        (r#""a":1"#, limits(None, None), None, r#"{"max_completion_tokens":16384,"#, ""),
+        (r#""a":1"#, limits(Some(100), None), None, r#"{"max_completion_tokens":100,"#, ""),
+        (r#""a":1"#, limits(Some(100), Some(50)), None, r#"{"max_completion_tokens":50,"#, ""),
+        (r#""max_tokens":null"#, limits(None, Some(50)), None, r#"{"max_completion_tokens":50,"#, ""),
+        (
+            r#""max_completion_tokens":null"#,
+            limits(None, Some(50)),
+            None,
+            r#""max_completion_tokens":50}"#,
+            "",
+        ),
+        (r#""max_tokens":40"#, limits(None, Some(50)), None, r#""max_tokens":40}"#, ""),
+        (r#""max_tokens":60"#, limits(None, Some(50)), None, r#""max_tokens":50}"#, "max_tokens=50"),
+        (r#""max_tokens":60"#, limits(None, Some(50)), Some(20), r#""max_tokens":20}"#, "max_tokens=20"),
+        (
+            r#""max_tokens":60,"max_completion_tokens":9"#,
+            limits(None, Some(50)),
+            None,
+            r#""max_tokens":50,"max_completion_tokens":9}"#,
+            "",
+        ),
+        (r#""max_tokens":99999999"#, limits(None, None), None, r#""max_tokens":16384}"#, "max_tokens=16384"),
+    ];
+    for (members, bounds, tenant, expected, named) in cases {
+        let body = format!(r#"{{"model":"fast","messages":[],{members}}}"#);
+        let mut setup = Setup::new(ClientApi::ChatCompletions, Adapter::OpenAI, &body);
+        setup.route.max_tokens = bounds;
+        setup.tenant_cap = tenant.map(Tokens);
+        let (text, adjusted) = sent(&setup);
+        assert!(text.contains(expected), "{body} -> {text}");
+        assert_eq!(adjusted.join(","), named, "{body}");
+        let mut found: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(found["model"].take(), "gpt-4o-mini");
+    }
+}
+
+#[test]
+fn names_are_those_that_the_model_knows() {
+    let body = r#"{"model":"fast","messages":[{"role":"developer","content":"x"}],"max_tokens":5}"#;
+    let with_model = |name: &str| {
+        let mut setup = Setup::new(ClientApi::ChatCompletions, Adapter::OpenAI, body);
+        setup.target.model_name = name.parse().unwrap();
+        sent(&setup).0
+    };
+    assert_eq!(
+        with_model("o3-mini"),
+        body.replace("fast", "o3-mini").replace("max_tokens", "max_completion_tokens")
+    );
+    assert_eq!(
+        with_model("llama-3.3-70b"),
+        body.replace("fast", "llama-3.3-70b").replace("developer", "system")
+    );
+    assert_eq!(with_model("gpt-9"), body.replace("fast", "gpt-9"));
+}
+
+#[test]
+fn embeddings_and_counts_have_no_token_limit() {
+    let body = r#"{"model":"fast","input":["a"],"encoding_format":"base64"}"#;
+    let (text, _) = sent(&Setup::new(ClientApi::Embeddings, Adapter::OpenAI, body));
+    assert_eq!(text, body.replace("fast", "gpt-4o-mini"));
+    let body = r#"{"model":"fast","messages":[]}"#;
+    let (text, _) = sent(&Setup::new(ClientApi::CountTokens, Adapter::Anthropic, body));
+    assert_eq!(text, body.replace("fast", "gpt-4o-mini"));
+}
+
+#[test]
+fn anthropics_version_and_betas_are_the_apps() {
+    let body = r#"{"model":"fast","messages":[],"max_tokens":5}"#;
+    let mut setup = Setup::new(ClientApi::Messages, Adapter::Anthropic, body);
+    let headers = |setup: &Setup| match exchange(&setup.ask()).unwrap().exchange {
+        Exchange::Partner(outgoing, _) => outgoing.headers,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(headers(&setup)["anthropic-version"], "2026-10-21");
+    for (name, value) in [
+        ("anthropic-version", "2023-06-01"),
+        ("anthropic-beta", "a,b"),
+        ("anthropic-beta", "b, c"),
+        ("authorization", "Bearer canary"),
+        ("x-api-key", "canary"),
+        ("x-chaperone-deadline", "5"),
+        ("cookie", "canary"),
+    ] {
+        setup.headers.append(name, value.parse().unwrap());
+    }
+    let sent = headers(&setup);
+    assert_eq!(sent["anthropic-version"], "2023-06-01");
+    assert_eq!(sent["anthropic-beta"], "a,b,c");
+    assert_eq!(sent["accept-encoding"], "identity");
+    assert!(!format!("{sent:?}").contains("canary") && !sent.contains_key("x-chaperone-deadline"));
+
+    let body = r#"{"model":"fast","messages":[]}"#;
+    let openai =
+        Setup { headers: setup.headers, ..Setup::new(ClientApi::ChatCompletions, Adapter::OpenAI, body) };
+    let sent = headers(&openai);
+    assert!(!sent.contains_key("anthropic-version") && !sent.contains_key("anthropic-beta"));
+    assert!(!format!("{sent:?}").contains("canary"));
+}
+
+#[test]
+fn maximhq_bifrost_4402_what_a_model_cannot_carry_is_named_with_its_place() {
+    use chaperone_protocol::adapter::Capability::{Embeddings, Streaming, Tools, Vision};
+    let cases = [
+        (
+            r#""messages":[{"role":"user","content":[{"type":"text"},{"type":"image_url"}]}]"#,
+            Vision,
+            "messages[0].content[1]",
+        ),
+        (r#""messages":[],"stream":true"#, Streaming, "stream"),
+        (r#""messages":[],"tools":[{}]"#, Tools, "tools"),
+    ];
+    for (members, needed, place) in cases {
+        let body = format!(r#"{{"model":"fast",{members}}}"#);
+        let mut setup = Setup::new(ClientApi::ChatCompletions, Adapter::OpenAI, &body);
+        setup.target.model.capabilities = [Embeddings].into();
+        let refusal = exchange(&setup.ask()).unwrap_err();
+        assert_eq!(refusal.reason, Reason::UnsupportedContent);
+        assert!(refusal.message.contains(place) && refusal.message.contains(needed.as_str()), "{refusal:?}");
+        setup.target.model.capabilities = [needed].into();
+        assert!(exchange(&setup.ask()).is_ok());
+    }
+}
+
+#[test]
+fn a_route_may_ask_for_streams_where_the_app_wants_the_whole() {
+    let body = r#"{"model":"fast","messages":[],"max_tokens":5}"#;
+    let mut setup = Setup::new(ClientApi::ChatCompletions, Adapter::OpenAI, body);
+    setup.route.whole_answers = WholeAnswers::Stream;
+    let mode = |setup: &Setup| match exchange(&setup.ask()).unwrap().exchange {
+        Exchange::Partner(outgoing, answer) => (outgoing.mode, answer.content_type()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(mode(&setup), (Mode::Stream, "application/json"));
+    let (text, _) = sent(&setup);
+    let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&found["stream"], &found["stream_options"]["include_usage"]), (&true.into(), &true.into()));
+    // Several choices cannot be put together without loss.
+    setup.prompt =
+        Setup::new(ClientApi::ChatCompletions, Adapter::OpenAI, r#"{"model":"fast","messages":[],"n":2}"#)
+            .prompt;
+    assert_eq!(mode(&setup).0, Mode::Whole);
+}
+
+#[test]
+fn bytes_are_slices_of_the_apps_own() {
+    let body = format!(r#"{{"model":"fast","max_tokens":5,"messages":["{}"]}}"#, "x".repeat(1_000));
+    let setup = Setup::new(ClientApi::ChatCompletions, Adapter::OpenAI, &body);
+    let Exchange::Partner(outgoing, _) = exchange(&setup.ask()).unwrap().exchange else { panic!() };
+    let last: &Bytes = outgoing.body.last().unwrap();
+    let own = setup.prompt.body().as_ptr_range();
+    assert!(own.contains(&last.as_ptr()));
+}
