@@ -4,6 +4,7 @@
 
 pub(crate) mod anthropic;
 pub(crate) mod error;
+pub(crate) mod mock;
 pub(crate) mod openai;
 
 use chaperone_protocol::adapter::Adapter;
@@ -27,7 +28,8 @@ pub(crate) fn path(partner: &Partner, api: ClientApi) -> String {
 pub(crate) fn facts(adapter: Adapter, model: &str) -> Facts {
     match adapter {
         Adapter::Anthropic => anthropic::facts(model),
-        Adapter::OpenAI | Adapter::Mock => openai::facts(model),
+        Adapter::OpenAI => openai::facts(model),
+        Adapter::Mock => mock::FACTS,
     }
 }
 

@@ -7,12 +7,12 @@ use chaperone_protocol::adapter::Capability;
 use chaperone_protocol::reason::Reason;
 use chaperone_protocol::units::Tokens;
 
-use super::{Facts, Hints, Render, Sampling, Thinking};
+use super::{Facts, Hints, Render};
 use crate::neutral::{Media, Need, Part, Request, Role, Source, Weight};
 use crate::refusal::Refusal;
 
 /// Efforts from the least, as the dialects call them.
-const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+pub(crate) const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
 
 /// Tokens to think with, where a model takes a budget instead of an effort.
 const BUDGETS: [(&str, u64); 5] =
@@ -36,8 +36,8 @@ impl Adjusted {
     }
 
     /// Drops a hint that may not be there.
-    pub(crate) fn drop_if(&mut self, given: bool, name: &str) -> Result<(), Refusal> {
-        if given { self.drop(name) } else { Ok(()) }
+    pub(crate) fn drop_any<T>(&mut self, hint: Option<T>, name: &str) -> Result<(), Refusal> {
+        hint.map_or(Ok(()), |_| self.drop(name))
     }
 
     /// Gives a hint another value.
@@ -190,32 +190,10 @@ pub(crate) fn effort_of(budget: Tokens) -> &'static str {
     BUDGETS.iter().find(|(_, steps)| budget.0 <= *steps).map_or(largest, |(name, _)| name)
 }
 
-/// Facts of a model that takes everything: the Mock's.
-pub(crate) const EVERYTHING: Facts = Facts {
-    token_limit: super::TokenLimit::MaxTokens,
-    instructions: super::Instructions::System,
-    later_instructions: super::LaterInstructions::InPlace,
-    thinking: Thinking::Adaptive,
-    efforts: &EFFORTS,
-    sampling: Sampling::Accepted,
-    capabilities: &[
-        Capability::Streaming,
-        Capability::Tools,
-        Capability::ParallelTools,
-        Capability::Vision,
-        Capability::JsonSchema,
-        Capability::Documents,
-        Capability::Audio,
-        Capability::Reasoning,
-        Capability::ForcedToolChoice,
-        Capability::Prefill,
-        Capability::Embeddings,
-    ],
-};
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapter::mock::FACTS;
 
     #[test]
     fn budgets_and_efforts_are_two_names_of_one_step() {
@@ -231,7 +209,7 @@ mod tests {
 
     #[test]
     fn an_unknown_effort_becomes_the_nearest() {
-        let facts = Facts { efforts: &["none", "low", "medium", "high"], ..EVERYTHING };
+        let facts = Facts { efforts: &["none", "low", "medium", "high"], ..FACTS };
         assert_eq!(nearest_effort(&facts, "medium"), Some("medium"));
         assert_eq!(nearest_effort(&facts, "minimal"), Some("low"));
         assert_eq!(nearest_effort(&facts, "max"), Some("high"));

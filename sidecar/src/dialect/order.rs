@@ -101,13 +101,14 @@ pub(crate) fn protocol() -> Failure {
 pub(crate) struct Course {
     order: Order,
     drift: BTreeSet<Drift>,
-    has_text: bool,
-    has_output_count: bool,
+    /// Meaningful events so far.
+    visible: usize,
+    output: Option<Tokens>,
 }
 
 impl Course {
     pub(crate) fn new() -> Self {
-        Self { order: Order::new(), drift: BTreeSet::new(), has_text: false, has_output_count: false }
+        Self { order: Order::new(), drift: BTreeSet::new(), visible: 0, output: None }
     }
 
     pub(crate) fn has_started(&self) -> bool {
@@ -131,7 +132,7 @@ impl Course {
         if !self.order.admit(&event) {
             return Err(protocol());
         }
-        self.has_text |= event.is_meaningful();
+        self.visible += usize::from(event.is_meaningful());
         out.push(event);
         Ok(())
     }
@@ -154,17 +155,17 @@ impl Course {
 
     /// Passes usage on. No output beside visible text is not believed.
     pub(crate) fn usage(&mut self, mut usage: Usage, out: &mut Vec<Event>) -> Result<(), Failure> {
-        if usage.output == Some(Tokens(0)) && self.has_text {
+        if usage.output == Some(Tokens(0)) && self.visible > 0 {
             usage.output = None;
             self.drift.insert(Drift::AbsurdUsage);
         }
-        self.has_output_count |= usage.output.is_some();
+        self.output = usage.output.or(self.output);
         if usage == Usage::default() { Ok(()) } else { self.emit(Event::Usage(usage), out) }
     }
 
     /// The answer is complete.
     pub(crate) fn end(&mut self, out: &mut Vec<Event>) -> Result<(), Failure> {
-        if !self.has_output_count {
+        if self.output.is_none() {
             self.drift.insert(Drift::MissingUsage);
         }
         self.emit(Event::End, out)

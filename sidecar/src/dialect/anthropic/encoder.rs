@@ -26,13 +26,13 @@ pub(crate) struct Encoder {
     has_started: bool,
     open: Option<Open>,
     calls: usize,
-    is_signed: bool,
 }
 
 /// The block that is being streamed.
 struct Open {
     index: usize,
     kind: Kind,
+    is_signed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -115,12 +115,16 @@ enum Content<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 enum Delta<'a> {
-    TextDelta { text: &'a str },
-    ThinkingDelta { thinking: &'a str },
-    SignatureDelta { signature: String },
-    InputJsonDelta { partial_json: &'a str },
+    #[serde(rename = "text_delta")]
+    Text { text: &'a str },
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: &'a str },
+    #[serde(rename = "signature_delta")]
+    Signature { signature: String },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: &'a str },
 }
 
 #[derive(Serialize)]
@@ -144,7 +148,6 @@ impl Encoder {
             has_started: false,
             open: None,
             calls: 0,
-            is_signed: false,
             reply,
         }
     }
@@ -175,7 +178,6 @@ impl Encoder {
     fn begin(&mut self, index: usize, block: &Block, out: &mut Vec<u8>) {
         self.start(out);
         self.close(out);
-        self.is_signed = false;
         let kind = match block {
             Block::Text | Block::Refusal => Kind::Text,
             Block::Reasoning => Kind::Thinking,
@@ -195,15 +197,15 @@ impl Encoder {
             }
         };
         frame(&Frame::ContentBlockStart { index, content_block }, out);
-        self.open = Some(Open { index, kind });
+        self.open = Some(Open { index, kind, is_signed: false });
     }
 
     fn delta(&self, index: usize, text: &str, out: &mut Vec<u8>) {
         let Some(open) = self.open.as_ref().filter(|open| open.index == index) else { return };
         let delta = match open.kind {
-            Kind::Text => Delta::TextDelta { text },
-            Kind::Thinking => Delta::ThinkingDelta { thinking: text },
-            Kind::Tool => Delta::InputJsonDelta { partial_json: text },
+            Kind::Text => Delta::Text { text },
+            Kind::Thinking => Delta::Thinking { thinking: text },
+            Kind::Tool => Delta::InputJson { partial_json: text },
             Kind::Opaque => return,
         };
         frame(&Frame::ContentBlockDelta { index, delta }, out);
@@ -211,14 +213,16 @@ impl Encoder {
 
     fn sign(&mut self, index: usize, signature: &str, out: &mut Vec<u8>) {
         let signature = slot::seal(&self.reply.origin, signature);
-        frame(&Frame::ContentBlockDelta { index, delta: Delta::SignatureDelta { signature } }, out);
-        self.is_signed = true;
+        frame(&Frame::ContentBlockDelta { index, delta: Delta::Signature { signature } }, out);
+        if let Some(open) = &mut self.open {
+            open.is_signed = true;
+        }
     }
 
     /// Clients send a thought back only with a signature, so each gets one, if only to say where it comes from.
     fn close(&mut self, out: &mut Vec<u8>) {
         let Some(open) = self.open.take() else { return };
-        if open.kind == Kind::Thinking && !self.is_signed {
+        if open.kind == Kind::Thinking && !open.is_signed {
             self.sign(open.index, "", out);
         }
         frame(&Frame::ContentBlockStop { index: open.index }, out);

@@ -13,7 +13,7 @@ use crate::dialect::fitness::{self, Adjusted};
 use crate::dialect::read::invalid;
 use crate::dialect::{LaterInstructions, Origin, Reading, Render, Rendered, Sampling, Thinking, id, slot};
 use crate::exchange::Mode;
-use crate::neutral::{Format, Media, Part, Request, Role, Source, Tool, ToolChoice, Turn};
+use crate::neutral::{Format, Media, Part, Request, Role, Source, Tool, ToolChoice};
 use crate::refusal::Refusal;
 
 /// The tool that stands for a JSON answer, on models that know no other way to one.
@@ -175,9 +175,9 @@ enum Shape<'a> {
 pub(crate) fn encode_request(request: &Request, render: &Render<'_>) -> Result<Rendered, Refusal> {
     let mut adjusted = Adjusted::new(render.hints);
     fitness::check(request, render, &mut adjusted)?;
-    adjusted.drop_if(request.seed.is_some(), "seed")?;
-    adjusted.drop_if(request.presence_penalty.is_some(), "presence_penalty")?;
-    adjusted.drop_if(request.frequency_penalty.is_some(), "frequency_penalty")?;
+    adjusted.drop_any(request.seed.as_ref(), "seed")?;
+    adjusted.drop_any(request.presence_penalty.as_ref(), "presence_penalty")?;
+    adjusted.drop_any(request.frequency_penalty.as_ref(), "frequency_penalty")?;
     let limit = render.limit(request.max_tokens, &mut adjusted).ok_or_else(|| {
         fitness::unsupported(
             "max_tokens",
@@ -295,13 +295,13 @@ fn sampling<'a>(
         || render.facts.sampling == Sampling::Rejected
         || plan.is_thinking();
     if is_rejected {
-        adjusted.drop_if(request.temperature.is_some(), "temperature")?;
-        adjusted.drop_if(request.top_p.is_some(), "top_p")?;
-        adjusted.drop_if(request.top_k.is_some(), "top_k")?;
+        adjusted.drop_any(request.temperature.as_ref(), "temperature")?;
+        adjusted.drop_any(request.top_p.as_ref(), "top_p")?;
+        adjusted.drop_any(request.top_k.as_ref(), "top_k")?;
         return Ok(SamplingEntry { temperature: None, top_p: None, top_k: None });
     }
     let excludes = render.facts.sampling == Sampling::Either && request.temperature.is_some();
-    adjusted.drop_if(excludes && request.top_p.is_some(), "top_p")?;
+    adjusted.drop_any(request.top_p.as_ref().filter(|_| excludes), "top_p")?;
     Ok(SamplingEntry {
         temperature: request.temperature.as_deref(),
         top_p: request.top_p.as_deref().filter(|_| !excludes),

@@ -33,7 +33,8 @@ pub(crate) struct Decoder {
     has_refusal: bool,
     /// The first choice's reason, held back while other choices go on.
     held: Option<Stop>,
-    has_more_choices: bool,
+    /// How many choices there are, as far as is known.
+    choices: u64,
 }
 
 /// The open block that is not a tool's.
@@ -134,7 +135,7 @@ impl Decoder {
             tools: Vec::new(),
             has_refusal: false,
             held: None,
-            has_more_choices: false,
+            choices: 0,
         }
     }
 
@@ -147,7 +148,7 @@ impl Decoder {
             self.course.emit(Event::Start { id: named(chunk.id), model: named(chunk.model) }, out)?;
         }
         let choices = chunk.choices.unwrap_or_default();
-        self.has_more_choices |= choices.len() > 1;
+        self.choices = self.choices.max(choices.len().try_into().unwrap_or(u64::MAX));
         for choice in choices {
             self.choice(choice, out)?;
         }
@@ -159,7 +160,7 @@ impl Decoder {
     }
 
     fn choice(&mut self, choice: Choice<'_>, out: &mut Vec<Event>) -> Result<(), Failure> {
-        self.has_more_choices |= choice.index > 0;
+        self.choices = self.choices.max(choice.index.saturating_add(1));
         self.add(Block::Text, choice.text.unwrap_or_default(), out)?;
         if let Some(delta) = choice.delta {
             self.delta(delta, out)?;
@@ -171,7 +172,7 @@ impl Decoder {
         let stop = self.stop(&reason);
         self.held = Some(stop);
         // Asking for several choices is only possible where answers pass through; they end together.
-        if self.has_more_choices { Ok(()) } else { self.release(out) }
+        if self.choices > 1 { Ok(()) } else { self.release(out) }
     }
 
     fn delta(&mut self, delta: Delta<'_>, out: &mut Vec<Event>) -> Result<(), Failure> {
@@ -229,10 +230,10 @@ impl Decoder {
         if self.course.has_stopped() {
             return self.misplaced();
         }
+        let call = self.call_of(&fragment);
         let (name, text) =
             fragment.function.map_or((None, None), |function| (function.name, function.arguments));
         let text = text.map(argument_text).unwrap_or_default();
-        let call = self.call_of(fragment.index, fragment.id.is_some());
         let known = self.tools.iter().rev().find(|tool| tool.call == call);
         let index = match known.map(|tool| (tool.index, tool.is_open)) {
             Some((index, true)) => index,
@@ -243,11 +244,11 @@ impl Decoder {
     }
 
     /// Some servers number no calls: then an id begins a new one, and all else belongs to the last.
-    fn call_of(&self, index: Option<u64>, begins: bool) -> u64 {
-        index.unwrap_or_else(|| {
+    fn call_of(&self, fragment: &Fragment<'_>) -> u64 {
+        fragment.index.unwrap_or_else(|| {
             let last = self.tools.last().map(|tool| tool.call);
             match last {
-                Some(last) if begins => last.saturating_add(1),
+                Some(last) if fragment.id.is_some() => last.saturating_add(1),
                 Some(last) => last,
                 None => 0,
             }

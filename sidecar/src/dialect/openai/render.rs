@@ -172,7 +172,7 @@ pub(crate) fn encode_request(request: &Request, render: &Render<'_>) -> Result<R
         let problem = format!("has {} sequences; this model takes {STOP_SEQUENCES}", request.stop.len());
         return Err(fitness::unsupported("stop", &problem));
     }
-    adjusted.drop_if(request.top_k.is_some(), "top_k")?;
+    adjusted.drop_any(request.top_k.as_ref(), "top_k")?;
     let samples = sampling(request, render, &mut adjusted)?;
     let effort = effort(request, render, &mut adjusted)?;
     let limit = render.limit(request.max_tokens, &mut adjusted);
@@ -208,10 +208,10 @@ fn sampling(request: &Request, render: &Render<'_>, adjusted: &mut Adjusted) -> 
     if render.facts.sampling != Sampling::Rejected {
         return Ok(true);
     }
-    adjusted.drop_if(request.temperature.is_some(), "temperature")?;
-    adjusted.drop_if(request.top_p.is_some(), "top_p")?;
-    adjusted.drop_if(request.presence_penalty.is_some(), "presence_penalty")?;
-    adjusted.drop_if(request.frequency_penalty.is_some(), "frequency_penalty")?;
+    adjusted.drop_any(request.temperature.as_ref(), "temperature")?;
+    adjusted.drop_any(request.top_p.as_ref(), "top_p")?;
+    adjusted.drop_any(request.presence_penalty.as_ref(), "presence_penalty")?;
+    adjusted.drop_any(request.frequency_penalty.as_ref(), "frequency_penalty")?;
     Ok(false)
 }
 
@@ -294,8 +294,8 @@ fn messages<'a>(
     let mut messages = Vec::new();
     let origin = Origin::of(render.target);
     for turn in &request.turns {
-        let cached = turn.parts.iter().any(|part| matches!(part, Part::CachePoint(_)));
-        adjusted.drop_if(cached, "cache_control")?;
+        let cached = turn.parts.iter().find(|part| matches!(part, Part::CachePoint(_)));
+        adjusted.drop_any(cached, "cache_control")?;
         match turn.role {
             Role::System => messages.push(instructions(turn, render)),
             Role::User => user(turn, &mut messages)?,
