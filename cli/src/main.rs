@@ -1,2 +1,40 @@
-//! `chaperone`: the command line.
-fn main() {}
+//! `chaperone`, also usable as `kubectl chaperone`: parses, dispatches, turns the outcome into an exit code.
+//!
+//! Each sub-command has a file of its own. Only `output.rs` prints.
+
+mod args;
+mod check;
+mod compile;
+mod crds;
+mod local;
+mod manifests;
+mod note;
+mod output;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::args::{Cli, Command, Environment};
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    let cli = Cli::from_command_line();
+    let output = Output::new(cli.output);
+    match run(cli.command, &output) {
+        Ok(code) => code,
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(args::FAILED)
+        }
+    }
+}
+
+fn run(command: Command, output: &Output) -> Result<ExitCode> {
+    match command {
+        Command::Check(args) => check::run(&args, &Environment::of_process(), output),
+        Command::Compile(args) => compile::run(&args, &Environment::of_process(), output),
+        Command::Crds => crds::run(output),
+        Command::Local(args) => local::run(args),
+    }
+}

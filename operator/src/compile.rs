@@ -18,16 +18,18 @@ mod tenants;
 use std::collections::BTreeMap;
 
 use chaperone_protocol::snapshot::Scope;
-use chaperone_protocol::wire::Document;
+use chaperone_protocol::wire::{Document, WirePartner};
 
 pub use self::finding::{Finding, Kind, ObjectRef, Reason, Severity};
-use crate::world::World;
+use crate::world::{ObjectKey, World};
 
 /// What the compiler made of a World.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compiled {
     /// One snapshot for each scope of the World, valid: `Snapshot::try_from` takes it.
     pub snapshots: BTreeMap<Scope, Document>,
+    /// Every partner that can be used, whether or not a route does: these are probed.
+    pub partners: BTreeMap<ObjectKey, WirePartner>,
     /// All that is wrong, sorted by object and path, without repeats.
     pub findings: Vec<Finding>,
 }
@@ -55,5 +57,9 @@ pub fn compile(world: &World) -> Compiled {
         .iter()
         .map(|scope| (scope.clone(), scope::document(scope, &parts, &mut findings)))
         .collect();
-    Compiled { snapshots, findings: findings.into_sorted() }
+    let usable = |(key, partner): (&ObjectKey, &partner::CompiledPartner<'_>)| {
+        Some((key.clone(), partner.wire.as_ref().ok()?.clone()))
+    };
+    let partners = parts.partners.iter().map(|(key, partner)| (*key, partner)).filter_map(usable).collect();
+    Compiled { snapshots, partners, findings: findings.into_sorted() }
 }

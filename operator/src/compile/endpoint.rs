@@ -59,9 +59,9 @@ fn private(reason: Reason, host: &str, what: &str) -> Problem {
     )
 }
 
-/// What is wrong with sending in the clear.
-pub(super) fn check_plaintext(endpoint: &Endpoint, allowed: bool) -> Option<Problem> {
-    if endpoint.is_tls() || allowed {
+/// What is wrong with an endpoint in the clear, where nobody has allowed it.
+pub(super) fn check_plaintext(endpoint: &Endpoint) -> Option<Problem> {
+    if endpoint.is_tls() {
         return None;
     }
     Some(Problem::new(

@@ -156,9 +156,8 @@ fn wire(spec: &PartnerSpec, key: &ObjectKey, world: &World, notes: &mut Notes<'_
     let adapter = convert::adapter(*adapter);
     let addresses = if *allow_private { AddressPolicy::AllowPrivate } else { AddressPolicy::PublicOnly };
     let endpoint = endpoint_of(endpoint.as_deref(), adapter, addresses, notes);
-    if let Some(problem) =
-        endpoint.as_ref().and_then(|endpoint| endpoint::check_plaintext(endpoint, *allow_plaintext))
-    {
+    let plaintext = endpoint.as_ref().filter(|_| !allow_plaintext).and_then(endpoint::check_plaintext);
+    if let Some(problem) = plaintext {
         notes.add("spec.endpoint", problem);
     }
     let credential = api_key_secret_ref

@@ -20,7 +20,13 @@ use crate::world::ObjectKey;
 struct Seen<'p> {
     key: &'p ObjectKey,
     alias: &'p Alias,
-    outcome: Result<(WireRoute, Vec<(PartnerName, &'p WirePartner)>), String>,
+    outcome: Result<Named<'p>, String>,
+}
+
+/// A route with its partners, under the names that a scope has for them.
+struct Named<'p> {
+    route: WireRoute,
+    partners: Vec<(PartnerName, &'p WirePartner)>,
 }
 
 /// Compiles the snapshot of `scope`.
@@ -109,7 +115,7 @@ fn see<'p>(
                     Some((name_in(namespace, partner), wire))
                 })
                 .collect();
-            (wire_route(ready, namespace), partners)
+            Named { route: wire_route(ready, namespace), partners }
         }),
     };
     Seen { key, alias, outcome }
@@ -179,7 +185,7 @@ fn assemble(scope: &Scope, seen: &[Seen<'_>], length: usize, tenants: &WireTenan
     };
     for Seen { alias, outcome, .. } in seen.iter().take(length) {
         match outcome {
-            Ok((route, partners)) => {
+            Ok(Named { route, partners }) => {
                 document.routes.insert((*alias).clone(), route.clone());
                 document.partners.extend(partners.iter().map(|(name, wire)| (name.clone(), (*wire).clone())));
             }

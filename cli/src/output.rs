@@ -1,0 +1,77 @@
+//! The only place that prints.
+//!
+//! Colour reaches a terminal and nothing else, and not one with `NO_COLOR`. A reader that leaves early, as `head`
+//! does, ends the output and is no error: the exit code still says what was found.
+
+use std::io::{self, Write};
+
+use anstream::AutoStream;
+use anstyle::{AnsiColor, Style};
+use anyhow::{Context, Result};
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+use serde::Serialize;
+
+use crate::args::Format;
+
+/// Where results go, and in what form.
+#[derive(Debug)]
+pub(crate) struct Output {
+    format: Format,
+}
+
+impl Output {
+    pub(crate) fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Writes text to standard output.
+    pub(crate) fn text(&self, text: &str) -> Result<()> {
+        written(AutoStream::auto(io::stdout()).write_all(text.as_bytes()))
+    }
+
+    /// Writes JSON to standard output.
+    pub(crate) fn json(&self, value: &impl Serialize) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(value).context("cannot write the result as JSON")?;
+        text.push('\n');
+        self.text(&text)
+    }
+
+    /// Writes text to standard error.
+    pub(crate) fn aside(&self, text: &str) -> Result<()> {
+        written(AutoStream::auto(io::stderr()).write_all(text.as_bytes()))
+    }
+
+    /// Says why nothing came of the command.
+    pub(crate) fn error(&self, error: &anyhow::Error) {
+        let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+        // Nobody is left to be told if this fails.
+        drop(self.aside(&format!("{red}error{red:#}: {error:#}\n")));
+    }
+}
+
+fn written(result: io::Result<()>) -> Result<()> {
+    match result.and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("cannot write the output"),
+    }
+}
+
+/// A table without lines, so that it can be copied and searched.
+pub(crate) fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    // The style leaves one space on the left, for a line that it does not draw.
+    let left = |line: &str| line.strip_prefix(' ').unwrap_or(line).trim_end().to_owned();
+    table.lines().map(|line| left(&line) + "\n").collect()
+}
