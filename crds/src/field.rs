@@ -276,6 +276,10 @@ fn match_labels(_: &mut SchemaGenerator) -> Schema {
             "maxLength": 63,
             "pattern": "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
         },
+        "x-kubernetes-validations": [{
+            "rule": r"self.all(key, key.size() <= 317 && key.matches('^([a-z0-9][-a-z0-9.]*/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$'))",
+            "message": "a key here is none that a label can have: write a name, or a domain and a name, as in example.com/team",
+        }],
     })
 }
 

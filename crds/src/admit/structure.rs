@@ -80,24 +80,26 @@ impl Structure {
         }
     }
 
+    /// One problem at most: a text of the wrong length is not measured by a pattern too, as an API server has it.
     fn text(&self, schema: &Value, text: &str, path: &str, problems: &mut Vec<Problem>) {
-        if let Some(values) = schema["enum"].as_array() {
-            if !values.iter().any(|value| value == text) {
-                let values: Vec<String> = values.iter().map(Value::to_string).collect();
-                let message =
-                    format!("Unsupported value: {}: supported values: {}", quoted(text), values.join(", "));
-                problems.push(Problem::new(path, message));
-            }
-            return;
-        }
-        bounds::length(schema, text, path, problems);
-        if let Some(pattern) = schema["pattern"].as_str()
-            && self.patterns.get(pattern).is_none_or(|regex| !regex.is_match(text))
-        {
-            let message = format!("Invalid value: {}: should match '{pattern}'", quoted(text));
-            problems.push(Problem::new(path, message));
-        }
+        let broken = bad_value(schema, text)
+            .or_else(|| bounds::length(schema, text))
+            .or_else(|| self.mismatch(schema, text));
+        problems.extend(broken.map(|message| Problem::new(path, message)));
     }
+
+    fn mismatch(&self, schema: &Value, text: &str) -> Option<String> {
+        let pattern = schema["pattern"].as_str()?;
+        let is_match = self.patterns.get(pattern).is_some_and(|regex| regex.is_match(text));
+        (!is_match).then(|| format!("Invalid value: {}: should match '{pattern}'", quoted(text)))
+    }
+}
+
+/// A value that its enum does not have.
+fn bad_value(schema: &Value, text: &str) -> Option<String> {
+    let values = schema["enum"].as_array().filter(|values| !values.iter().any(|value| value == text))?;
+    let values: Vec<String> = values.iter().map(Value::to_string).collect();
+    Some(format!("Unsupported value: {}: supported values: {}", quoted(text), values.join(", ")))
 }
 
 fn collect_patterns(schema: &Value, patterns: &mut BTreeMap<String, Regex>) {

@@ -82,6 +82,13 @@ fn decimal(text: &str) -> Result<Value, DocumentProblem> {
     if let Ok(integer) = text.parse::<i64>() {
         return Ok(integer.into());
     }
-    let float = text.parse::<f64>().ok().and_then(Number::from_f64);
-    float.map(Value::Number).ok_or(DocumentProblem::NotANumber)
+    let float = text.parse::<f64>().map_err(|_| DocumentProblem::NotANumber)?;
+    if float.fract() == 0.0 && float.abs() < WHOLE {
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole, and every such number is an i64")]
+        return Ok((float as i64).into());
+    }
+    Number::from_f64(float).map(Value::Number).ok_or(DocumentProblem::NotANumber)
 }
+
+/// Below it `1e3` and `5.0` are integers, as they are once `kubectl` has turned them into JSON.
+const WHOLE: f64 = 9_007_199_254_740_992.0;

@@ -30,11 +30,12 @@ fn a_path_leads_to_the_line_of_its_field_or_of_the_nearest_parent() {
 
 #[test]
 fn plain_words_mean_what_kubectl_takes_them_for() {
-    let value =
-        one("{a: true, b: ~, c: 12, d: -0.5, e: 2026-10-21, f: 5s, g: 1e3, h: 'yes', i: 1.2.3, j: +7, k: }");
+    let value = one(
+        "{a: true, b: ~, c: 12, d: -0.5, e: 2026-10-21, f: 5s, g: 1e3, h: 'yes', i: 1.2.3, j: +7, k: , l: 5.0, m: 1e300}",
+    );
     let expected = json!({
-        "a": true, "b": null, "c": 12, "d": -0.5, "e": "2026-10-21", "f": "5s", "g": 1000.0, "h": "yes",
-        "i": "1.2.3", "j": 7, "k": null,
+        "a": true, "b": null, "c": 12, "d": -0.5, "e": "2026-10-21", "f": "5s", "g": 1000, "h": "yes",
+        "i": "1.2.3", "j": 7, "k": null, "l": 5, "m": 1e300,
     });
     assert_eq!(value, expected);
 }

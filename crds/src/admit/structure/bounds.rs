@@ -17,16 +17,14 @@ pub(super) fn number(schema: &Value, number: &Number, path: &str, problems: &mut
     }
 }
 
-/// `minLength` and `maxLength`, in characters.
-pub(super) fn length(schema: &Value, text: &str, path: &str, problems: &mut Vec<Problem>) {
+/// `maxLength` and `minLength`, in characters: what is broken, if anything is.
+pub(super) fn length(schema: &Value, text: &str) -> Option<String> {
     let length = text.chars().count();
-    if let Some(least) = bound(schema, "minLength").filter(|least| length < *least) {
-        let message = format!("Invalid value: {}: should be at least {least} chars long", quoted(text));
-        problems.push(Problem::new(path, message));
-    }
     if let Some(most) = bound(schema, "maxLength").filter(|most| length > *most) {
-        problems.push(Problem::new(path, format!("Too long: may not be more than {most} chars long")));
+        return Some(format!("Too long: may not be more than {most} chars long"));
     }
+    let least = bound(schema, "minLength").filter(|least| length < *least)?;
+    Some(format!("Invalid value: {}: should be at least {least} chars long", quoted(text)))
 }
 
 /// `minItems` and `maxItems`, `minProperties` and `maxProperties`: `of` is the keyword's second half.
