@@ -171,6 +171,4 @@ pub enum Why {
         /// The word that lowered it.
         negative: Option<&'static str>,
     },
-    /// The allow list names it.
-    Allowed,
 }

@@ -3,10 +3,12 @@
 //! Each file knows one kind of data: how it is written, what is checked, how sure that makes us.
 //! None of them looks further than a few hundred bytes, so that the work stays linear.
 
+mod address;
 mod bank;
 mod birth;
 mod card;
 mod email;
+mod encoded;
 mod iban;
 mod identity;
 mod ip;
@@ -62,6 +64,8 @@ pub(crate) fn on_plain_word(out: &mut Candidates<'_>, word: Range<usize>) {
         national::spaced(out, word.start);
     }
     birth::month_first(out, &word);
+    encoded::spelled(out, &word);
+    address::word(out, &word);
 }
 
 /// A run of letters and digits.
@@ -92,7 +96,7 @@ fn number_before_extension(out: &mut Candidates<'_>, word: &Range<usize>) {
     }
 }
 
-/// One of `@ : = -`.
+/// One of `@ : = - % &`.
 pub(crate) fn on_mark(out: &mut Candidates<'_>, at: usize) {
     match out.text[at] {
         b'@' => {
@@ -104,6 +108,7 @@ pub(crate) fn on_mark(out: &mut Candidates<'_>, at: usize) {
             secret::assignment(out, at);
         }
         b'=' => secret::assignment(out, at),
+        b'%' | b'&' => encoded::mark(out, at),
         _ => secret::pem(out, at),
     }
 }

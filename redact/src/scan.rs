@@ -69,7 +69,7 @@ const fn classes() -> [u8; 256] {
         table[byte as usize] = match byte {
             b'0'..=b'9' => DIGIT,
             b'a'..=b'z' | b'A'..=b'Z' => LETTER,
-            b'@' | b':' | b'=' | b'-' => TRIGGER,
+            b'@' | b':' | b'=' | b'-' | b'%' | b'&' => TRIGGER,
             _ => 0,
         };
         if byte == u8::MAX {

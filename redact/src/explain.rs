@@ -1,0 +1,70 @@
+//! Says in words what a finding rests on, for people who tune a policy; and offsets for people who
+//! count characters.
+
+use std::ops::Range;
+
+use crate::finding::{Evidence, NearMiss, Span, Why};
+
+impl Span {
+    /// Rule, validator, cue and score in words; never the text.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        let evidence = match self.evidence {
+            Evidence::Checksum => format!("checked by {}", self.validator),
+            Evidence::FormInContext | Evidence::Form => "by its form".to_owned(),
+            Evidence::Words => "by its words".to_owned(),
+        };
+        let cue = self.cue.map(|cue| format!(", beside the cue \"{cue}\"")).unwrap_or_default();
+        format!("{}: rule {}, {evidence}{cue}, score {}", self.entity, self.rule, self.score)
+    }
+}
+
+impl NearMiss {
+    /// Why it was left alone, in words; never the text.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        let why = match self.why {
+            Why::Check(check) => check.to_owned(),
+            Why::BelowThreshold { score, threshold, negative } => {
+                let doubt =
+                    negative.map(|word| format!(", lowered by the word \"{}\"", word.trim_end_matches('*')));
+                format!("score {score} is below {threshold}{}", doubt.unwrap_or_default())
+            }
+        };
+        format!("not {}: rule {}, {why}", self.entity, self.rule)
+    }
+}
+
+/// The range in Unicode code points of a range in bytes, or `None` if it splits a character.
+#[must_use]
+pub fn code_points(text: &str, bytes: &Range<usize>) -> Option<Range<usize>> {
+    let start = text.get(..bytes.start)?.chars().count();
+    let len = text.get(bytes.clone())?.chars().count();
+    Some(start..start + len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Filter, NearMisses, Policy, PolicySpec, Query, find};
+
+    #[test]
+    fn findings_and_near_misses_say_why_without_the_text() {
+        let policy =
+            Policy::compile(&PolicySpec { filter: Filter::Balanced, ..PolicySpec::default() }).unwrap();
+        let query = Query { near_misses: NearMisses::Collect, ..Query::new(&policy) };
+        let found = find("ssn 536-22-8726, order 4111 1111 1111 1112", &query).unwrap();
+        assert_eq!(
+            found.spans[0].explain(),
+            "SSN: rule ssn, by its form, beside the cue \"ssn\", score 0.95"
+        );
+        let near: Vec<String> = found.near_misses.iter().map(NearMiss::explain).collect();
+        assert!(near.contains(&"not CREDIT_CARD: rule card, the Luhn check fails".to_owned()), "{near:?}");
+    }
+
+    #[test]
+    fn code_points_count_characters() {
+        assert_eq!(code_points("日本a", &(6..7)), Some(2..3));
+        assert_eq!(code_points("日本a", &(1..3)), None);
+    }
+}
