@@ -261,9 +261,27 @@ fn names(text: &[u8], query: &Query<'_>, spans: &mut Vec<Span>) {
                     "tagger",
                 )
             });
-            spans.extend(named.filter(|span| query.policy.entities.contains(span.entity)));
+            let (places, others): (Vec<Span>, Vec<Span>) =
+                named.partition(|span| span.entity == Entity::Location);
+            join_places(text, spans, &places);
+            let wanted = others.into_iter().chain(places);
+            spans.extend(wanted.filter(|span| query.policy.entities.contains(span.entity)));
         }
         from += piece;
+    }
+}
+
+/// A place that follows a street, after a comma or a line's end, belongs to the address.
+fn join_places(text: &[u8], spans: &mut [Span], places: &[Span]) {
+    for place in places {
+        let follows = |address: &&mut Span| {
+            let gap = text.get(address.range.end..place.range.start);
+            address.entity == Entity::Address
+                && gap.is_some_and(|gap| gap.len() <= 3 && gap.iter().all(|byte| b" ,\n".contains(byte)))
+        };
+        if let Some(address) = spans.iter_mut().find(follows) {
+            address.range.end = place.range.end;
+        }
     }
 }
 

@@ -62,3 +62,69 @@ fn look_alikes_are_left_alone() {
         assert_eq!(labels(text), Vec::<String>::new(), "{text}");
     }
 }
+
+/// Finds one word as a name, wherever it stands.
+struct OneName(&'static str, NameKind);
+
+impl NameFinder for OneName {
+    fn find(&self, text: &str, _: f32, out: &mut Vec<NameSpan>) {
+        out.extend(text.match_indices(self.0).map(|(start, found)| NameSpan {
+            start,
+            end: start + found.len(),
+            kind: self.1,
+            score: 0.9,
+        }));
+    }
+}
+
+fn named(text: &str, finder: &OneName) -> Vec<String> {
+    let policy = Policy::compile(&PolicySpec::default()).unwrap();
+    let query = Query { names: Some(finder), ..Query::new(&policy) };
+    let found = find(text, &query).unwrap();
+    found
+        .spans
+        .iter()
+        .map(|span| format!("{}:{}", span.entity, text.get(span.range.clone()).unwrap()))
+        .collect()
+}
+
+#[test]
+fn names_come_from_the_finder_also_in_long_lines_and_behind_wide_letters() {
+    let ann = OneName("Ann", NameKind::Person);
+    assert_eq!(named("é, Ann came", &ann), ["PERSON:Ann"]);
+    let long = format!("{}Ann", "word ".repeat(500));
+    assert_eq!(named(&long, &ann), ["PERSON:Ann"]);
+    assert_eq!(named(&format!("{} Ann", "日".repeat(1000)), &ann), ["PERSON:Ann"]);
+}
+
+#[test]
+fn a_place_joins_the_address_before_it_and_is_no_finding_of_its_own_at_balanced() {
+    let place = OneName("Springfield", NameKind::Location);
+    assert_eq!(named("at 12 Oak Street, Springfield today", &place), ["ADDRESS:12 Oak Street, Springfield"]);
+    assert_eq!(named("in Springfield today", &place), Vec::<String>::new());
+}
+
+#[test]
+fn allowed_values_stay_in_any_spelling() {
+    let spec = PolicySpec { allow: vec!["Help@OurCo.test".into()], ..PolicySpec::default() };
+    let policy = Policy::compile(&spec).unwrap();
+    let found = find("help@ourco.test and ann@ourco.test", &Query::new(&policy)).unwrap();
+    assert_eq!(found.spans.len(), 1);
+}
+
+#[test]
+fn custom_patterns_find_across_windows() {
+    let row = crate::CustomSpec {
+        name: "Badge".into(),
+        pattern: "E-[0-9]{6}".into(),
+        context: vec!["badge".into()],
+        score: Score::percent(20),
+    };
+    let policy = Policy::compile(&PolicySpec { custom: vec![row], ..PolicySpec::default() }).unwrap();
+    for padding in [0, 3834, 3836, 3840, 4080, 4090, 9000] {
+        let text = format!("{} badge E-123456 ok", "x".repeat(padding));
+        let found = find(&text, &Query::new(&policy)).unwrap();
+        assert_eq!(found.spans.len(), 1, "padding {padding}");
+    }
+    assert_eq!(find("E-123456", &Query::new(&policy)).unwrap().spans, []);
+}
