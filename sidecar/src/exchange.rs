@@ -85,6 +85,7 @@ pub(crate) struct Ask<'a> {
 }
 
 /// How one target serves a request.
+#[expect(clippy::large_enum_variant, reason = "one per attempt, taken apart at once")]
 #[derive(Debug)]
 pub(crate) enum Exchange {
     /// By its partner.
@@ -109,11 +110,6 @@ pub(crate) struct Exchanged {
 }
 
 impl<'a> Ask<'a> {
-    /// What the app asks for.
-    pub(crate) fn mode(&self) -> Mode {
-        if self.prompt.is_streaming() { Mode::Stream } else { Mode::Whole }
-    }
-
     /// Bounds of the answer's length: the route's default, and the least of all caps.
     pub(crate) fn max_tokens(&self) -> MaxTokens {
         let MaxTokens { default, cap } = self.route.max_tokens;

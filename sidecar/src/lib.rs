@@ -4,6 +4,7 @@ mod adapter;
 mod dialect;
 mod exchange;
 mod json;
+mod models;
 mod neutral;
 mod passthrough;
 mod prompt;

@@ -21,7 +21,7 @@ use crate::refusal::Refusal;
 /// # Errors
 /// The target cannot carry a part of it.
 pub(crate) fn exchange(ask: &Ask<'_>) -> Result<Exchanged, Refusal> {
-    let mode = if is_assembled(ask) { Mode::Stream } else { ask.mode() };
+    let mode = if is_assembled(ask) { Mode::Stream } else { ask.prompt.mode() };
     let render = ask.render(mode);
     fit::check(ask, &render)?;
     let edited = edit::edits(ask, &render);
@@ -31,9 +31,8 @@ pub(crate) fn exchange(ask: &Ask<'_>) -> Result<Exchanged, Refusal> {
         body: json::splice(ask.prompt.body(), edited.edits),
         mode,
     };
-    let answer = if mode == ask.mode() {
-        let wants_usage = ask.prompt.wants_usage() || !edit::asks_for_usage(ask, mode);
-        let usage = if wants_usage { StreamUsage::Keep } else { StreamUsage::Strip };
+    let answer = if mode == ask.prompt.mode() {
+        let usage = if edit::adds_usage(ask, mode) { StreamUsage::Strip } else { StreamUsage::Keep };
         Answer::forwarded(ask, mode, usage, codec::accountant(ask))
     } else {
         codec::assembled(ask)
@@ -50,7 +49,7 @@ fn is_assembled(ask: &Ask<'_>) -> bool {
     };
     let skim = ask.prompt.skim();
     let is_plain = ["n", "logprobs", "modalities"].iter().all(|name| skim.get(ROOT, name).is_none());
-    ask.wants_assembly() && ask.mode() == Mode::Whole && is_known && is_plain
+    ask.wants_assembly() && ask.prompt.mode() == Mode::Whole && is_known && is_plain
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ use http::HeaderMap;
 
 use self::map::METADATA;
 pub(crate) use self::map::{LIMITS, MESSAGE, PART, STREAM_OPTIONS};
+use crate::dialect::UsageChunk;
+use crate::exchange::Mode;
 use crate::json::{self, Kind, Member, ROOT, Skim};
 use crate::refusal::Refusal;
 
@@ -31,8 +33,8 @@ pub(crate) struct Prompt {
     body: Bytes,
     skim: Skim,
     alias: String,
-    is_streaming: bool,
-    wants_usage: bool,
+    mode: Mode,
+    usage: UsageChunk,
     limit: Option<Tokens>,
     metadata: Metadata,
 }
@@ -67,11 +69,11 @@ impl Prompt {
         let reader = Reader { body: &body, skim: &skim };
         let alias = reader.alias(if api == ClientApi::Infer { "modelId" } else { "model" })?;
         reader.list(api)?;
-        let is_streaming = reader.flag("stream")? && can_stream(api);
-        let wants_usage = reader.wants_usage()?;
+        let mode = if reader.flag("stream")? && can_stream(api) { Mode::Stream } else { Mode::Whole };
+        let usage = reader.usage()?;
         let limit = reader.limit()?;
         let metadata = if api == ClientApi::Infer { reader.metadata()? } else { Metadata::default() };
-        Ok(Self { api, alias, is_streaming, wants_usage, limit, metadata, skim, body })
+        Ok(Self { api, alias, mode, usage, limit, metadata, skim, body })
     }
 
     /// The endpoint that was called.
@@ -86,17 +88,30 @@ impl Prompt {
 
     /// Whether the app wants a stream.
     pub(crate) fn is_streaming(&self) -> bool {
-        self.is_streaming
+        self.mode == Mode::Stream
+    }
+
+    /// What the app asks for.
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// Whether the app wants its stream to end with the usage.
-    pub(crate) fn wants_usage(&self) -> bool {
-        self.wants_usage
+    pub(crate) fn usage(&self) -> UsageChunk {
+        self.usage
     }
 
     /// The longest answer that the app asks for.
     pub(crate) fn limit(&self) -> Option<Tokens> {
         self.limit
+    }
+
+    /// How many answers the app pays for: each may be as long as the limit.
+    pub(crate) fn answers(&self) -> u64 {
+        let reader = Reader { body: &self.body, skim: &self.skim };
+        let count = |name| self.skim.get(ROOT, name).and_then(|it| reader.source(it).parse::<u64>().ok());
+        // What is no number is the partner's to refuse.
+        ["n", "best_of"].into_iter().filter_map(count).fold(1, u64::max)
     }
 
     /// The bytes as they came.
@@ -219,14 +234,14 @@ impl Reader<'_> {
         }
     }
 
-    fn wants_usage(&self) -> Result<bool, Refusal> {
+    fn usage(&self) -> Result<UsageChunk, Refusal> {
         match self.skim.get(ROOT, "stream_options").map(|member| member.kind) {
             None | Some(Kind::Null | Kind::Object) => {}
             Some(_) => return Err(invalid("`stream_options` must be an object")),
         }
         match self.skim.get(STREAM_OPTIONS, "include_usage").map(|member| member.kind) {
-            None | Some(Kind::Null | Kind::False) => Ok(false),
-            Some(Kind::True) => Ok(true),
+            None | Some(Kind::Null | Kind::False) => Ok(UsageChunk::Unwanted),
+            Some(Kind::True) => Ok(UsageChunk::Wanted),
             Some(_) => Err(invalid("`stream_options.include_usage` must be true or false")),
         }
     }

@@ -86,9 +86,9 @@ impl Frame {
         self.raw.get(range.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
 
-    fn parse(raw: Bytes, is_first: bool) -> Result<Self, InvalidSse> {
+    fn parse(raw: Bytes, state: State) -> Result<Self, InvalidSse> {
         let text = std::str::from_utf8(&raw).map_err(|_| InvalidSse::Utf8)?;
-        let skip = if is_first && text.starts_with('\u{feff}') { 3 } else { 0 };
+        let skip = if state == State::First && text.starts_with('\u{feff}') { 3 } else { 0 };
         let (mut name, mut data) = (None, Data::Absent);
         let mut start = skip;
         while start < text.len() {
@@ -177,11 +177,12 @@ impl Decoder {
         while let Some(end) = self.line_end()? {
             let is_empty = self.is_empty_line(end);
             let is_return = self.buffer.get(end) == Some(&b'\r');
+            let after = if is_return { State::AfterReturn } else { State::Within };
             // Within a frame CRLF is one line end. After the last line of a frame the frame ends at the CR, whether
             // or not the LF is here already: waiting for it would hold every event until the next one.
             self.searched = end + 1;
             if is_empty {
-                return self.frame(end + 1, is_return).map(Some);
+                return self.frame(end + 1, after).map(Some);
             }
             self.line = self.searched;
         }
@@ -199,7 +200,7 @@ impl Decoder {
         // After a carriage return one line feed would only complete the line.
         let missing: &[u8] = if self.buffer.last() == Some(&b'\n') { b"\n" } else { b"\n\n" };
         self.buffer.extend_from_slice(missing);
-        self.frame(self.buffer.len(), false).map(Some)
+        self.frame(self.buffer.len(), State::Within).map(Some)
     }
 
     /// The position of the next line end, within the limits.
@@ -232,16 +233,15 @@ impl Decoder {
         !completes
     }
 
-    fn frame(&mut self, length: usize, is_return: bool) -> Result<Piece, InvalidSse> {
-        let is_first = self.state == State::First;
-        self.state = if is_return { State::AfterReturn } else { State::Within };
+    fn frame(&mut self, length: usize, after: State) -> Result<Piece, InvalidSse> {
+        let before = std::mem::replace(&mut self.state, after);
         (self.searched, self.line) = (0, 0);
         let raw = if length == self.buffer.len() {
             self.buffer.split().freeze()
         } else {
             self.buffer.copy_to_bytes(length)
         };
-        Frame::parse(raw, is_first).map(Piece::Frame)
+        Frame::parse(raw, before).map(Piece::Frame)
     }
 }
 

@@ -101,16 +101,10 @@ fn by_code(error: &Described, status: Option<u16>) -> Option<Reason> {
     if error.has(&["rate_limit_error", "rate_limit_exceeded", "tokens", "requests"]) && status != Some(400) {
         return Some(Reason::PartnerRateLimited);
     }
-    if matches!(status, None | Some(400 | 413 | 422)) {
-        if let Some(reason) = by_request(error) {
-            return Some(reason);
-        }
-    }
+    let found = if matches!(status, None | Some(400 | 413 | 422)) { by_request(error) } else { None };
     // Within a stream the type is all there is.
-    match status {
-        None if error.has(&["invalid_request_error", "request_too_large"]) => Some(Reason::PartnerRejected),
-        _ => None,
-    }
+    let is_rejected = status.is_none() && error.has(&["invalid_request_error", "request_too_large"]);
+    found.or(is_rejected.then_some(Reason::PartnerRejected))
 }
 
 /// What is wrong with the app's request, if it is one of the two faults that have a reason of their own.

@@ -97,7 +97,7 @@ impl Answer {
         Self {
             adapter: ask.target.partner.adapter,
             dialect: ask.prompt.api().dialect(),
-            client: ask.mode(),
+            client: ask.prompt.mode(),
             request_id: ask.request_id.to_owned(),
             created: ask.created,
             body,

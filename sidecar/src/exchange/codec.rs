@@ -1,7 +1,5 @@
 //! Which codec reads and writes an exchange.
 
-use std::collections::BTreeMap;
-
 use chaperone_protocol::adapter::{Adapter, Capability, Dialect};
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::reason::Reason;
@@ -10,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{Answer, Ask, Exchange, Exchanged, Failure, Mode, Outgoing};
 use crate::adapter;
-use crate::dialect::{self, Decode, Drift, Encode, Origin, Reading, Rendered, Reply, UsageChunk};
+use crate::dialect::{self, Decode, Drift, Encode, Origin, Reading, Rendered, Reply};
 use crate::dialect::{anthropic, openai};
 use crate::neutral::{Event, Usage};
 use crate::passthrough::headers;
@@ -55,7 +53,7 @@ pub(crate) fn accountant(ask: &Ask<'_>) -> Box<dyn Decode + Send> {
         (Dialect::Anthropic, ClientApi::CountTokens) => Box::new(Count),
         (Dialect::Anthropic, _) => Box::new(anthropic::Decoder::accounting()),
         (Dialect::OpenAi | Dialect::Neutral, api) => {
-            let list = if api == ClientApi::Embeddings { "data" } else { "choices" };
+            let list = if api == ClientApi::Embeddings { List::Data } else { List::Choices };
             Box::new(Listed { list, decode: openai::Decoder::accounting() })
         }
     }
@@ -69,15 +67,14 @@ fn translator(adapter: Adapter, reading: Reading) -> Box<dyn Decode + Send> {
 }
 
 fn encoder(ask: &Ask<'_>) -> Box<dyn Encode + Send> {
-    let wants_usage = ask.prompt.wants_usage();
     dialect::encoder(
         ask.prompt.api(),
         Reply {
-            mode: ask.mode(),
+            mode: ask.prompt.mode(),
             request_id: ask.request_id.to_owned(),
             created: ask.created,
             model: ask.target.model_name.as_str().to_owned(),
-            usage: if wants_usage { UsageChunk::Wanted } else { UsageChunk::Unwanted },
+            usage: ask.prompt.usage(),
             prompt_estimate: ask.prompt.likely_tokens(),
             origin: Origin::of(ask.target),
             correlation_id: Some(ask.correlation_id.to_owned()),
@@ -89,8 +86,23 @@ fn encoder(ask: &Ask<'_>) -> Box<dyn Encode + Send> {
 /// Reads answers of OpenAI's dialect, which endpoints tell apart by the list that the body must have.
 #[derive(Debug)]
 struct Listed {
-    list: &'static str,
+    list: List,
     decode: openai::Decoder,
+}
+
+/// The list that a body must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum List {
+    Choices,
+    Data,
+}
+
+#[derive(Deserialize)]
+struct Lists<'a> {
+    #[serde(borrow, default)]
+    choices: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
 }
 
 impl Decode for Listed {
@@ -100,8 +112,12 @@ impl Decode for Listed {
 
     fn whole(&mut self, body: &[u8], out: &mut Vec<Event>) -> Result<(), Failure> {
         self.decode.whole(body, out)?;
-        let body: BTreeMap<&str, &RawValue> = serde_json::from_slice(body).map_err(|_| protocol())?;
-        let has_list = body.get(self.list).is_some_and(|list| list.get().starts_with('['));
+        let Lists { choices, data } = serde_json::from_slice(body).map_err(|_| protocol())?;
+        let list = match self.list {
+            List::Choices => choices,
+            List::Data => data,
+        };
+        let has_list = list.is_some_and(|list| list.get().starts_with('['));
         if has_list { Ok(()) } else { Err(protocol()) }
     }
 

@@ -5,7 +5,7 @@ use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::units::Tokens;
 
 use crate::adapter::openai;
-use crate::dialect::{Instructions, Render, TokenLimit};
+use crate::dialect::{Instructions, Render, TokenLimit, UsageChunk};
 use crate::exchange::{Ask, Mode};
 use crate::json::{self, Edit, Kind, Member, ROOT};
 use crate::prompt::{LIMITS, MESSAGE, STREAM_OPTIONS};
@@ -28,9 +28,10 @@ pub(super) fn edits(ask: &Ask<'_>, render: &Render<'_>) -> Edited {
     editor.done
 }
 
-/// Whether a stream in this dialect brings its usage only if it is asked to.
-pub(super) fn asks_for_usage(ask: &Ask<'_>, mode: Mode) -> bool {
-    mode == Mode::Stream && ask.prompt.api().dialect() == Dialect::OpenAi
+/// Whether we ask for the usage of a stream because the app does not. Other dialects bring it unasked.
+pub(super) fn adds_usage(ask: &Ask<'_>, mode: Mode) -> bool {
+    let is_openai = ask.prompt.api().dialect() == Dialect::OpenAi;
+    is_openai && mode == Mode::Stream && ask.prompt.usage() == UsageChunk::Unwanted
 }
 
 struct Editor<'a> {
@@ -113,14 +114,14 @@ impl<'a> Editor<'a> {
 
     /// Asks for a stream where the app wants the whole.
     fn mode(&mut self) {
-        if self.render.mode == Mode::Stream && self.ask.mode() == Mode::Whole {
+        if self.render.mode == Mode::Stream && self.ask.prompt.mode() == Mode::Whole {
             self.set("stream", "true");
         }
     }
 
     /// Asks for the usage of a stream, without which it could not be charged.
     fn usage(&mut self) {
-        if !asks_for_usage(self.ask, self.render.mode) || self.ask.prompt.wants_usage() {
+        if !adds_usage(self.ask, self.render.mode) {
             return;
         }
         let skim = self.ask.prompt.skim();

@@ -14,7 +14,7 @@ pub(super) fn check(ask: &Ask<'_>, render: &Render<'_>) -> Result<(), Refusal> {
     let need = |capability, path: &str| {
         if render.can(capability) { Ok(()) } else { Err(fitness::lacks(path, capability)) }
     };
-    if ask.mode() == Mode::Stream {
+    if ask.prompt.mode() == Mode::Stream {
         need(Capability::Streaming, "stream")?;
     }
     if ask.prompt.api() == ClientApi::Embeddings {

@@ -50,6 +50,7 @@ pub(super) const MAP: Map = Map {
         range(ROOT, "max_tokens", ELSEWHERE),
         range(ROOT, "max_completion_tokens", ELSEWHERE),
         range(ROOT, "n", ELSEWHERE),
+        range(ROOT, "best_of", ELSEWHERE),
         range(ROOT, "logprobs", ELSEWHERE),
         range(ROOT, "modalities", ELSEWHERE),
         once(ROOT, "tool_choice", ELSEWHERE),

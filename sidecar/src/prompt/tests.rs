@@ -16,7 +16,8 @@ fn a_chat_request_is_read() {
         "stream_options":{"include_usage":true},"max_tokens":9,"max_completion_tokens":7}"#;
     let prompt = read(ClientApi::ChatCompletions, body).unwrap();
     assert_eq!(prompt.alias(), "fast-text");
-    assert!(prompt.is_streaming() && prompt.wants_usage());
+    assert!(prompt.is_streaming());
+    assert_eq!(prompt.usage(), UsageChunk::Wanted);
     assert_eq!(prompt.limit(), Some(Tokens(7)));
     assert_eq!(prompt.estimate(), Tokens(body.len() as u64));
     assert!((4..20).contains(&prompt.likely_tokens().0));
@@ -67,6 +68,20 @@ fn what_cannot_stream_does_not() {
     assert!(
         !read(ClientApi::Embeddings, r#"{"model":"a","input":"x","stream":true}"#).unwrap().is_streaming()
     );
+}
+
+#[test]
+fn every_answer_that_is_asked_for_counts() {
+    let cases = [
+        (r#"{"model":"a","prompt":"x"}"#, 1),
+        (r#"{"model":"a","prompt":"x","n":3}"#, 3),
+        (r#"{"model":"a","prompt":"x","n":2,"best_of":5}"#, 5),
+        (r#"{"model":"a","prompt":"x","n":null,"best_of":"x"}"#, 1),
+        (r#"{"model":"a","prompt":"x","n":0}"#, 1),
+    ];
+    for (body, count) in cases {
+        assert_eq!(read(ClientApi::Completions, body).unwrap().answers(), count, "{body}");
+    }
 }
 
 #[test]

@@ -2,8 +2,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// The name and the data of an event.
+type Read = (Option<String>, String);
+
 /// Everything that a decoder says about chunks: the events, and the bytes of all pieces.
-fn decode(chunks: &[&[u8]]) -> Result<(Vec<(Option<String>, String)>, Vec<u8>), InvalidSse> {
+fn decode(chunks: &[&[u8]]) -> Result<(Vec<Read>, Vec<u8>), InvalidSse> {
     let mut decoder = Decoder::default();
     let (mut events, mut raw) = (Vec::new(), Vec::new());
     let mut take = |piece: Piece| match piece {
@@ -25,17 +28,18 @@ fn decode(chunks: &[&[u8]]) -> Result<(Vec<(Option<String>, String)>, Vec<u8>), 
     Ok((events, raw))
 }
 
-fn events(text: &str) -> Vec<(Option<String>, String)> {
+fn events(text: &str) -> Vec<Read> {
     decode(&[text.as_bytes()]).unwrap().0
 }
 
-fn event(name: Option<&str>, data: &str) -> (Option<String>, String) {
+fn event(name: Option<&str>, data: &str) -> Read {
     (name.map(str::to_owned), data.to_owned())
 }
 
 #[test]
 fn fields_are_read_as_the_standard_has_them() {
-    let cases: &[(&str, &[(Option<&str>, &str)])] = &[
+    type Case<'a> = (&'a str, &'a [(Option<&'a str>, &'a str)]);
+    let cases: &[Case<'_>] = &[
         ("data: a\n\n", &[(None, "a")]),
         ("data:a\n\n", &[(None, "a")]),
         ("data:  a\n\n", &[(None, " a")]),

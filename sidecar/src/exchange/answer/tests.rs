@@ -140,18 +140,18 @@ fn cuts_change_nothing_that_the_app_sees() {
 #[test]
 fn f32_a_stream_without_its_terminal_event_is_a_failure() {
     let stream = chat_stream("\n");
-    let before_finish = stream.find("\"stop\"").and_then(|at| stream[..at].rfind("data:")).unwrap();
+    let before_finish = stream.find("\"stop\"").and_then(|at| stream.split_at(at).0.rfind("data:")).unwrap();
     let mut reader = openai(CHAT_WITH_USAGE);
     let (result, seen) = play(&mut reader, &[&stream.as_bytes()[..before_finish]]);
     assert!(result.is_err() && !reader.progress().finished);
-    assert_eq!(seen, stream[..before_finish]);
+    assert_eq!(seen, stream.split_at(before_finish).0);
 
     let stream = messages_stream();
     let before_stop = stream.find("event: message_stop").unwrap();
     let mut reader = anthropic(MESSAGES);
     let (result, seen) = play(&mut reader, &[&stream.as_bytes()[..before_stop]]);
     assert!(result.is_err() && !reader.progress().finished);
-    assert_eq!(seen, stream[..before_stop]);
+    assert_eq!(seen, stream.split_at(before_stop).0);
 }
 
 #[test]
@@ -299,7 +299,8 @@ fn a_head_must_be_that_of_an_answer() {
     let sse = ("content-type", "text/event-stream; charset=utf-8");
     assert_eq!(head(&mut openai(WHOLE_CHAT), 200, &[json]), Ok(()));
     assert_eq!(head(&mut openai(CHAT), 200, &[sse]), Ok(()));
-    let cases: &[(&str, u16, &[(&'static str, &str)])] = &[
+    type Case<'a> = (&'a str, u16, &'a [(&'static str, &'a str)]);
+    let cases: &[Case<'_>] = &[
         (WHOLE_CHAT, 200, &[sse]),
         (WHOLE_CHAT, 200, &[("content-type", "text/html")]),
         (WHOLE_CHAT, 200, &[]),
@@ -352,4 +353,24 @@ fn an_anthropic_app_is_served_by_an_openai_partner() {
     assert_eq!(result, Ok(()));
     assert!(seen.starts_with("event: message_start\n") && seen.contains("event: message_stop\n"), "{seen}");
     assert!(reader.progress().finished && reader.progress().meaningful == 2);
+}
+
+#[test]
+fn a_count_is_estimated_where_the_partner_has_none() {
+    let body =
+        r#"{"model":"fast","messages":[{"role":"user","content":"some forty bytes of text, more or less"}]}"#;
+    let exchanged = exchange(&Setup::new(ClientApi::CountTokens, Adapter::OpenAI, body).ask()).unwrap();
+    assert_eq!(exchanged.adjusted, ["input_tokens=estimated"]);
+    let Exchange::Local(local) = exchanged.exchange else { panic!("asked a partner") };
+    let answer: serde_json::Value = serde_json::from_slice(&local.body).unwrap();
+    assert!((8..40).contains(&answer["input_tokens"].as_u64().unwrap()), "{answer}");
+}
+
+#[test]
+fn what_no_partner_of_its_kind_can_serve_is_named() {
+    let refusal = exchange(
+        &Setup::new(ClientApi::Embeddings, Adapter::Anthropic, r#"{"model":"fast","input":"x"}"#).ask(),
+    )
+    .unwrap_err();
+    assert_eq!(refusal.reason, Reason::UnsupportedEndpoint);
 }
