@@ -21,7 +21,7 @@ use http::HeaderMap;
 
 pub(crate) use self::answer::Answer;
 pub(crate) use self::progress::Progress;
-use crate::adapter;
+use crate::adapter::{self, mock::MockScript};
 use crate::dialect::{Hints, Render};
 use crate::passthrough;
 use crate::prompt::Prompt;
@@ -85,11 +85,13 @@ pub(crate) struct Ask<'a> {
 }
 
 /// How one target serves a request.
-#[expect(clippy::large_enum_variant, reason = "one per attempt, taken apart at once")]
 #[derive(Debug)]
 pub(crate) enum Exchange {
     /// By its partner.
     Partner(Outgoing, Answer),
+    /// By a script: its events go to [`Answer::events`], its body to [`Answer::push`] and its status to
+    /// [`Answer::failure`], each at its time.
+    Mock(MockScript, Answer),
     /// By us, at once.
     Local(LocalAnswer),
 }
@@ -146,7 +148,10 @@ pub(crate) fn exchange(ask: &Ask<'_>) -> Result<Exchanged, Refusal> {
     let (api, adapter) = (ask.prompt.api(), ask.target.partner.adapter);
     match pair::path(api, adapter) {
         Some(Path::Passthrough) => passthrough::exchange(ask),
-        Some(Path::Translate) => codec::translate(ask),
+        Some(Path::Translate) => match &ask.target.partner.mock {
+            Some(mock) => codec::play(ask, mock),
+            None => codec::translate(ask),
+        },
         Some(Path::Local) => Ok(count_here(ask)),
         None => Err(Refusal::new(
             Reason::UnsupportedEndpoint,

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use chaperone_protocol::adapter::Adapter;
 use chaperone_protocol::reason::Reason;
 use serde::Deserialize;
 use serde_json::Value;
@@ -61,18 +60,11 @@ impl Described {
 }
 
 /// The failure that an answer with `status` and `body` stands for. `status` is `None` within a stream.
-pub(crate) fn classify(
-    adapter: Adapter,
-    status: Option<u16>,
-    body: &[u8],
-    retry_after: Option<Duration>,
-) -> Failure {
+pub(crate) fn classify(status: Option<u16>, body: &[u8], retry_after: Option<Duration>) -> Failure {
     let described = Described::read(body);
     let status = status.or_else(|| described.as_ref()?.status());
-    let reason = described
-        .as_ref()
-        .and_then(|error| by_code(error, status))
-        .unwrap_or_else(|| by_status(adapter, status));
+    let reason =
+        described.as_ref().and_then(|error| by_code(error, status)).unwrap_or_else(|| by_status(status));
     let message = is_the_apps(reason).then(|| message(described.as_ref(), status, body.len()));
     Failure { reason, message, retry_after }
 }
@@ -129,15 +121,13 @@ fn by_request(error: &Described) -> Option<Reason> {
     None
 }
 
-fn by_status(adapter: Adapter, status: Option<u16>) -> Reason {
+fn by_status(status: Option<u16>) -> Reason {
     match status {
         Some(401 | 403) => Reason::PartnerCredential,
         Some(402) => Reason::PartnerCredit,
         Some(404 | 405 | 410) => Reason::PartnerModel,
         Some(429) => Reason::PartnerRateLimited,
         Some(529) => Reason::PartnerOverloaded,
-        // Anthropic's overload is a 529; elsewhere a 503 may be anything that ends by itself.
-        Some(503) if adapter == Adapter::Mock => Reason::PartnerOverloaded,
         Some(408 | 409 | 424 | 425 | 500..=599) | None => Reason::PartnerError,
         Some(400..=499) => Reason::PartnerRejected,
         Some(_) => Reason::PartnerProtocol,
@@ -163,7 +153,7 @@ mod tests {
     use super::*;
 
     fn reason(status: Option<u16>, body: &str) -> Reason {
-        classify(Adapter::OpenAI, status, body.as_bytes(), None).reason
+        classify(status, body.as_bytes(), None).reason
     }
 
     #[test]
@@ -206,12 +196,12 @@ mod tests {
 
     #[test]
     fn the_partners_words_are_kept_only_where_the_request_is_at_fault() {
-        let failure = classify(Adapter::OpenAI, Some(401), br#"{"error":{"message":"key sk-canary"}}"#, None);
+        let failure = classify(Some(401), br#"{"error":{"message":"key sk-canary"}}"#, None);
         assert_eq!(failure.message, None);
         let body = format!("{{\"error\":{{\"message\":\"a\\nb{}\"}}}}", "x".repeat(5_000));
-        let message = classify(Adapter::OpenAI, Some(400), body.as_bytes(), None).message.unwrap();
+        let message = classify(Some(400), body.as_bytes(), None).message.unwrap();
         assert!(message.starts_with("a bx") && message.len() == MESSAGE_CHARS);
-        let message = classify(Adapter::OpenAI, Some(400), b"<html>canary", None).message.unwrap();
+        let message = classify(Some(400), b"<html>canary", None).message.unwrap();
         assert_eq!(message, "the partner refused the request with status 400 and a body of 12 bytes");
     }
 }

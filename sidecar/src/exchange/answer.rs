@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chaperone_protocol::adapter::{Adapter, Dialect};
+use chaperone_protocol::adapter::Dialect;
 use chaperone_protocol::limits;
 use chaperone_protocol::reason::Reason;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
@@ -26,7 +26,6 @@ use crate::sse::{self, Frame, Piece};
 
 /// Reads one answer. Sans-IO.
 pub(crate) struct Answer {
-    adapter: Adapter,
     /// What the app reads.
     dialect: Dialect,
     /// What the app asked for.
@@ -39,6 +38,8 @@ pub(crate) struct Answer {
     write: Write,
     events: Vec<Event>,
     progress: Progress,
+    /// Bytes of a stream that may still come before it must have said something, or be complete.
+    patience: usize,
 }
 
 /// What of the partner's bytes is held.
@@ -95,7 +96,6 @@ impl Answer {
             Mode::Stream => Body::Stream(sse::Decoder::default()),
         };
         Self {
-            adapter: ask.target.partner.adapter,
             dialect: ask.prompt.api().dialect(),
             client: ask.prompt.mode(),
             request_id: ask.request_id.to_owned(),
@@ -105,6 +105,12 @@ impl Answer {
             write,
             events: Vec::new(),
             progress: Progress::default(),
+            patience: match ask.prompt.mode() {
+                // All of it is held until it is complete.
+                Mode::Whole => limits::ANSWER_BYTES,
+                // All of it is held until its first token: comments and pings must not fill the memory.
+                Mode::Stream => limits::SSE_EVENT_BYTES,
+            },
         }
     }
 
@@ -141,7 +147,7 @@ impl Answer {
     /// What an answer means that says it is none.
     pub(crate) fn failure(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
         let wait = retry_after(status, headers, self.created);
-        classify(self.adapter, Some(status.as_u16()), body, wait)
+        classify(Some(status.as_u16()), body, wait)
     }
 
     /// Takes the partner's next bytes, cut anywhere.
@@ -160,6 +166,7 @@ impl Answer {
             }
             Body::Stream(decoder) => {
                 decoder.push(&bytes);
+                self.spend(bytes.len())?;
                 while let Some(piece) = self.next_piece()? {
                     self.piece(piece, out)?;
                 }
@@ -218,6 +225,15 @@ impl Answer {
         }
     }
 
+    /// Counts bytes that are held and have not committed the answer.
+    fn spend(&mut self, length: usize) -> Result<(), Failure> {
+        if self.client == Mode::Stream && self.progress.meaningful > 0 {
+            return Ok(());
+        }
+        self.patience = self.patience.checked_sub(length).ok_or_else(protocol)?;
+        Ok(())
+    }
+
     fn next_piece(&mut self) -> Result<Option<Piece>, Failure> {
         match &mut self.body {
             Body::Stream(decoder) => decoder.next().map_err(|_| protocol()),
@@ -263,7 +279,7 @@ impl Answer {
                 encode.event(&event, &mut written)?;
             }
         }
-        self.progress.drift.extend(self.decode.drift());
+        self.progress.drifted(self.decode.drift());
         if !written.is_empty() {
             out.push_back(written.into());
         }

@@ -3,11 +3,14 @@
 use chaperone_protocol::adapter::{Adapter, Capability, Dialect};
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::reason::Reason;
+use chaperone_protocol::snapshot::Mock;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::forward::StreamUsage;
 use super::{Answer, Ask, Exchange, Exchanged, Failure, Mode, Outgoing};
 use crate::adapter;
+use crate::adapter::mock::{self, Scripted};
 use crate::dialect::{self, Decode, Drift, Encode, Origin, Reading, Rendered, Reply};
 use crate::dialect::{anthropic, openai};
 use crate::neutral::{Event, Usage};
@@ -41,7 +44,25 @@ pub(super) fn translate(ask: &Ask<'_>) -> Result<Exchanged, Refusal> {
     Ok(Exchanged { exchange: Exchange::Partner(outgoing, answer), adjusted })
 }
 
-/// A whole answer, put together from a stream of the same dialect.
+/// Has a request answered by the Mock adapter.
+///
+/// # Errors
+/// As [`translate`].
+pub(super) fn play(ask: &Ask<'_>, mock: &Mock) -> Result<Exchanged, Refusal> {
+    let body = ask.prompt.body();
+    if ask.prompt.api() == ClientApi::Embeddings {
+        let request = openai::embeddings::decode_request(body)?;
+        let script = mock::embed(mock, &request, ask.target.model_name.as_str(), ask.request_id)?;
+        let answer = Answer::forwarded(ask, Mode::Whole, StreamUsage::Keep, accountant(ask));
+        return Ok(Exchanged { exchange: Exchange::Mock(script, answer), adjusted: Vec::new() });
+    }
+    let request = dialect::decode_request(ask.prompt.api(), body)?;
+    let Scripted { script, adjusted } =
+        mock::script(mock, &request, &ask.render(Mode::Stream), ask.request_id)?;
+    Ok(Exchanged { exchange: Exchange::Mock(script, assembled(ask)), adjusted })
+}
+
+/// An answer that comes in pieces and is written anew: from a stream of the same dialect, or from a script.
 pub(crate) fn assembled(ask: &Ask<'_>) -> Answer {
     let decode = translator(ask.target.partner.adapter, Reading::default());
     Answer::encoded(ask, Mode::Stream, decode, encoder(ask))

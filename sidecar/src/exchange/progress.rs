@@ -24,6 +24,7 @@ pub(crate) struct Progress {
     /// The serving model, as the partner calls it.
     pub(crate) model: Option<String>,
     pub(crate) partner_request_id: Option<String>,
+    /// How it deviated from its dialect, each kind once.
     pub(crate) drift: Vec<Drift>,
     bytes: u64,
 }
@@ -50,6 +51,15 @@ impl Progress {
             | Event::Signature { .. }
             | Event::BlockStop { .. }
             | Event::Ping => {}
+        }
+    }
+
+    /// Takes note of deviations, each kind once: a stream of 10⁶ events may have as many.
+    pub(crate) fn drifted(&mut self, kinds: Vec<Drift>) {
+        for kind in kinds {
+            if !self.drift.contains(&kind) {
+                self.drift.push(kind);
+            }
         }
     }
 

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use chaperone_protocol::adapter::{Adapter, ApiVersion, DataClass};
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::snapshot::{
-    AddressPolicy, MaxTokens, Model, Partner, Route, Target, Timeouts, Tls, WeightedTarget, WholeAnswers,
+    AddressPolicy, MaxTokens, Mock, MockReply, Model, Partner, Route, Target, Timeouts, Tls, WeightedTarget,
+    WholeAnswers,
 };
 use chaperone_protocol::units::Tokens;
 use http::HeaderMap;
@@ -77,7 +78,13 @@ fn target(adapter: Adapter) -> Target {
         models: BTreeMap::new(),
         timeouts: Timeouts::default(),
         health_check: None,
-        mock: None,
+        mock: (adapter == Adapter::Mock).then(|| Mock {
+            reply: MockReply::Echo,
+            first_token_delay: Duration::from_millis(20),
+            tokens_per_second: 0,
+            fail_percent: 0,
+            status: 503,
+        }),
     };
     Target { partner: Arc::new(partner), model_name: "gpt-4o-mini".parse().unwrap(), model }
 }

@@ -3,6 +3,7 @@ use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::units::Tokens;
 
 use super::*;
+use crate::adapter::mock::MockScript;
 use crate::dialect::Drift;
 use crate::exchange::testing::Setup;
 use crate::exchange::{Exchange, exchange};
@@ -373,4 +374,75 @@ fn what_no_partner_of_its_kind_can_serve_is_named() {
     )
     .unwrap_err();
     assert_eq!(refusal.reason, Reason::UnsupportedEndpoint);
+}
+
+/// What an app gets from the Mock adapter.
+fn mocked(api: ClientApi, body: &str) -> (String, Answer) {
+    let exchanged = exchange(&Setup::new(api, Adapter::Mock, body).ask()).unwrap();
+    let Exchange::Mock(script, mut reader) = exchanged.exchange else { panic!("no script") };
+    let mut out = VecDeque::new();
+    match script {
+        MockScript::Events(moments) => {
+            for (_, events) in moments {
+                reader.events(&events, &mut out).unwrap();
+            }
+        }
+        MockScript::Body { body, .. } => reader.push(body.into(), &mut out).unwrap(),
+        MockScript::Failure { status, .. } => panic!("{status}"),
+    }
+    reader.end(&mut out).unwrap();
+    (String::from_utf8(Vec::from(out).concat()).unwrap(), reader)
+}
+
+#[test]
+fn the_mock_serves_every_endpoint_in_its_dialect() {
+    let cases = [
+        (ClientApi::ChatCompletions, WHOLE_CHAT, "\"content\":\"hi\""),
+        (ClientApi::ChatCompletions, CHAT, "data: [DONE]\n\n"),
+        (ClientApi::Completions, r#"{"model":"fast","prompt":"hi"}"#, "\"text\":\"hi\""),
+        (ClientApi::Embeddings, r#"{"model":"fast","input":"hi"}"#, "\"embedding\":"),
+        (ClientApi::Messages, MESSAGES, "event: message_stop\n"),
+        (ClientApi::Infer, r#"{"modelId":"fast","prompt":"hi"}"#, "\"content\":\"hi\""),
+    ];
+    for (api, body, expected) in cases {
+        let (seen, reader) = mocked(api, body);
+        assert!(seen.contains(expected), "{}: {seen}", api.path());
+        assert!(reader.progress().finished && reader.progress().usage.prompt.is_some());
+    }
+}
+
+#[test]
+fn a_script_that_stops_short_is_a_failure() {
+    let exchanged = exchange(&Setup::new(ClientApi::ChatCompletions, Adapter::Mock, CHAT).ask()).unwrap();
+    let Exchange::Mock(_, mut reader) = exchanged.exchange else { panic!("no script") };
+    assert!(reader.end(&mut VecDeque::new()).is_err());
+}
+
+#[test]
+fn f47_a_flood_before_the_first_token_is_a_failure() {
+    let flood = ": keep-alive\n\n".repeat(1_000);
+    let mut reader = openai(CHAT);
+    let mut out = VecDeque::new();
+    let pushes = (0..1_000).map(|_| reader.push(flood.clone().into(), &mut out));
+    let count = pushes.take_while(Result::is_ok).count();
+    assert_eq!(count, limits::SSE_EVENT_BYTES / flood.len());
+    assert!(out.iter().map(Bytes::len).sum::<usize>() <= limits::SSE_EVENT_BYTES);
+}
+
+#[test]
+fn a_committed_stream_may_be_of_any_length() {
+    let delta = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"word \"}}]}\n\n".repeat(1_000);
+    let mut reader = openai(CHAT);
+    for _ in 0..40 {
+        let mut out = VecDeque::new();
+        assert_eq!(reader.push(delta.clone().into(), &mut out), Ok(()));
+        assert_eq!(Vec::from(out).concat(), delta.as_bytes());
+    }
+    assert_eq!(reader.progress().meaningful, 40_000);
+}
+
+#[test]
+fn an_answer_may_wait_on_any_thread() {
+    fn is_send<T: Send>(_: &T) {}
+    is_send(&openai(CHAT));
 }
