@@ -11,12 +11,18 @@ pub(crate) mod anthropic;
 mod draft;
 pub(crate) mod error;
 pub(crate) mod fitness;
+#[cfg(test)]
+mod golden;
 mod history;
 mod id;
 pub(crate) mod infer;
+#[cfg(test)]
+mod laws;
 pub(crate) mod openai;
 mod order;
 mod read;
+#[cfg(test)]
+mod regress;
 mod slot;
 mod tally;
 

@@ -6,7 +6,6 @@
 mod block;
 mod decoder;
 mod encoder;
-mod failure;
 mod render;
 mod request;
 mod thinking;

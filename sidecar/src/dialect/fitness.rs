@@ -124,13 +124,14 @@ pub(crate) fn check(request: &Request, render: &Render<'_>, adjusted: &mut Adjus
     Ok(())
 }
 
-/// Lists what the turns of a request need, each with the first place that needs it. `messages` is where they stand.
-pub(crate) fn need_of_turns(request: &mut Request, messages: &str) {
+/// Lists what the turns of a request need, each with the first place that needs it. `last` is where the last message
+/// stands.
+pub(crate) fn need_of_turns(request: &mut Request, last: String) {
     let mut needs = Vec::new();
     let parts = request.turns.iter().flat_map(|turn| &turn.parts);
     parts.for_each(|part| need_of_part(part, &mut needs));
     if request.turns.last().is_some_and(|turn| turn.role == Role::Assistant) {
-        needs.push(Need { capability: Capability::Prefill, path: format!("{messages}[-1]") });
+        needs.push(Need { capability: Capability::Prefill, path: last });
     }
     request.needs.append(&mut needs);
 }

@@ -7,7 +7,6 @@ pub(crate) mod completions;
 mod decoder;
 pub(crate) mod embeddings;
 mod encoder;
-mod failure;
 pub(crate) mod message;
 pub(crate) mod parameter;
 mod render;

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use chaperone_protocol::adapter::Adapter;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::failure;
 use super::usage::{Counts, Prompt};
+use crate::adapter::error::classify;
 use crate::dialect::order::{Course, protocol};
 use crate::dialect::{Decode, Drift, Reading};
 use crate::exchange::Failure;
@@ -41,8 +42,6 @@ struct Frame<'a> {
     delta: Option<Delta<'a>>,
     #[serde(borrow, default)]
     usage: Option<Counts<'a>>,
-    #[serde(default)]
-    error: Option<Declared>,
 }
 
 #[derive(Deserialize)]
@@ -57,8 +56,8 @@ struct Message<'a> {
     stop_reason: Option<String>,
     #[serde(borrow, default)]
     usage: Option<Counts<'a>>,
-    #[serde(default)]
-    error: Option<Declared>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
 }
 
 /// A block of content, at its start in a stream or complete.
@@ -101,12 +100,6 @@ struct Delta<'a> {
     stop_reason: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Declared {
-    #[serde(default, rename = "type")]
-    kind: String,
-}
-
 impl Decoder {
     /// For an answer that becomes another dialect's.
     pub(crate) fn translating(reading: Reading) -> Self {
@@ -133,7 +126,6 @@ impl Decoder {
             "message_delta" => self.message_delta(frame, out),
             "message_stop" => self.stop_message(out),
             "ping" => self.course.emit(Event::Ping, out),
-            "error" => Err(failure::declared(frame.error.as_ref().map_or("", |error| error.kind.as_str()))),
             _ => {
                 self.course.drifted(Drift::UnknownEvent);
                 Ok(())
@@ -267,19 +259,27 @@ impl Decoder {
     }
 }
 
+/// An error in an answer whose status was 200.
+fn declared(body: &[u8]) -> Failure {
+    classify(Adapter::Anthropic, None, body, None)
+}
+
 impl Decode for Decoder {
     fn event(&mut self, event: &sse::Event<'_>, out: &mut Vec<Event>) -> Result<(), Failure> {
         if self.course.has_ended() || event.data.trim().is_empty() {
             return Ok(());
         }
-        let frame = serde_json::from_str(event.data).map_err(|_| protocol())?;
+        let frame: Frame<'_> = serde_json::from_str(event.data).map_err(|_| protocol())?;
+        if frame.kind == "error" {
+            return Err(declared(event.data.as_bytes()));
+        }
         self.frame(frame, out)
     }
 
     fn whole(&mut self, body: &[u8], out: &mut Vec<Event>) -> Result<(), Failure> {
         let mut message: Message<'_> = serde_json::from_slice(body).map_err(|_| protocol())?;
-        if let Some(error) = &message.error {
-            return Err(failure::declared(&error.kind));
+        if message.error.is_some() {
+            return Err(declared(body));
         }
         let content = message.content.take().ok_or_else(protocol)?;
         let reason = message.stop_reason.take();

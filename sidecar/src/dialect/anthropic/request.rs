@@ -30,8 +30,9 @@ pub(crate) fn decode_request(body: &[u8]) -> Result<Request, Refusal> {
         let parts = block::content(&system, &mut request)?;
         request.turns.push(Turn { role: Role::System, parts });
     }
-    for message in members.need("messages")?.items()? {
-        let turn = message_turn(&message, &mut request)?;
+    let messages = members.need("messages")?.items()?;
+    for message in &messages {
+        let turn = message_turn(message, &mut request)?;
         request.turns.push(turn);
     }
     for ours in OURS {
@@ -57,15 +58,15 @@ pub(crate) fn decode_request(body: &[u8]) -> Result<Request, Refusal> {
         request.foreign.extend(members.take(name)?.map(|value| hint(value.path)));
     }
     leave(members, &mut request);
-    finish(request)
+    finish(request, messages.last())
 }
 
-fn finish(mut request: Request) -> Result<Request, Refusal> {
+fn finish(mut request: Request, last: Option<&Value<'_>>) -> Result<Request, Refusal> {
     if request.turns.iter().all(|turn| turn.role == Role::System) {
         return Err(invalid("messages", "must have at least one message"));
     }
     request.turns = history::settle(std::mem::take(&mut request.turns))?;
-    fitness::need_of_turns(&mut request, "messages");
+    fitness::need_of_turns(&mut request, last.map_or_else(String::new, |last| last.path.clone()));
     if !request.tools.is_empty() {
         request.needs.push(Need { capability: Capability::Tools, path: "tools".to_owned() });
         if matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_))) {

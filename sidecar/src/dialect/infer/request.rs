@@ -62,8 +62,9 @@ pub(crate) fn decode_request(body: &[u8]) -> Result<Request, Refusal> {
     if let Some(unknown) = members.rest().next() {
         return Err(unknown_member(&unknown.path, MEMBERS));
     }
+    let last = format!("prompt[{}]", request.turns.len().saturating_sub(1));
     request.turns = history::settle(std::mem::take(&mut request.turns))?;
-    fitness::need_of_turns(&mut request, "prompt");
+    fitness::need_of_turns(&mut request, last);
     parameter::needs(&mut request, "parameters.tools", "parameters.toolChoice");
     Ok(request)
 }

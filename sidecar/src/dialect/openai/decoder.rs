@@ -3,11 +3,12 @@
 //! One decoder serves translation, which insists on one open block at a time, and accounting of answers that pass
 //! through unchanged, which takes what comes: there the client, not we, judges what the partner sent.
 
+use chaperone_protocol::adapter::Adapter;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::failure;
 use super::usage::Counts;
+use crate::adapter::error::classify;
 use crate::dialect::order::{Course, protocol};
 use crate::dialect::read::arguments;
 use crate::dialect::{Decode, Drift, Reading};
@@ -115,6 +116,17 @@ struct Function<'a> {
     arguments: Option<&'a RawValue>,
 }
 
+impl Chunk<'_> {
+    fn is_error(&self) -> bool {
+        self.error.is_some_and(|error| error.get() != "null")
+    }
+}
+
+/// An error in an answer whose status was 200.
+fn declared(body: &[u8]) -> Failure {
+    classify(Adapter::OpenAI, None, body, None)
+}
+
 impl Decoder {
     /// For an answer that becomes another dialect's.
     pub(crate) fn translating(reading: Reading) -> Self {
@@ -140,9 +152,6 @@ impl Decoder {
     }
 
     fn chunk(&mut self, chunk: Chunk<'_>, out: &mut Vec<Event>) -> Result<(), Failure> {
-        if let Some(error) = chunk.error.filter(|error| error.get() != "null") {
-            return Err(failure::declared(error));
-        }
         if !self.course.has_started() {
             let named = |name: Option<String>| name.filter(|name| !name.is_empty());
             self.course.emit(Event::Start { id: named(chunk.id), model: named(chunk.model) }, out)?;
@@ -350,16 +359,20 @@ impl Decode for Decoder {
             return self.finish(out);
         }
         if event.event == Some("error") {
-            let error: &RawValue = serde_json::from_str(data).map_err(|_| protocol())?;
-            let chunk: Option<Chunk<'_>> = serde_json::from_str(data).ok();
-            return Err(failure::declared(chunk.and_then(|chunk| chunk.error).unwrap_or(error)));
+            return Err(declared(data.as_bytes()));
         }
         let chunk: Chunk<'_> = serde_json::from_str(data).map_err(|_| protocol())?;
+        if chunk.is_error() {
+            return Err(declared(data.as_bytes()));
+        }
         self.chunk(chunk, out)
     }
 
     fn whole(&mut self, body: &[u8], out: &mut Vec<Event>) -> Result<(), Failure> {
         let mut chunk: Chunk<'_> = serde_json::from_slice(body).map_err(|_| protocol())?;
+        if chunk.is_error() {
+            return Err(declared(body));
+        }
         if self.purpose == Purpose::Account && chunk.choices.is_none() && chunk.data.is_some() {
             let usage = chunk.usage.take();
             self.chunk(chunk, out)?;

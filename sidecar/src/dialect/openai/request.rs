@@ -50,7 +50,7 @@ pub(crate) fn decode_request(body: &[u8]) -> Result<Request, Refusal> {
     }
     foreign(&mut members, &mut request)?;
     leave(members, &mut request);
-    finish(request, "messages")
+    finish(request)
 }
 
 fn limits_and_sampling(members: &mut Object<'_>, request: &mut Request) -> Result<(), Refusal> {
@@ -96,13 +96,14 @@ fn foreign(members: &mut Object<'_>, request: &mut Request) -> Result<(), Refusa
     Ok(())
 }
 
-/// Settles the turns, and lists what the request needs. `messages` is where they stand.
-pub(crate) fn finish(mut request: Request, messages: &str) -> Result<Request, Refusal> {
+/// Settles the turns, and lists what the request needs.
+fn finish(mut request: Request) -> Result<Request, Refusal> {
     if request.turns.is_empty() {
-        return Err(invalid(messages, "must have at least one message"));
+        return Err(invalid("messages", "must have at least one message"));
     }
+    let last = format!("messages[{}]", request.turns.len() - 1);
     request.turns = history::settle(std::mem::take(&mut request.turns))?;
-    fitness::need_of_turns(&mut request, messages);
+    fitness::need_of_turns(&mut request, last);
     parameter::needs(&mut request, "tools", "tool_choice");
     Ok(request)
 }
