@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use chaperone_protocol::adapter::Adapter;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -261,7 +260,7 @@ impl Decoder {
 
 /// An error in an answer whose status was 200.
 fn declared(body: &[u8]) -> Failure {
-    classify(Adapter::Anthropic, None, body, None)
+    classify(None, body, None)
 }
 
 impl Decode for Decoder {

@@ -3,7 +3,6 @@
 //! One decoder serves translation, which insists on one open block at a time, and accounting of answers that pass
 //! through unchanged, which takes what comes: there the client, not we, judges what the partner sent.
 
-use chaperone_protocol::adapter::Adapter;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -124,7 +123,7 @@ impl Chunk<'_> {
 
 /// An error in an answer whose status was 200.
 fn declared(body: &[u8]) -> Failure {
-    classify(Adapter::OpenAI, None, body, None)
+    classify(None, body, None)
 }
 
 impl Decoder {
