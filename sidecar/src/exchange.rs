@@ -65,6 +65,15 @@ pub(crate) struct Outgoing {
     pub(crate) mode: Mode,
 }
 
+/// Whether a partner takes `stream_options`. A few compatible servers answer 400 to it: then
+/// [`Answer::refuses_stream_options`], and the request is asked once more without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum StreamOptions {
+    #[default]
+    Taken,
+    Refused,
+}
+
 /// A request for one target.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ask<'a> {
@@ -82,6 +91,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) attempt: u32,
     /// When the request came, in seconds since 1970.
     pub(crate) created: u64,
+    /// What is known of the partner since the start of the process.
+    pub(crate) stream_options: StreamOptions,
 }
 
 /// How one target serves a request.

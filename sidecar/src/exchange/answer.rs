@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chaperone_protocol::adapter::Dialect;
+use chaperone_protocol::adapter::{Adapter, Dialect};
 use chaperone_protocol::limits;
 use chaperone_protocol::reason::Reason;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
@@ -15,9 +15,9 @@ use http::{HeaderMap, StatusCode};
 
 use super::forward::{Forward, StreamUsage};
 use super::progress::Progress;
-use super::{Ask, Failure, Mode};
+use super::{Ask, Failure, Mode, StreamOptions};
 use crate::adapter::error::classify;
-use crate::dialect::{Decode, Encode, error};
+use crate::dialect::{Decode, Drift, Encode, error};
 use crate::neutral::Event;
 use crate::prompt::media;
 use crate::refusal::Refusal;
@@ -40,6 +40,8 @@ pub(crate) struct Answer {
     progress: Progress,
     /// Bytes of a stream that may still come before it must have said something, or be complete.
     patience: usize,
+    /// Whether the request has `stream_options`.
+    asks_for_usage: bool,
 }
 
 /// What of the partner's bytes is held.
@@ -95,6 +97,11 @@ impl Answer {
             Mode::Whole => Body::Whole { pieces: Vec::new(), length: 0 },
             Mode::Stream => Body::Stream(sse::Decoder::default()),
         };
+        let knows_options = partner == Mode::Stream && ask.target.partner.adapter == Adapter::OpenAI;
+        let mut progress = Progress::default();
+        if knows_options && ask.stream_options == StreamOptions::Refused {
+            progress.drifted(vec![Drift::NoStreamOptions]);
+        }
         Self {
             dialect: ask.prompt.api().dialect(),
             client: ask.prompt.mode(),
@@ -104,7 +111,8 @@ impl Answer {
             decode,
             write,
             events: Vec::new(),
-            progress: Progress::default(),
+            progress,
+            asks_for_usage: knows_options && ask.stream_options == StreamOptions::Taken,
             patience: match ask.prompt.mode() {
                 // All of it is held until it is complete.
                 Mode::Whole => limits::ANSWER_BYTES,
@@ -148,6 +156,12 @@ impl Answer {
     pub(crate) fn failure(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
         let wait = retry_after(status, headers, self.created);
         classify(Some(status.as_u16()), body, wait)
+    }
+
+    /// Whether an error answer says that the partner does not know our wish for usage.
+    pub(crate) fn refuses_stream_options(&self, status: StatusCode, body: &[u8]) -> bool {
+        let is_about_it = memchr::memmem::find(body, b"stream_options").is_some();
+        self.asks_for_usage && status == StatusCode::BAD_REQUEST && is_about_it
     }
 
     /// Takes the partner's next bytes, cut anywhere.

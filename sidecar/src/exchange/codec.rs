@@ -1,5 +1,6 @@
 //! Which codec reads and writes an exchange.
 
+use bytes::Bytes;
 use chaperone_protocol::adapter::{Adapter, Capability, Dialect};
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::reason::Reason;
@@ -8,11 +9,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::forward::StreamUsage;
-use super::{Answer, Ask, Exchange, Exchanged, Failure, Mode, Outgoing};
+use super::{Answer, Ask, Exchange, Exchanged, Failure, Mode, Outgoing, StreamOptions};
 use crate::adapter;
 use crate::adapter::mock::{self, Scripted};
 use crate::dialect::{self, Decode, Drift, Encode, Origin, Reading, Rendered, Reply};
 use crate::dialect::{anthropic, openai};
+use crate::json::{self, ELSEWHERE, Edit, Map, ROOT, Rule, Skim, Want};
 use crate::neutral::{Event, Usage};
 use crate::passthrough::headers;
 use crate::refusal::Refusal;
@@ -37,11 +39,26 @@ pub(super) fn translate(ask: &Ask<'_>) -> Result<Exchanged, Refusal> {
     let outgoing = Outgoing {
         path: adapter::path(partner, ask.prompt.api()),
         headers: headers::for_translation(ask, mode),
-        body: vec![body.into()],
+        body: without_options(ask, body.into()),
         mode,
     };
     let answer = Answer::encoded(ask, mode, translator(partner.adapter, reading), encoder(ask));
     Ok(Exchanged { exchange: Exchange::Partner(outgoing, answer), adjusted })
+}
+
+/// A rendered body, without `stream_options` where the partner does not know it.
+fn without_options(ask: &Ask<'_>, body: Bytes) -> Vec<Bytes> {
+    const OPTIONS: Map = Map {
+        rules: &[Rule { at: ROOT, key: "stream_options", then: ELSEWHERE, want: Want::Range }],
+        elements: &[],
+    };
+    let skim = match ask.stream_options {
+        StreamOptions::Taken => Skim::default(),
+        // What we wrote ourselves is JSON.
+        StreamOptions::Refused => json::skim(&body, &OPTIONS).unwrap_or_default(),
+    };
+    let edits = skim.members.iter().map(|options| Edit::cut(&body, options)).collect();
+    json::splice(&body, edits)
 }
 
 /// Has a request answered by the Mock adapter.

@@ -14,7 +14,7 @@ use chaperone_protocol::snapshot::{
 use chaperone_protocol::units::Tokens;
 use http::HeaderMap;
 
-use super::{Ask, Exchange, exchange};
+use super::{Ask, Exchange, StreamOptions, exchange};
 use crate::prompt::Prompt;
 
 /// Everything that an [`Ask`] borrows.
@@ -24,6 +24,7 @@ pub(crate) struct Setup {
     pub(crate) route: Route,
     pub(crate) tenant_cap: Option<Tokens>,
     pub(crate) headers: HeaderMap,
+    pub(crate) stream_options: StreamOptions,
 }
 
 impl Setup {
@@ -40,7 +41,14 @@ impl Setup {
             deadline: Duration::from_secs(300),
             whole_answers: WholeAnswers::AsAsked,
         };
-        Self { prompt, target, route, tenant_cap: None, headers: HeaderMap::new() }
+        Self {
+            prompt,
+            target,
+            route,
+            tenant_cap: None,
+            headers: HeaderMap::new(),
+            stream_options: StreamOptions::Taken,
+        }
     }
 
     pub(crate) fn ask(&self) -> Ask<'_> {
@@ -54,6 +62,7 @@ impl Setup {
             correlation_id: "c-1",
             attempt: 1,
             created: 1_700_000_000,
+            stream_options: self.stream_options,
         }
     }
 }

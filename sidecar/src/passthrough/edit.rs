@@ -6,7 +6,7 @@ use chaperone_protocol::units::Tokens;
 
 use crate::adapter::openai;
 use crate::dialect::{Instructions, Render, TokenLimit, UsageChunk};
-use crate::exchange::{Ask, Mode};
+use crate::exchange::{Ask, Mode, StreamOptions};
 use crate::json::{self, Edit, Kind, Member, ROOT};
 use crate::prompt::{LIMITS, MESSAGE, STREAM_OPTIONS};
 
@@ -31,7 +31,8 @@ pub(super) fn edits(ask: &Ask<'_>, render: &Render<'_>) -> Edited {
 /// Whether we ask for the usage of a stream because the app does not. Other dialects bring it unasked.
 pub(super) fn adds_usage(ask: &Ask<'_>, mode: Mode) -> bool {
     let is_openai = ask.prompt.api().dialect() == Dialect::OpenAi;
-    is_openai && mode == Mode::Stream && ask.prompt.usage() == UsageChunk::Unwanted
+    let is_taken = ask.stream_options == StreamOptions::Taken;
+    is_openai && mode == Mode::Stream && ask.prompt.usage() == UsageChunk::Unwanted && is_taken
 }
 
 struct Editor<'a> {
@@ -121,6 +122,9 @@ impl<'a> Editor<'a> {
 
     /// Asks for the usage of a stream, without which it could not be charged.
     fn usage(&mut self) {
+        if self.ask.stream_options == StreamOptions::Refused {
+            return self.drop_options();
+        }
         if !adds_usage(self.ask, self.render.mode) {
             return;
         }
@@ -133,6 +137,14 @@ impl<'a> Editor<'a> {
             (Some(_) | None, None) => return self.set("stream_options", "{\"include_usage\":true}"),
         };
         self.done.edits.push(edit);
+    }
+
+    /// Leaves out what the partner does not know.
+    fn drop_options(&mut self) {
+        if let Some(options) = self.member("stream_options") {
+            self.done.edits.push(Edit::cut(self.ask.prompt.body(), options));
+            self.done.adjusted.push("stream_options=dropped".to_owned());
+        }
     }
 
     /// Calls the developer what the model calls it.

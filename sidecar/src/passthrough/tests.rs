@@ -8,6 +8,7 @@ use chaperone_protocol::units::Tokens;
 use proptest::prelude::*;
 
 use super::*;
+use crate::exchange::StreamOptions;
 use crate::exchange::testing::{Setup, sent};
 
 #[test]
@@ -43,6 +44,24 @@ fn the_wish_for_usage_finds_its_place() {
         let (text, _) = sent(&Setup::new(ClientApi::ChatCompletions, Adapter::OpenAI, &body));
         assert!(text.ends_with(&format!("{expected}}}")), "{text}");
     }
+}
+
+#[test]
+fn a_partner_that_does_not_know_stream_options_is_asked_without() {
+    let body = r#"{"model":"fast","messages":[],"max_tokens":5,"stream":true,"stream_options":{"include_usage":true}}"#;
+    let mut setup = Setup::new(ClientApi::ChatCompletions, Adapter::OpenAI, body);
+    setup.stream_options = StreamOptions::Refused;
+    let bare = body.replace("fast", "gpt-4o-mini").replace(r#","stream_options":{"include_usage":true}"#, "");
+    assert_eq!(sent(&setup), (bare.clone(), vec!["stream_options=dropped".to_owned()]));
+    let asked = body.replace(r#","stream_options":{"include_usage":true}"#, "");
+    setup.prompt = Setup::new(ClientApi::ChatCompletions, Adapter::OpenAI, &asked).prompt;
+    assert_eq!(sent(&setup), (bare, Vec::new()));
+    let messages =
+        r#"{"model":"fast","max_tokens":5,"messages":[{"role":"user","content":"hi"}],"stream":true}"#;
+    let mut setup = Setup::new(ClientApi::Messages, Adapter::OpenAI, messages);
+    assert!(sent(&setup).0.contains("include_usage"));
+    setup.stream_options = StreamOptions::Refused;
+    assert!(!sent(&setup).0.contains("stream_options"));
 }
 
 #[test]

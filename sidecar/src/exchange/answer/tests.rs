@@ -446,3 +446,109 @@ fn an_answer_may_wait_on_any_thread() {
     fn is_send<T: Send>(_: &T) {}
     is_send(&openai(CHAT));
 }
+
+/// A provider's new feature works on the day it ships, in its own dialect.
+#[test]
+fn what_passes_through_is_not_judged() {
+    let choice = |index: u32, rest: &str| format!("data: {{\"choices\":[{{\"index\":{index},{rest}}}]}}\n\n");
+    let call = |index: u32, arguments: &str| {
+        format!(
+            "\"delta\":{{\"tool_calls\":[{{\"index\":{index},\"id\":\"t{index}\",\"function\":{{\"name\":\"f\",\"arguments\":\"{arguments}\"}}}}]}}"
+        )
+    };
+    let two_choices = [
+        choice(0, "\"delta\":{\"content\":\"a\"}"),
+        choice(1, "\"delta\":{\"content\":\"b\",\"new\":[1]}"),
+        choice(0, "\"delta\":{\"content\":\"c\"}"),
+        choice(1, "\"delta\":{},\"finish_reason\":\"stop\""),
+        choice(0, "\"delta\":{\"content\":\"d\"}"),
+        choice(0, "\"delta\":{},\"finish_reason\":\"length\""),
+        "data: [DONE]\n\n".to_owned(),
+    ]
+    .concat();
+    let mixed_calls = [
+        choice(0, &call(0, "{")),
+        choice(0, &call(1, "{")),
+        choice(0, &call(0, "}")),
+        choice(0, &call(1, "}")),
+        choice(0, "\"delta\":{\"content\":\"after\"}"),
+        choice(
+            0,
+            "\"delta\":{\"content\":null,\"audio\":{\"data\":\"eA==\"}},\"finish_reason\":\"new_reason\"",
+        ),
+        "data: [DONE]\n\n".to_owned(),
+    ]
+    .concat();
+    for stream in [two_choices, mixed_calls] {
+        let mut reader = openai(CHAT_WITH_USAGE);
+        assert_eq!(play(&mut reader, &[stream.as_bytes()]), (Ok(()), stream));
+        assert!(reader.progress().finished && reader.progress().meaningful >= 4);
+    }
+
+    let event = |data: &str| format!("event: x\ndata: {{\"type\":{data}}}\n\n");
+    let stream = [
+        event("\"ping\""),
+        event("\"message_start\",\"message\":{\"id\":\"m\",\"content\":[],\"usage\":{\"input_tokens\":5}}"),
+        event("\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"server_tool_use\",\"id\":\"s\",\"name\":\"web_search\",\"input\":{}}"),
+        event("\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{}\"}"),
+        event("\"content_block_stop\",\"index\":0"),
+        event("\"content_block_start\",\"index\":1,\"content_block\":{\"type\":\"web_search_tool_result\",\"content\":[]}"),
+        event("\"content_block_stop\",\"index\":1"),
+        event("\"content_block_start\",\"index\":2,\"content_block\":{\"type\":\"new_block\",\"x\":1}"),
+        event("\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"new_delta\",\"x\":1}"),
+        event("\"content_block_stop\",\"index\":2"),
+        event("\"content_block_start\",\"index\":3,\"content_block\":{\"type\":\"text\",\"text\":\"\"}"),
+        event("\"content_block_delta\",\"index\":3,\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}"),
+        event("\"content_block_delta\",\"index\":3,\"delta\":{\"type\":\"citations_delta\",\"citation\":{}}"),
+        event("\"content_block_stop\",\"index\":3"),
+        event("\"new_event\",\"x\":1"),
+        event("\"message_delta\",\"delta\":{\"stop_reason\":\"new_reason\"},\"usage\":{\"output_tokens\":3}"),
+        event("\"message_stop\""),
+    ]
+    .concat();
+    let mut reader = anthropic(MESSAGES);
+    assert_eq!(play(&mut reader, &[stream.as_bytes()]), (Ok(()), stream));
+    assert!(reader.progress().finished && reader.progress().drift.contains(&Drift::UnknownStopReason));
+}
+
+#[test]
+fn f22_counts_that_cannot_be_believed_are_ours() {
+    for counts in [
+        "{\"prompt_tokens\":-1,\"completion_tokens\":9223372036854775808}",
+        "{\"prompt_tokens\":\"x\"}",
+        "{}",
+    ] {
+        let stream = chat_stream("\n")
+            .replace("{\"prompt_tokens\":9,\"completion_tokens\":2,\"total_tokens\":11}", counts);
+        let mut reader = openai(CHAT_WITH_USAGE);
+        assert_eq!(play(&mut reader, &[stream.as_bytes()]).0, Ok(()), "{counts}");
+        let progress = reader.progress();
+        assert_eq!((progress.usage.prompt, progress.usage.output), (None, None), "{counts}");
+        assert!(progress.output_estimate >= Tokens(2));
+        assert!(!progress.drift.is_empty(), "{counts}");
+    }
+}
+
+#[test]
+fn a_refusal_of_stream_options_is_told_from_others() {
+    let bad = StatusCode::BAD_REQUEST;
+    let body = br#"{"error":{"message":"unknown field `stream_options`"}}"#;
+    assert!(openai(CHAT).refuses_stream_options(bad, body));
+    assert!(!openai(CHAT).refuses_stream_options(bad, b"{}"));
+    assert!(!openai(CHAT).refuses_stream_options(StatusCode::INTERNAL_SERVER_ERROR, body));
+    assert!(!openai(WHOLE_CHAT).refuses_stream_options(bad, body));
+    let mut setup = Setup::new(ClientApi::ChatCompletions, Adapter::OpenAI, CHAT);
+    setup.stream_options = crate::exchange::StreamOptions::Refused;
+    let Exchange::Partner(_, again) = exchange(&setup.ask()).unwrap().exchange else { panic!("no partner") };
+    assert!(!again.refuses_stream_options(bad, body), "once is enough");
+    assert_eq!(again.progress().drift, [Drift::NoStreamOptions]);
+}
+
+#[test]
+fn litellm_37992_a_zero_beside_visible_output_is_not_believed() {
+    let zero = |stream: String| stream.replace("\"completion_tokens\":2", "\"completion_tokens\":0");
+    let mut reader = openai(CHAT_WITH_USAGE);
+    assert_eq!(play(&mut reader, &[zero(chat_stream("\n")).as_bytes()]).0, Ok(()));
+    assert_eq!(reader.progress().usage.output, None);
+    assert!(reader.progress().drift.contains(&Drift::AbsurdUsage));
+}
