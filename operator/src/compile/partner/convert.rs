@@ -88,7 +88,7 @@ pub(super) fn check_timeouts(timeouts: &Timeouts, notes: &mut Notes<'_>) {
     let Timeouts { connect: _, first_token: _, whole, idle: _, total } = timeouts;
     if total <= whole {
         let message = format!(
-            "total ({}) is not above whole ({}), which can never end",
+            "total ({}) is not above whole ({}), so `whole` never applies",
             seconds(*total),
             seconds(*whole)
         );
