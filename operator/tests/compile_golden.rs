@@ -3,6 +3,7 @@
 //! With `BLESS` in the environment the outputs are written instead of compared; read the difference before committing.
 #![cfg(test)]
 
+#[path = "support/world.rs"]
 mod world;
 
 use std::path::Path;
@@ -48,7 +49,9 @@ fn every_case_compiles_to_its_golden_files() {
     assert!(cases.len() >= 10, "cases are missing");
     let mut failures = Vec::new();
     for case in cases {
-        let compiled = compile(&world::read(&std::fs::read_to_string(case.join("in.yaml")).unwrap()));
+        let text = std::fs::read_to_string(case.join("in.yaml")).unwrap();
+        let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(&text).unwrap();
+        let compiled = compile(&world::of(&documents));
         for document in compiled.snapshots.values() {
             Snapshot::try_from(document.clone()).expect("the sidecar takes what the compiler makes");
         }

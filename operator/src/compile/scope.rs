@@ -36,7 +36,7 @@ pub(super) fn document(scope: &Scope, parts: &Parts<'_>, findings: &mut Findings
         .into_iter()
         .map(|(key, route)| see(key, route, namespace, parts, findings))
         .collect();
-    let tenants = tenants::of(scope, parts, findings);
+    let tenants = tenants::of(scope, parts, |tenants| fits(&assemble(scope, &[], 0, tenants)), findings);
     let kept = longest_prefix(seen.len(), |length| fits(&assemble(scope, &seen, length, &tenants)));
     for left_out in seen.iter().skip(kept) {
         let message = format!("namespace {namespace} sees more than one snapshot may hold");

@@ -2,45 +2,41 @@
 
 use std::collections::BTreeMap;
 
-use chaperone_protocol::limits;
 use chaperone_protocol::name::{ObjectName, TenantId};
 use chaperone_protocol::snapshot::Scope;
 use chaperone_protocol::wire::WireTenants;
 
 use super::Parts;
 use super::finding::{Findings, Kind, Notes, Problem, Reason};
-use super::scope::rank;
+use super::scope::{longest_prefix, rank};
 use super::tenant_quota::CompiledQuota;
 use crate::world::ObjectKey;
 
 type Holder<'p> = (&'p ObjectKey, &'p CompiledQuota<'p>);
 
-/// The tenants of `scope`.
+/// The tenants of `scope`, as many as `fits` admits.
 ///
 /// Who holds a tenant is decided per namespace: ServiceAccounts say who may act, they never split a budget.
-pub(super) fn of(scope: &Scope, parts: &Parts<'_>, findings: &mut Findings) -> WireTenants {
+pub(super) fn of(
+    scope: &Scope,
+    parts: &Parts<'_>,
+    fits: impl Fn(&WireTenants) -> bool,
+    findings: &mut Findings,
+) -> WireTenants {
     let holders = Holders::of(&scope.namespace, parts, findings);
-    let mut tenants = WireTenants::default();
-    for (tenant, (key, quota)) in &holders.named {
-        if quota.may_act(&scope.service_account) {
-            tenants.named.insert((*tenant).clone(), quota.policy(key));
-        } else {
-            tenants.withheld.insert((*tenant).clone());
-        }
+    let kept = longest_prefix(holders.named.len(), |length| fits(&holders.wire(scope, length)));
+    for (_, (key, _)) in holders.named.iter().skip(kept) {
+        Notes::of(Kind::TenantQuota, key, findings).add("spec.tenants", too_many(&scope.namespace));
     }
-    tenants.default = holders
-        .default
-        .filter(|(_, quota)| quota.may_act(&scope.service_account))
-        .map(|(key, quota)| quota.policy(key));
-    if tenants.default.is_none() {
-        tenants.withheld.clear(); // Without a default there is nothing to withhold them from.
-    }
-    tenants
+    holders.wire(scope, kept)
 }
 
+/// Which TenantQuota holds which tenant of a namespace.
 #[derive(Default)]
 struct Holders<'p> {
-    named: BTreeMap<&'p TenantId, Holder<'p>>,
+    /// In order of rank, so that what is too much is the last that came.
+    named: Vec<(&'p TenantId, Holder<'p>)>,
+    by_name: BTreeMap<&'p TenantId, &'p ObjectKey>,
     default: Option<Holder<'p>>,
 }
 
@@ -64,13 +60,15 @@ impl<'p> Holders<'p> {
         let (key, quota) = holder;
         let mut notes = Notes::of(Kind::TenantQuota, key, findings);
         for (index, tenant) in &quota.named {
-            let path = format!("spec.tenants[{index}]");
-            match self.named.get(tenant) {
-                Some((other, _)) if *other == key => {}
-                Some((other, _)) => notes.add(path, clash(tenant.as_str(), key, other, namespace)),
-                None if self.named.len() == limits::TENANTS => notes.add(path, too_many(namespace)),
+            match self.by_name.get(tenant) {
+                Some(other) if *other == key => {}
+                Some(other) => {
+                    let path = format!("spec.tenants[{index}]");
+                    notes.add(path, clash(tenant.as_str(), key, other, namespace));
+                }
                 None => {
-                    self.named.insert(tenant, holder);
+                    self.by_name.insert(tenant, key);
+                    self.named.push((tenant, holder));
                 }
             }
         }
@@ -83,6 +81,25 @@ impl<'p> Holders<'p> {
             Some(_) => {}
             None => self.default = Some(holder),
         }
+    }
+
+    /// What `scope` may use of the first `length` tenants, and of the default.
+    fn wire(&self, scope: &Scope, length: usize) -> WireTenants {
+        let mut tenants = WireTenants::default();
+        // A tenant that was left out must not fall under the default: that is another budget.
+        let is_whole = length == self.named.len();
+        tenants.default = self
+            .default
+            .filter(|(_, quota)| is_whole && quota.may_act(&scope.service_account))
+            .map(|(key, quota)| quota.policy(key));
+        for (tenant, (key, quota)) in self.named.iter().take(length) {
+            if quota.may_act(&scope.service_account) {
+                tenants.named.insert((*tenant).clone(), quota.policy(key));
+            } else if tenants.default.is_some() {
+                tenants.withheld.insert((*tenant).clone());
+            }
+        }
+        tenants
     }
 }
 
@@ -98,7 +115,9 @@ fn clash(tenant: &str, own: &ObjectKey, other: &ObjectKey, namespace: &ObjectNam
 fn too_many(namespace: &ObjectName) -> Problem {
     Problem::new(
         Reason::LimitExceeded,
-        format!("namespace {namespace} has more than {} named tenants", limits::TENANTS),
+        format!(
+            "namespace {namespace} has more named tenants than one snapshot may hold, and so no default either"
+        ),
         "spread the tenants over several namespaces, or let `*` admit them",
     )
 }

@@ -1,4 +1,4 @@
-//! A World from YAML, for tests: objects, namespaces, Secrets and ConfigMaps of one file.
+//! A World from documents, for tests: objects, namespaces, Secrets and ConfigMaps.
 #![cfg(test)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,13 +8,8 @@ use chaperone_protocol::snapshot::Scope;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Reads a World. Each Namespace has the scope of its ServiceAccount `default`, and one for each ServiceAccount here.
-pub(crate) fn read(yaml: &str) -> World {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).unwrap();
-    of(&documents)
-}
-
-/// The same from parsed documents.
+/// A World of documents. Each Namespace has the scope of its ServiceAccount `default`, and one for each
+/// ServiceAccount here.
 pub(crate) fn of(documents: &[Value]) -> World {
     let mut world = World::default();
     for document in documents {
