@@ -10,6 +10,7 @@ mod render;
 mod request;
 mod thinking;
 mod usage;
+mod wire;
 
 pub(crate) use self::decoder::Decoder;
 pub(crate) use self::encoder::Encoder;

@@ -12,6 +12,7 @@ pub(crate) mod parameter;
 mod render;
 mod request;
 mod usage;
+mod wire;
 
 pub(crate) use self::decoder::Decoder;
 pub(crate) use self::encoder::Encoder;

@@ -8,7 +8,9 @@ use chaperone_protocol::snapshot::{AddressPolicy, MaxTokens, Model, Partner, Tar
 use chaperone_protocol::units::Tokens;
 use serde_json::{Value, json};
 
-use super::{Decode, Encode, Facts, Hints, Origin, Reading, Render, Rendered, Reply, Thinking, UsageChunk};
+use super::{
+    Decode, Drift, Encode, Facts, Hints, Origin, Reading, Render, Rendered, Reply, Thinking, UsageChunk,
+};
 use super::{anthropic, openai, slot};
 use crate::adapter::mock::FACTS;
 use crate::exchange::Mode;
@@ -392,4 +394,37 @@ fn a_fragment_of_a_closed_call_is_a_failure_only_in_translation() {
     };
     assert!(run(openai::Decoder::translating(Reading::default())).is_err());
     assert!(run(openai::Decoder::accounting()).is_ok());
+}
+
+/// What the provider does by itself is progress for an answer that passes through, and drift only where it is unknown.
+#[test]
+fn server_side_tools_pass_through_as_progress() {
+    let frames = |kind: &str| {
+        [
+            r#"{"type":"message_start","message":{"usage":{"input_tokens":1,"output_tokens":1}}}"#.to_owned(),
+            format!(r#"{{"type":"content_block_start","index":0,"content_block":{{"type":"{kind}"}}}}"#),
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{}"}}"#.to_owned(),
+        ]
+    };
+    let run = |mut decoder: anthropic::Decoder, kind: &str| {
+        let mut events = Vec::new();
+        for data in frames(kind) {
+            decoder.event(&sse::Event { event: None, data: &data }, &mut events).unwrap();
+        }
+        (events.iter().filter(|event| event.is_meaningful()).count(), decoder.drift())
+    };
+    assert_eq!(run(anthropic::Decoder::accounting(), "server_tool_use"), (2, vec![]));
+    assert_eq!(run(anthropic::Decoder::accounting(), "telepathy"), (2, vec![Drift::UnknownBlock]));
+    let translating = anthropic::Decoder::translating(Reading::default());
+    assert_eq!(run(translating, "server_tool_use"), (0, vec![Drift::UnknownBlock]));
+}
+
+/// A member of another type than we know is drift, not the end of an answer that passes through.
+#[test]
+fn text_of_an_unknown_shape_is_drift() {
+    let mut decoder = openai::Decoder::accounting();
+    let data =
+        r#"{"choices":[{"index":0,"delta":{"content":[{"type":"text"}],"reasoning":{"summary":"so"}}}]}"#;
+    decoder.event(&sse::Event { event: None, data }, &mut Vec::new()).unwrap();
+    assert_eq!(decoder.drift(), [Drift::UnknownBlock]);
 }

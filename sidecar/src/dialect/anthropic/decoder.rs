@@ -16,9 +16,21 @@ use crate::exchange::Failure;
 use crate::neutral::{Block, Event, Stop, Usage};
 use crate::sse;
 
+/// Blocks of what the provider does by itself, beside results, whose names end alike.
+const SERVER_BLOCKS: [&str; 4] = ["server_tool_use", "mcp_tool_use", "container_upload", "compaction"];
+
+/// Why an answer is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Translate,
+    /// It goes to the client as it came: whatever the client may understand is progress.
+    Account,
+}
+
 /// Reads one answer.
 #[derive(Debug)]
 pub(crate) struct Decoder {
+    purpose: Purpose,
     reading: Reading,
     course: Course,
     prompt: Prompt,
@@ -102,18 +114,23 @@ struct Delta<'a> {
 impl Decoder {
     /// For an answer that becomes another dialect's.
     pub(crate) fn translating(reading: Reading) -> Self {
+        Self::new(Purpose::Translate, reading)
+    }
+
+    /// For an answer that goes to the client as it came.
+    pub(crate) fn accounting() -> Self {
+        Self::new(Purpose::Account, Reading::default())
+    }
+
+    fn new(purpose: Purpose, reading: Reading) -> Self {
         Self {
+            purpose,
             reading,
             course: Course::new(),
             prompt: Prompt::default(),
             open: BTreeMap::new(),
             has_calls: false,
         }
-    }
-
-    /// For an answer that goes to the client as it came.
-    pub(crate) fn accounting() -> Self {
-        Self::translating(Reading::default())
     }
 
     fn frame(&mut self, frame: Frame<'_>, out: &mut Vec<Event>) -> Result<(), Failure> {
@@ -142,7 +159,6 @@ impl Decoder {
 
     fn open(&mut self, place: u64, content: Content<'_>, out: &mut Vec<Event>) -> Result<(), Failure> {
         let Some(block) = self.block(&content) else {
-            self.course.drifted(Drift::UnknownBlock);
             self.open.insert(place, None);
             return Ok(());
         };
@@ -169,7 +185,23 @@ impl Decoder {
                 let name = self.reading.names.get(&content.name).unwrap_or(&content.name);
                 Some(Block::Tool { id: content.id.clone(), name: name.clone() })
             }
-            _ => None,
+            kind => self.foreign(kind),
+        }
+    }
+
+    /// A block that has no place in the neutral form.
+    fn foreign(&mut self, kind: &str) -> Option<Block> {
+        let is_known = SERVER_BLOCKS.contains(&kind) || kind.ends_with("_tool_result");
+        if self.purpose == Purpose::Translate || !is_known {
+            self.course.drifted(Drift::UnknownBlock);
+        }
+        (self.purpose == Purpose::Account).then(|| Block::Opaque { data: String::new() })
+    }
+
+    /// Something beside the text that has no place in the neutral form.
+    fn leave_out(&mut self) {
+        if self.purpose == Purpose::Translate {
+            self.course.drifted(Drift::UnknownBlock);
         }
     }
 
@@ -181,7 +213,7 @@ impl Decoder {
             Some("input_json_delta") => self.course.delta(index, delta.partial_json, out),
             Some("signature_delta") => self.sign(index, delta.signature, out),
             Some("citations_delta") => {
-                self.course.drifted(Drift::UnknownBlock);
+                self.leave_out();
                 Ok(())
             }
             _ => {
@@ -243,7 +275,7 @@ impl Decoder {
 
     fn content(&mut self, content: Content<'_>, out: &mut Vec<Event>) -> Result<(), Failure> {
         if content.citations.is_some_and(|citations| !matches!(citations.get(), "null" | "[]")) {
-            self.course.drifted(Drift::UnknownBlock);
+            self.leave_out();
         }
         let input =
             if content.kind == "tool_use" { content.input.map(|input| input.get().to_owned()) } else { None };

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 
 use chaperone_protocol::adapter::{ApiVersion, Capability};
 use chaperone_protocol::units::Tokens;
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::thinking::Plan;
+use super::wire::{
+    Block, Body, Choice, Content, FormatEntry, Message, Metadata, OutputConfig, SourceEntry, ThinkingEntry,
+    ToolEntry,
+};
 use crate::dialect::fitness::{self, Adjusted};
 use crate::dialect::read::invalid;
 use crate::dialect::{LaterInstructions, Origin, Reading, Render, Rendered, Sampling, Thinking, id, slot};
@@ -25,140 +28,6 @@ const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"]
 /// Parameters of a tool that has none, and the shape of an answer that may have any.
 const OPEN_OBJECT: &str = r#"{"type":"object"}"#;
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
-
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    max_tokens: Tokens,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    system: Vec<Block<'a>>,
-    messages: Vec<Message<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<ToolEntry<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_choice: Option<Choice<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    stop_sequences: Vec<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_k: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thinking: Option<ThinkingEntry>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output_config: Option<OutputConfig<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<Metadata<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream: Option<bool>,
-}
-
-#[derive(Serialize)]
-struct Metadata<'a> {
-    user_id: &'a str,
-}
-
-#[derive(Serialize)]
-struct Message<'a> {
-    role: &'static str,
-    content: Vec<Block<'a>>,
-}
-
-#[derive(Serialize)]
-struct Block<'a> {
-    #[serde(flatten)]
-    content: Content<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cache_control: Option<&'a RawValue>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Content<'a> {
-    Text {
-        text: &'a str,
-    },
-    Image {
-        source: SourceEntry<'a>,
-    },
-    Document {
-        source: SourceEntry<'a>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        title: Option<&'a str>,
-    },
-    ToolUse {
-        id: &'a str,
-        name: Cow<'a, str>,
-        input: &'a RawValue,
-    },
-    ToolResult {
-        tool_use_id: &'a str,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        content: Vec<Block<'a>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        is_error: Option<bool>,
-    },
-    Thinking {
-        thinking: &'a str,
-        signature: &'a str,
-    },
-    RedactedThinking {
-        data: &'a str,
-    },
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum SourceEntry<'a> {
-    Base64 { media_type: &'a str, data: &'a str },
-    Url { url: &'a str },
-    Text { media_type: &'static str, data: &'a str },
-}
-
-#[derive(Serialize)]
-struct ToolEntry<'a> {
-    name: Cow<'a, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    input_schema: Cow<'a, RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strict: Option<bool>,
-}
-
-#[derive(Serialize)]
-struct Choice<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    disable_parallel_tool_use: Option<bool>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum ThinkingEntry {
-    Adaptive,
-    Disabled,
-    Enabled { budget_tokens: Tokens },
-}
-
-#[derive(Serialize)]
-struct OutputConfig<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    effort: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    format: Option<FormatEntry<'a>>,
-}
-
-#[derive(Serialize)]
-struct FormatEntry<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    schema: Cow<'a, RawValue>,
-}
 
 /// How a JSON answer is asked for.
 enum Shape<'a> {

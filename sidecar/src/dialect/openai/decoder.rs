@@ -86,13 +86,13 @@ struct Choice<'a> {
 struct Delta<'a> {
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
-    #[serde(default)]
-    refusal: Option<String>,
-    #[serde(default)]
-    reasoning_content: Option<String>,
+    #[serde(borrow, default)]
+    refusal: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning_content: Option<&'a RawValue>,
     /// What newer releases of vLLM call it.
-    #[serde(default)]
-    reasoning: Option<String>,
+    #[serde(borrow, default)]
+    reasoning: Option<&'a RawValue>,
     #[serde(borrow, default)]
     tool_calls: Option<Vec<Fragment<'a>>>,
 }
@@ -184,17 +184,19 @@ impl Decoder {
     }
 
     fn delta(&mut self, delta: Delta<'_>, out: &mut Vec<Event>) -> Result<(), Failure> {
-        let reasoning = delta.reasoning_content.or(delta.reasoning).unwrap_or_default();
-        self.add(Block::Reasoning, reasoning, out)?;
-        if let Some(content) = delta.content {
-            let text = self.text(content);
-            self.add(Block::Text, text, out)?;
+        let texts = [
+            (Block::Reasoning, delta.reasoning_content.or(delta.reasoning)),
+            (Block::Text, delta.content),
+            (Block::Refusal, delta.refusal),
+        ];
+        for (block, text) in texts {
+            let text = text.map(|text| self.text(text)).unwrap_or_default();
+            self.add(block, text, out)?;
         }
-        self.add(Block::Refusal, delta.refusal.unwrap_or_default(), out)?;
         delta.tool_calls.into_iter().flatten().try_for_each(|fragment| self.fragment(fragment, out))
     }
 
-    /// Content is a string; some servers send parts, of which only we do not know what they hold.
+    /// Text is a string; some servers send parts, and only they know what is in them.
     fn text(&mut self, content: &RawValue) -> String {
         if content.get() == "null" {
             return String::new();

@@ -3,163 +3,20 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use chaperone_protocol::units::Tokens;
-use serde::Serialize;
-use serde_json::value::RawValue;
-
-use super::super::{Instructions, Origin, Reading, Render, Rendered, Sampling, Thinking, TokenLimit};
+use super::wire::{
+    Body, Call, CalledFunction, Choice, Content, ContentPart, File, Function, ImageUrl, Message,
+    NamedFunction, ResponseFormat, Schema, StreamOptions, ToolEntry,
+};
 use crate::dialect::fitness::{self, Adjusted};
+use crate::dialect::{Instructions, Origin, Reading, Render, Rendered, Sampling, Thinking, TokenLimit};
 use crate::dialect::{id, slot};
 use crate::exchange::Mode;
 use crate::neutral::{Format, Media, Part, Reasoning, Request, Role, Source, Tool, ToolChoice, Turn};
 use crate::refusal::Refusal;
+use chaperone_protocol::adapter::Capability;
 
 /// Stop sequences that the API takes at most.
 const STOP_SEQUENCES: usize = 4;
-
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    messages: Vec<Message<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_tokens: Option<Tokens>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_completion_tokens: Option<Tokens>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presence_penalty: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency_penalty: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    stop: Vec<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<ToolEntry<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_choice: Option<Choice<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parallel_tool_calls: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_format: Option<ResponseFormat<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_effort: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream_options: Option<StreamOptions>,
-}
-
-#[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
-}
-
-#[derive(Serialize)]
-struct Message<'a> {
-    role: &'static str,
-    content: Option<Content<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_content: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<Call<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_call_id: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Content<'a> {
-    Text(Cow<'a, str>),
-    Parts(Vec<ContentPart<'a>>),
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum ContentPart<'a> {
-    Text { text: Cow<'a, str> },
-    ImageUrl { image_url: ImageUrl<'a> },
-    File { file: File<'a> },
-}
-
-#[derive(Serialize)]
-struct ImageUrl<'a> {
-    url: Cow<'a, str>,
-}
-
-#[derive(Serialize)]
-struct File<'a> {
-    filename: &'a str,
-    file_data: String,
-}
-
-#[derive(Serialize)]
-struct Call<'a> {
-    id: &'a str,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: CalledFunction<'a>,
-}
-
-#[derive(Serialize)]
-struct CalledFunction<'a> {
-    name: Cow<'a, str>,
-    arguments: &'a str,
-}
-
-#[derive(Serialize)]
-struct ToolEntry<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: Function<'a>,
-}
-
-#[derive(Serialize)]
-struct Function<'a> {
-    name: Cow<'a, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strict: Option<bool>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Choice<'a> {
-    Word(&'static str),
-    Named {
-        #[serde(rename = "type")]
-        kind: &'static str,
-        function: NamedFunction<'a>,
-    },
-}
-
-#[derive(Serialize)]
-struct NamedFunction<'a> {
-    name: Cow<'a, str>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum ResponseFormat<'a> {
-    JsonObject,
-    JsonSchema { json_schema: Schema<'a> },
-}
-
-#[derive(Serialize)]
-struct Schema<'a> {
-    name: &'a str,
-    schema: &'a RawValue,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strict: Option<bool>,
-}
 
 /// Writes `request` as `POST /chat/completions`.
 ///
@@ -272,7 +129,6 @@ fn choice(choice: &ToolChoice) -> Choice<'_> {
 }
 
 fn format<'a>(format: &'a Format, render: &Render<'_>) -> Result<Option<ResponseFormat<'a>>, Refusal> {
-    use chaperone_protocol::adapter::Capability;
     match format {
         Format::Text => Ok(None),
         Format::JsonObject => Ok(Some(ResponseFormat::JsonObject)),
