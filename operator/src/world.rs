@@ -42,6 +42,9 @@ pub type Labels = BTreeMap<String, String>;
 pub struct World {
     /// Providers.
     pub partners: BTreeMap<ObjectKey, Object<PartnerSpec>>,
+    /// Partners that are there and were not admitted, so that nothing is known of them. An API server keeps these
+    /// out; manifests outside a cluster may have them.
+    pub refused_partners: BTreeSet<ObjectKey>,
     /// Rules of aliases.
     pub routes: BTreeMap<ObjectKey, Object<ModelRouteSpec>>,
     /// Budgets.

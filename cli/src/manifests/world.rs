@@ -1,6 +1,7 @@
 //! From admitted objects to what the compiler looks at, and to the keys that it must not see.
 
 use chaperone_crds::Object;
+use chaperone_operator::compile::Kind;
 use chaperone_operator::world::{self, Labels, ObjectKey, World};
 use chaperone_protocol::keys::{Credential, Keys};
 use chaperone_protocol::name::ObjectName;
@@ -18,6 +19,8 @@ pub(crate) fn world(loaded: &Loaded, scopes: impl IntoIterator<Item = Scope>) ->
     for (Id { key, .. }, manifest) in &loaded.objects {
         add(&mut world, key, &manifest.object);
     }
+    let refused = loaded.refused.iter().filter(|id| id.kind == Kind::Partner.as_str());
+    world.refused_partners = refused.map(|id| id.key.clone()).collect();
     let mentioned = loaded.objects.keys().map(|id| id.key.namespace.clone());
     let scopes: Vec<_> = world.scopes.iter().map(|scope| scope.namespace.clone()).collect();
     for namespace in mentioned.chain(scopes) {
@@ -70,20 +73,35 @@ pub(crate) fn keys(loaded: &Loaded) -> Keys {
     keys
 }
 
+/// The kinds that are read.
+pub(super) const KINDS: [&str; 6] =
+    ["Partner", "ModelRoute", "TenantQuota", "Secret", "ConfigMap", "Namespace"];
+
 /// Which object it is. `None` if its name is longer than a name may be.
 pub(super) fn id(object: &Object, default_namespace: &ObjectName) -> Option<Id> {
-    let metadata = metadata(object);
-    let name: ObjectName = metadata.name.as_deref()?.parse().ok()?;
+    let [partner, model_route, tenant_quota, secret, config_map, namespace] = KINDS;
     let kind = match object {
-        Object::Partner(_) => "Partner",
-        Object::ModelRoute(_) => "ModelRoute",
-        Object::TenantQuota(_) => "TenantQuota",
-        Object::Secret(_) => "Secret",
-        Object::ConfigMap(_) => "ConfigMap",
-        Object::Namespace(_) => "Namespace",
+        Object::Partner(_) => partner,
+        Object::ModelRoute(_) => model_route,
+        Object::TenantQuota(_) => tenant_quota,
+        Object::Secret(_) => secret,
+        Object::ConfigMap(_) => config_map,
+        Object::Namespace(_) => namespace,
     };
-    let namespace = match (object, metadata.namespace.as_deref()) {
-        (Object::Namespace(_), _) => name.clone(),
+    let metadata = metadata(object);
+    id_of(kind, metadata.namespace.as_deref(), metadata.name.as_deref()?, default_namespace)
+}
+
+/// The same from its parts. A Namespace stands in itself.
+pub(super) fn id_of(
+    kind: &'static str,
+    namespace: Option<&str>,
+    name: &str,
+    default_namespace: &ObjectName,
+) -> Option<Id> {
+    let name: ObjectName = name.parse().ok()?;
+    let namespace = match (kind, namespace) {
+        ("Namespace", _) => name.clone(),
         (_, Some(namespace)) => namespace.parse().ok()?,
         (_, None) => default_namespace.clone(),
     };

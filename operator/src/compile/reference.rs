@@ -28,7 +28,7 @@ pub(super) fn resolve(
     let TargetRef { partner, namespace, model } = reference;
     let in_partner = |problem| Unresolved { field: ".partner", problem };
     let key = key_of(partner, namespace.as_deref(), from).map_err(in_partner)?;
-    let found = partners.get(&key).ok_or_else(|| in_partner(unknown(&key, partners)))?;
+    let found = partners.get(&key).ok_or_else(|| in_partner(absent(&key, partners, world)))?;
     if !found.admission.admits(&key.namespace, from, &world.namespaces) {
         return Err(in_partner(not_allowed(&key, from)));
     }
@@ -52,7 +52,11 @@ fn key_of(partner: &str, namespace: Option<&str>, from: &ObjectName) -> Result<O
     Ok(ObjectKey { namespace, name: parse(partner)? })
 }
 
-fn unknown(key: &ObjectKey, partners: &Partners<'_>) -> Problem {
+fn absent(key: &ObjectKey, partners: &Partners<'_>, world: &World) -> Problem {
+    if world.refused_partners.contains(key) {
+        let message = format!("partner {key} is itself refused");
+        return Problem::new(Reason::PartnerRefused, message, "repair the Partner first");
+    }
     let elsewhere = partners.keys().find(|other| other.name == key.name);
     let remedy = match elsewhere {
         Some(other) => format!("create it, or name `namespace: {}`, where there is one", other.namespace),
