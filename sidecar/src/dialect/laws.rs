@@ -82,7 +82,7 @@ impl Answer {
 }
 
 fn origin() -> Origin {
-    Origin { dialect: Dialect::Anthropic, partner: "partner-beta".to_owned() }
+    Origin { dialect: Dialect::Neutral, partner: "partner-beta".to_owned() }
 }
 
 fn reply(mode: Mode) -> Reply {

@@ -10,6 +10,12 @@ use super::Origin;
 /// Tells our envelopes from a vendor's own signatures, and this form of them from later ones.
 const TAG: &str = "chaperone1";
 
+/// Wraps what `origin` wants back, for a client that speaks `client`. In the partner's own dialect nothing is wrapped:
+/// there it goes back by passthrough, as it came.
+pub(crate) fn seal_for(client: Dialect, origin: &Origin, payload: &str) -> String {
+    if client == origin.dialect { payload.to_owned() } else { seal(origin, payload) }
+}
+
 /// Wraps what `origin` wants back.
 pub(crate) fn seal(origin: &Origin, payload: &str) -> String {
     // Neither a dialect's label nor a Partner's name has a colon; the payload may.
@@ -50,5 +56,7 @@ mod tests {
         assert_eq!(open(&sealed, &origin(Dialect::OpenAi, "team-a/alpha")), None);
         assert_eq!(open("EqQBCkYIBBgC", &alpha), None);
         assert_eq!(open(&seal(&alpha, ""), &alpha), Some(""));
+        assert_eq!(seal_for(Dialect::OpenAi, &alpha, "x"), seal(&alpha, "x"));
+        assert_eq!(seal_for(Dialect::Anthropic, &alpha, "x"), "x");
     }
 }

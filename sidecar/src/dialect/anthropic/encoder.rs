@@ -2,6 +2,7 @@
 //!
 //! One block is open at a time, and no event has an `id:` line, over which the official clients stumble.
 
+use chaperone_protocol::adapter::Dialect;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -187,9 +188,9 @@ impl Encoder {
         let content_block = match block {
             Block::Text | Block::Refusal => Content::Text { text: "" },
             Block::Reasoning => Content::Thinking { thinking: "", signature: String::new() },
-            Block::Opaque { data } => {
-                Content::RedactedThinking { data: slot::seal(&self.reply.origin, data) }
-            }
+            Block::Opaque { data } => Content::RedactedThinking {
+                data: slot::seal_for(Dialect::Anthropic, &self.reply.origin, data),
+            },
             Block::Tool { id, name } => {
                 let id = id::of_call(id, &self.reply.request_id, self.calls);
                 self.calls += 1;
@@ -212,7 +213,7 @@ impl Encoder {
     }
 
     fn sign(&mut self, index: usize, signature: &str, out: &mut Vec<u8>) {
-        let signature = slot::seal(&self.reply.origin, signature);
+        let signature = slot::seal_for(Dialect::Anthropic, &self.reply.origin, signature);
         frame(&Frame::ContentBlockDelta { index, delta: Delta::Signature { signature } }, out);
         if let Some(open) = &mut self.open {
             open.is_signed = true;
@@ -262,7 +263,7 @@ impl Encoder {
     }
 
     fn content<'a>(&self, piece: &'a Piece, calls: &mut usize) -> Result<Content<'a>, Failure> {
-        let seal = |payload: &str| slot::seal(&self.reply.origin, payload);
+        let seal = |payload: &str| slot::seal_for(Dialect::Anthropic, &self.reply.origin, payload);
         Ok(match &piece.block {
             Block::Text | Block::Refusal => Content::Text { text: &piece.text },
             Block::Reasoning => Content::Thinking {

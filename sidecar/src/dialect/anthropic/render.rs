@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use chaperone_protocol::adapter::{ApiVersion, Capability};
-use chaperone_protocol::units::Tokens;
 use serde_json::value::RawValue;
 
 use super::thinking::Plan;

@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 const OURS: [&str; 2] = ["model", "stream"];
 
 /// Members that may be lost, and that no other dialect knows.
-const HINTS: [&str; 3] = ["cache_control", "service_tier", "speed"];
+const HINTS: [&str; 4] = ["cache_control", "diagnostics", "service_tier", "speed"];
 
 /// Members of a tool that say how to call it, not what it is.
 const TOOL_HINTS: [&str; 5] =

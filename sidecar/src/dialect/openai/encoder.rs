@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use chaperone_protocol::adapter::Dialect;
 use serde::Serialize;
 
 use super::usage::Report;
@@ -320,6 +321,10 @@ fn arguments_delta(call: usize, arguments: &str) -> Delta<'_> {
 }
 
 fn reasoning_blocks<'a>(draft: &'a Draft, reply: &Reply) -> Vec<ReasoningBlock<'a>> {
+    // The dialect itself has no such member, and its own partners want nothing back.
+    if reply.origin.dialect == Dialect::OpenAi {
+        return Vec::new();
+    }
     let seal = |payload: &str| slot::seal(&reply.origin, payload);
     let block = |piece: &'a Piece| match &piece.block {
         Block::Reasoning => {

@@ -19,26 +19,20 @@ pub(crate) struct Counts<'a> {
     prompt_tokens_details: Option<PromptCounts<'a>>,
     #[serde(borrow, default)]
     completion_tokens_details: Option<CompletionCounts<'a>>,
-    #[serde(borrow, default)]
-    chaperone: Option<ExtraCounts<'a>>,
 }
 
 #[derive(Deserialize)]
 struct PromptCounts<'a> {
     #[serde(borrow, default)]
     cached_tokens: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    cache_write_tokens: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct CompletionCounts<'a> {
     #[serde(borrow, default)]
     reasoning_tokens: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct ExtraCounts<'a> {
-    #[serde(borrow, default)]
-    cache_creation_tokens: Option<&'a RawValue>,
 }
 
 impl Counts<'_> {
@@ -48,8 +42,7 @@ impl Counts<'_> {
         Usage {
             prompt: course.count(self.prompt_tokens),
             cached: course.count(details.and_then(|details| details.cached_tokens)),
-            cache_written: course
-                .count(self.chaperone.as_ref().and_then(|extra| extra.cache_creation_tokens)),
+            cache_written: course.count(details.and_then(|details| details.cache_write_tokens)),
             output: course.count(self.completion_tokens),
             reasoning: course
                 .count(self.completion_tokens_details.as_ref().and_then(|details| details.reasoning_tokens)),
@@ -71,24 +64,18 @@ pub(crate) struct Report {
     prompt_tokens_details: PromptReport,
     #[serde(skip_serializing_if = "Option::is_none")]
     completion_tokens_details: Option<CompletionReport>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    chaperone: Option<ExtraReport>,
 }
 
 #[derive(Serialize)]
 struct PromptReport {
     cached_tokens: Tokens,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_write_tokens: Option<Tokens>,
 }
 
 #[derive(Serialize)]
 struct CompletionReport {
     reasoning_tokens: Tokens,
-}
-
-/// What the dialect has no member for.
-#[derive(Serialize)]
-struct ExtraReport {
-    cache_creation_tokens: Tokens,
 }
 
 impl From<Totals> for Report {
@@ -99,10 +86,9 @@ impl From<Totals> for Report {
             prompt_tokens: prompt,
             completion_tokens: output,
             total_tokens: prompt.saturating_add(output),
-            prompt_tokens_details: PromptReport { cached_tokens: cached },
+            prompt_tokens_details: PromptReport { cached_tokens: cached, cache_write_tokens: written },
             completion_tokens_details: reasoning
                 .map(|reasoning_tokens| CompletionReport { reasoning_tokens }),
-            chaperone: written.map(|cache_creation_tokens| ExtraReport { cache_creation_tokens }),
         }
     }
 }
