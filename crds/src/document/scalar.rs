@@ -54,7 +54,7 @@ fn is_decimal(unsigned: &str) -> bool {
         None => (unsigned, None),
     };
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     (is_digits(whole) && (decimals.is_empty() || is_digits(decimals))
         || whole.is_empty() && is_digits(decimals))
         && exponent.is_none_or(is_digits)
@@ -92,3 +92,18 @@ fn decimal(text: &str) -> Result<Value, DocumentProblem> {
 
 /// Below it `1e3` and `5.0` are integers, as they are once `kubectl` has turned them into JSON.
 const WHOLE: f64 = 9_007_199_254_740_992.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_begins_like_an_exponent_is_a_word() {
+        for word in ["e1", "E5", "e-3", ".", ".e1"] {
+            assert!(!is_decimal(word), "{word}");
+        }
+        for number in ["1", "1.", ".5", "1e5", "1.5E-3"] {
+            assert!(is_decimal(number), "{number}");
+        }
+    }
+}
