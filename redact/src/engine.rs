@@ -156,6 +156,10 @@ impl Edits<'_> {
         let mut leaves = Vec::new();
         loop {
             match walker.next() {
+                // Text that only looks like JSON may have escapes that JSON does not know.
+                Ok(Some(leaf)) if View::unescaped(&view.bytes()[leaf.range.clone()]).is_err() => {
+                    return Ok(false);
+                }
                 Ok(Some(leaf)) => leaves.push(leaf),
                 Ok(None) => break,
                 Err(Unscannable::TooDeep) => return Err(Unscannable::TooDeep),

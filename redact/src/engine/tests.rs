@@ -70,3 +70,11 @@ fn small_steps_give_the_same_bytes() {
     let whole = redact_json(body.as_bytes(), rules, &mut two).unwrap();
     assert_eq!(engine.finish().unwrap().to_vec(), whole.to_vec());
 }
+
+#[test]
+fn text_that_only_looks_like_json_is_prose() {
+    // A quoted word with an escape that JSON does not know.
+    let body = r#"{"messages":[{"content":"\"\\c ann@example.org\""}]}"#;
+    let text = redacted(body, Action::Label).unwrap();
+    assert_eq!(text, body.replace("ann@example.org", "[EMAIL]"));
+}
