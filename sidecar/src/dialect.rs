@@ -76,8 +76,6 @@ pub(crate) enum Drift {
     AbsurdUsage,
     NoTerminator,
     NoStreamOptions,
-    SchemaVersion,
-    ModelVersion,
 }
 
 impl Drift {
@@ -91,8 +89,6 @@ impl Drift {
             Self::AbsurdUsage => "absurd_usage",
             Self::NoTerminator => "no_terminator",
             Self::NoStreamOptions => "no_stream_options",
-            Self::SchemaVersion => "schema_version",
-            Self::ModelVersion => "model_version",
         }
     }
 }

@@ -1,13 +1,33 @@
 //! The data plane: serves model calls under one snapshot. Knows no Kubernetes.
+//!
+//! Start at [`Sidecar`]; the life of a request is `pipeline.rs`, on one screen.
 
 mod adapter;
+mod admin;
+mod api;
+mod clock;
 mod dialect;
 mod exchange;
+mod health;
 mod json;
+mod live;
+mod memory;
+mod metrics;
 mod models;
 mod neutral;
+mod outbound;
 mod passthrough;
+mod pipeline;
 mod prompt;
+mod record;
 mod refusal;
 mod retry_after;
+mod run;
+mod server;
+mod sidecar;
 mod sse;
+mod telemetry;
+mod trace;
+
+pub use self::run::{Settings, Sidecar};
+pub use self::telemetry::log_warnings_to_stderr;

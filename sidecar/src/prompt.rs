@@ -43,7 +43,6 @@ pub(crate) struct Prompt {
 #[derive(Default)]
 struct Metadata {
     tenant: Option<String>,
-    user: Option<String>,
     correlation_id: Option<String>,
 }
 
@@ -106,14 +105,6 @@ impl Prompt {
         self.limit
     }
 
-    /// How many answers the app pays for: each may be as long as the limit.
-    pub(crate) fn answers(&self) -> u64 {
-        let reader = Reader { body: &self.body, skim: &self.skim };
-        let count = |name| self.skim.get(ROOT, name).and_then(|it| reader.source(it).parse::<u64>().ok());
-        // What is no number is the partner's to refuse.
-        ["n", "best_of"].into_iter().filter_map(count).fold(1, u64::max)
-    }
-
     /// The bytes as they came.
     pub(crate) fn body(&self) -> &Bytes {
         &self.body
@@ -147,11 +138,6 @@ impl Prompt {
     /// `/v1/infer`: on whose budget.
     pub(crate) fn tenant(&self) -> Option<&str> {
         self.metadata.tenant.as_deref()
-    }
-
-    /// `/v1/infer`: for which user.
-    pub(crate) fn user(&self) -> Option<&str> {
-        self.metadata.user.as_deref()
     }
 
     /// `/v1/infer`: the id that goes through all systems.
@@ -223,7 +209,8 @@ impl Reader<'_> {
                 text.ok_or_else(|| invalid(format!("`metadata.{name}` must be a string")))
             }
         };
-        Ok(Metadata { tenant: id("tenantId")?, user: id("userId")?, correlation_id: id("correlationId")? })
+        id("userId")?; // Checked like the others; it stays here.
+        Ok(Metadata { tenant: id("tenantId")?, correlation_id: id("correlationId")? })
     }
 
     fn flag(&self, key: &str) -> Result<bool, Refusal> {

@@ -231,6 +231,11 @@ impl Answer {
         }
     }
 
+    /// Whether the app gets it piece by piece.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.client == Mode::Stream
+    }
+
     /// What the app gets.
     pub(crate) fn content_type(&self) -> &'static str {
         match self.client {

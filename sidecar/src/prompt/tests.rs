@@ -71,26 +71,12 @@ fn what_cannot_stream_does_not() {
 }
 
 #[test]
-fn every_answer_that_is_asked_for_counts() {
-    let cases = [
-        (r#"{"model":"a","prompt":"x"}"#, 1),
-        (r#"{"model":"a","prompt":"x","n":3}"#, 3),
-        (r#"{"model":"a","prompt":"x","n":2,"best_of":5}"#, 5),
-        (r#"{"model":"a","prompt":"x","n":null,"best_of":"x"}"#, 1),
-        (r#"{"model":"a","prompt":"x","n":0}"#, 1),
-    ];
-    for (body, count) in cases {
-        assert_eq!(read(ClientApi::Completions, body).unwrap().answers(), count, "{body}");
-    }
-}
-
-#[test]
 fn metadata_is_read_for_infer_alone() {
     let body = r#"{"modelId":"a","model":"a","prompt":"x","messages":[],
         "metadata":{"tenantId":"acme","userId":"u-1","correlationId":"c-1"}}"#;
     let prompt = read(ClientApi::Infer, body).unwrap();
-    let ids = (prompt.tenant(), prompt.user(), prompt.correlation_id());
-    assert_eq!(ids, (Some("acme"), Some("u-1"), Some("c-1")));
+    let ids = (prompt.tenant(), prompt.correlation_id());
+    assert_eq!(ids, (Some("acme"), Some("c-1")));
     assert_eq!(read(ClientApi::ChatCompletions, body).unwrap().tenant(), None);
     let odd = r#"{"modelId":"a","metadata":{"tenantId":7}}"#;
     assert_eq!(refused(ClientApi::Infer, odd), "`metadata.tenantId` must be a string");

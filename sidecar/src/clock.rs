@@ -1,0 +1,32 @@
+//! The only place that reads a clock or a source of randomness.
+
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+
+/// The monotonic time, by which everything is limited.
+#[expect(clippy::disallowed_methods, reason = "the one reader of the monotonic clock")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// The time of day, for records alone.
+#[expect(clippy::disallowed_methods, reason = "the one reader of the wall clock")]
+pub(crate) fn wall() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Seconds since 1970, for `created` in answers.
+pub(crate) fn unix_seconds() -> u64 {
+    wall().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// `N` random bytes as lower-case hex characters.
+pub(crate) fn random_hex<const N: usize>() -> String {
+    let mut bytes = [0_u8; N];
+    rustls::crypto::ring::default_provider()
+        .secure_random
+        .fill(&mut bytes)
+        .expect("the system's random source does not fail once it is seeded");
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,37 @@
+//! The current snapshot with its keys, and the pools that survive a swap.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use chaperone_protocol::keys::Keys;
+use chaperone_protocol::snapshot::Snapshot;
+use tokio_util::task::TaskTracker;
+
+use crate::outbound::Outbound;
+
+/// One version of the world. A request holds one from beginning to end.
+pub(crate) struct World {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) keys: Keys,
+    pub(crate) outbound: Outbound,
+}
+
+/// What is in force now.
+#[derive(Default)]
+pub(crate) struct Live(ArcSwapOption<World>);
+
+impl Live {
+    /// The world in force, if there is one yet.
+    pub(crate) fn world(&self) -> Option<Arc<World>> {
+        self.0.load_full()
+    }
+
+    /// Puts a world in force. Requests under way keep theirs.
+    pub(crate) fn apply(&self, snapshot: Snapshot, keys: Keys, tasks: &TaskTracker) {
+        let none = Outbound::default();
+        let before = self.0.load();
+        let outbound =
+            Outbound::of(&snapshot, &keys, before.as_ref().map_or(&none, |world| &world.outbound), tasks);
+        self.0.store(Some(Arc::new(World { snapshot, keys, outbound })));
+    }
+}

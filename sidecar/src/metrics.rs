@@ -1,0 +1,213 @@
+//! Every metric of the sidecar. Labels are enums, or names from the snapshot, so their number is bounded.
+
+use std::time::Duration;
+
+use chaperone_protocol::reason::Reason;
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+/// Buckets of the GenAI conventions for durations, in seconds.
+const SECONDS: &[f64] =
+    &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+/// Buckets of the GenAI conventions for numbers of tokens.
+const TOKENS: &[f64] = &[
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1_024.0,
+    4_096.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+];
+
+/// All metrics, registered once.
+pub(crate) struct Metrics {
+    registry: Registry,
+    pub(crate) requests: IntCounterVec,
+    pub(crate) attempts: IntCounterVec,
+    pub(crate) fallbacks: IntCounterVec,
+    pub(crate) endings: IntCounterVec,
+    pub(crate) drift: IntCounterVec,
+    pub(crate) cost: IntCounterVec,
+    pub(crate) histograms: Histograms,
+    pub(crate) gauges: Gauges,
+    pub(crate) records_dropped: IntCounter,
+}
+
+/// Distributions over requests.
+pub(crate) struct Histograms {
+    pub(crate) tokens: HistogramVec,
+    pub(crate) duration: HistogramVec,
+    pub(crate) first_token: HistogramVec,
+}
+
+/// What is the case now.
+pub(crate) struct Gauges {
+    pub(crate) in_flight: IntGauge,
+    pub(crate) body_memory: IntGauge,
+    pub(crate) routes: IntGauge,
+    pub(crate) partner_healthy: IntGaugeVec,
+}
+
+impl Histograms {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            tokens: histogram(
+                registry,
+                HistogramOpts::new("gen_ai_client_token_usage", "Tokens used per request")
+                    .buckets(TOKENS.to_vec()),
+                &["alias", "partner", "model", "gen_ai_token_type"],
+            )?,
+            duration: histogram(
+                registry,
+                HistogramOpts::new(
+                    "gen_ai_client_operation_duration_seconds",
+                    "From accepting a request to its last byte",
+                )
+                .buckets(SECONDS.to_vec()),
+                &["alias", "partner"],
+            )?,
+            first_token: histogram(
+                registry,
+                HistogramOpts::new(
+                    "gen_ai_client_operation_time_to_first_chunk_seconds",
+                    "From accepting a request to its commit point",
+                )
+                .buckets(SECONDS.to_vec()),
+                &["alias", "partner"],
+            )?,
+        })
+    }
+}
+
+impl Gauges {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauge = |name, help| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let partner_healthy = IntGaugeVec::new(
+            Opts::new("chaperone_partner_healthy", "1 if the partner's last health probe succeeded"),
+            &["partner"],
+        )?;
+        registry.register(Box::new(partner_healthy.clone()))?;
+        Ok(Self {
+            in_flight: gauge("chaperone_in_flight_requests", "Requests accepted and not yet ended")?,
+            body_memory: gauge("chaperone_body_memory_bytes", "Bytes of request bodies held")?,
+            routes: gauge("chaperone_config_routes", "Routes of the current snapshot that can be used")?,
+            partner_healthy,
+        })
+    }
+}
+
+fn counter(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntCounterVec, prometheus::Error> {
+    let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+fn histogram(
+    registry: &Registry,
+    options: HistogramOpts,
+    labels: &[&str],
+) -> Result<HistogramVec, prometheus::Error> {
+    let histogram = HistogramVec::new(options, labels)?;
+    registry.register(Box::new(histogram.clone()))?;
+    Ok(histogram)
+}
+
+impl Metrics {
+    /// # Errors
+    /// Never, as long as names are unique and well formed.
+    pub(crate) fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        Ok(Self {
+            requests: counter(
+                &registry,
+                "chaperone_requests_total",
+                "Requests by outcome: served, refused or client_gone",
+                &["alias", "partner", "outcome", "reason"],
+            )?,
+            attempts: counter(
+                &registry,
+                "chaperone_attempts_total",
+                "Requests sent to partners, by outcome",
+                &["partner", "outcome"],
+            )?,
+            fallbacks: counter(
+                &registry,
+                "chaperone_fallbacks_total",
+                "Requests that another target had to serve",
+                &["alias", "from", "to", "reason"],
+            )?,
+            endings: counter(
+                &registry,
+                "chaperone_endings_total",
+                "How served answers ended",
+                &["alias", "partner", "ending"],
+            )?,
+            drift: counter(
+                &registry,
+                "chaperone_contract_drift_total",
+                "Deviations of partners from their documented API",
+                &["partner", "kind"],
+            )?,
+            cost: counter(
+                &registry,
+                "chaperone_cost_micro_usd_total",
+                "Cost by list price, in millionths of a US dollar",
+                &["tenant", "alias", "partner", "model"],
+            )?,
+            histograms: Histograms::new(&registry)?,
+            gauges: Gauges::new(&registry)?,
+            records_dropped: counter(
+                &registry,
+                "chaperone_telemetry_dropped_total",
+                "What was dropped because its writer was behind",
+                &["signal"],
+            )?
+            .with_label_values(&["records"]),
+            registry,
+        })
+    }
+
+    /// Counts one attempt; `Ok` is a commit.
+    pub(crate) fn attempt(&self, partner: &str, outcome: Result<(), Reason>) {
+        let outcome = outcome.map_or_else(Reason::code, |()| "committed");
+        self.attempts.with_label_values(&[partner, outcome]).inc();
+    }
+
+    /// Notes how long a request took.
+    pub(crate) fn took(&self, alias: &str, partner: &str, total: Duration, first_token: Option<Duration>) {
+        self.histograms.duration.with_label_values(&[alias, partner]).observe(total.as_secs_f64());
+        if let Some(first_token) = first_token {
+            self.histograms
+                .first_token
+                .with_label_values(&[alias, partner])
+                .observe(first_token.as_secs_f64());
+        }
+    }
+
+    /// The Prometheus text format.
+    pub(crate) fn text(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        // Writing to memory does not fail; a family without series is left out.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        text
+    }
+}

@@ -1,0 +1,210 @@
+//! Resolves a partner's name, checks every address, and dials only a checked one.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use chaperone_protocol::address::{Reach, reach};
+use chaperone_protocol::keys::Keys;
+use chaperone_protocol::reason::Reason;
+use chaperone_protocol::snapshot::{AddressPolicy, Endpoint, Partner};
+use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use thiserror::Error;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::tls;
+
+/// Addresses tried of one name.
+const ADDRESSES: usize = 4;
+
+/// Why there is no connection.
+#[derive(Debug, Error)]
+pub(crate) enum ConnectError {
+    #[error("no connection within {0:?}")]
+    Timeout(Duration),
+    #[error("its name does not resolve: {0}")]
+    Name(io::Error),
+    #[error("all of its addresses are forbidden; set allowPrivate if it is meant to be on a private one")]
+    Forbidden,
+    #[error("connection refused or unreachable: {0}")]
+    Tcp(io::Error),
+    #[error("TLS: {0}")]
+    Tls(io::Error),
+}
+
+impl ConnectError {
+    /// The stable code.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Forbidden => Reason::PartnerAddressForbidden,
+            Self::Timeout(_) | Self::Name(_) | Self::Tcp(_) | Self::Tls(_) => Reason::PartnerUnavailable,
+        }
+    }
+}
+
+/// Dials one partner.
+#[derive(Clone)]
+pub(crate) struct Connector(Arc<Target>);
+
+struct Target {
+    endpoint: Endpoint,
+    addresses: AddressPolicy,
+    limit: Duration,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+impl Connector {
+    /// # Errors
+    /// In words for the log: which part of the partner's TLS settings cannot be used.
+    pub(crate) fn new(partner: &Partner, keys: &Keys) -> Result<Self, String> {
+        let endpoint = partner.endpoint.clone().ok_or("it has no endpoint")?;
+        let tls = if endpoint.is_tls() {
+            let name = partner.tls.server_name.as_deref().unwrap_or(endpoint.host()).to_owned();
+            let name = ServerName::try_from(name).map_err(|_| "tls.serverName is not a host name")?;
+            let config: Arc<ClientConfig> = tls::client_config(&partner.tls, keys)?;
+            Some((TlsConnector::from(config), name))
+        } else {
+            None
+        };
+        let target = Target { endpoint, addresses: partner.addresses, limit: partner.timeouts.connect, tls };
+        Ok(Self(Arc::new(target)))
+    }
+}
+
+impl tower_service::Service<Uri> for Connector {
+    type Response = Stream;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _uri: Uri) -> Self::Future {
+        let target = Arc::clone(&self.0);
+        Box::pin(async move {
+            let limit = target.limit;
+            timeout(limit, target.connect()).await.map_err(|_| ConnectError::Timeout(limit))?
+        })
+    }
+}
+
+impl Target {
+    async fn connect(&self) -> Result<Stream, ConnectError> {
+        let stream = self.dial(&self.resolve().await?).await?;
+        // Without it a token waits 40 ms for the acknowledgement of the one before.
+        stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
+        match &self.tls {
+            None => Ok(Stream::Plain(TokioIo::new(stream))),
+            Some((connector, name)) => {
+                let stream = connector.connect(name.clone(), stream).await.map_err(ConnectError::Tls)?;
+                Ok(Stream::Tls(Box::new(TokioIo::new(stream))))
+            }
+        }
+    }
+
+    async fn resolve(&self) -> Result<Vec<SocketAddr>, ConnectError> {
+        let found =
+            lookup_host((self.endpoint.host(), self.endpoint.port())).await.map_err(ConnectError::Name)?;
+        let addresses: Vec<_> =
+            found.filter(|address| may_dial(address.ip(), self.addresses)).take(ADDRESSES).collect();
+        if addresses.is_empty() { Err(ConnectError::Forbidden) } else { Ok(addresses) }
+    }
+
+    async fn dial(&self, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
+        let mut last = io::Error::from(io::ErrorKind::NotFound);
+        for address in addresses {
+            match TcpStream::connect(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(ConnectError::Tcp(last))
+    }
+}
+
+/// Whether an address may be dialled. Link-local and metadata addresses never may: they answer with credentials.
+fn may_dial(address: IpAddr, policy: AddressPolicy) -> bool {
+    match reach(address) {
+        Reach::Public => true,
+        Reach::Private => policy == AddressPolicy::AllowPrivate,
+        Reach::Never => false,
+    }
+}
+
+/// A connection, plain or encrypted.
+pub(crate) enum Stream {
+    Plain(TokioIo<TcpStream>),
+    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl Read for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(context, slices),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! One client request, from its head to the last streamed byte: THE screenful.
+
+mod attempt;
+mod identify;
+mod intake;
+mod plan;
+mod relay;
+mod select;
+
+use std::sync::Arc;
+
+use chaperone_protocol::pair::ClientApi;
+use chaperone_protocol::reason::Reason;
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use self::attempt::{Call, Outcome};
+pub(crate) use self::identify::Tenant;
+pub(crate) use self::relay::{ClientBody, answer_locally};
+pub(crate) use self::select::route as route_of;
+use crate::api;
+use crate::live::World;
+use crate::record::{Ids, Record};
+use crate::refusal::Refusal;
+use crate::sidecar::Shared;
+
+/// Serves a request for a model.
+pub(crate) async fn serve(
+    shared: &Arc<Shared>,
+    api: ClientApi,
+    request: Request<Incoming>,
+) -> Response<ClientBody> {
+    let mut record = Record::begin(shared, api.path(), Ids::of(request.headers()));
+    match run(shared, api, &mut record, request).await {
+        Ok(Outcome::Partner(committed)) => relay::answer(shared, *committed, record),
+        Ok(Outcome::Local(local, adjusted)) => relay::answer_locally(&local, &adjusted, record),
+        Err(refusal) => api::refuse(record, api.dialect(), &refusal),
+    }
+}
+
+async fn run(
+    shared: &Arc<Shared>,
+    api: ClientApi,
+    record: &mut Record,
+    request: Request<Incoming>,
+) -> Result<Outcome, Refusal> {
+    let world = admit(shared)?;
+    let (head, body) = request.into_parts();
+    identify::anybody(world.snapshot.tenants())?; // A caller without quota must not cost memory.
+    let (prompt, _lease) = intake::prompt(shared, api, &head.headers, body).await?;
+    record.read(&prompt);
+    let tenant = identify::tenant(&world.snapshot, &head.headers, prompt.tenant())?;
+    record.identified(world.snapshot.scope(), &tenant.id, tenant.label());
+    let route = select::route(&world.snapshot, prompt.alias())?;
+    record.matched(route, world.snapshot.version().short());
+    let call = Call { world: &world, route, prompt: &prompt, tenant: &tenant, headers: &head.headers };
+    attempt::first_committed(&call, record).await
+}
+
+/// The world in force, unless the process is ending or has no configuration yet.
+pub(crate) fn admit(shared: &Shared) -> Result<Arc<World>, Refusal> {
+    if shared.is_draining() {
+        let mut refusal = Refusal::new(Reason::Draining, "this sidecar is ending; ask again");
+        refusal.retry_after = Some(std::time::Duration::from_secs(1));
+        return Err(refusal);
+    }
+    shared
+        .live
+        .world()
+        .ok_or_else(|| Refusal::new(Reason::NoConfig, "no configuration has arrived yet; ask again"))
+}
+
+/// Whether the caller is somebody's tenant, and which aliases it may use: for `GET /v1/models`.
+pub(crate) fn caller(world: &World, headers: &http::HeaderMap) -> Result<Tenant, Refusal> {
+    identify::anybody(world.snapshot.tenants())?;
+    identify::tenant(&world.snapshot, headers, None)
+}

@@ -1,0 +1,198 @@
+//! Starts a sidecar's threads, and ends them in order.
+//!
+//! Three threads: `data` serves apps on a runtime of its own, `admin` serves scrapes and watches memory and partners,
+//! `records` writes. None waits for another.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use chaperone_protocol::keys::Keys;
+use chaperone_protocol::limits;
+use chaperone_protocol::snapshot::Snapshot;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::live::Live;
+use crate::memory::{BodyMemory, Cgroup};
+use crate::metrics::Metrics;
+use crate::record;
+use crate::sidecar::Shared;
+use crate::{admin, health, server};
+
+/// How often memory is compared with its limit.
+const MEMORY_WATCH: Duration = Duration::from_millis(100);
+
+/// What a sidecar is started with.
+pub struct Settings {
+    /// The data port. Port 0: any free one.
+    pub listen: SocketAddr,
+    /// The admin port. Port 0: any free one.
+    pub admin: SocketAddr,
+    /// Bytes of one request's body.
+    pub body_limit: usize,
+    /// Bytes of all bodies held at a time; lowered to a quarter of the cgroup's limit where there is one.
+    pub body_memory: usize,
+    /// Where records go, one JSON line each.
+    pub records: Box<dyn Write + Send>,
+}
+
+impl Settings {
+    /// The defaults, writing records to `records`.
+    #[must_use]
+    pub fn new(listen: SocketAddr, admin: SocketAddr, records: Box<dyn Write + Send>) -> Self {
+        Self {
+            listen,
+            admin,
+            body_limit: limits::BODY_BYTES,
+            body_memory: limits::BODY_MEMORY_BYTES,
+            records,
+        }
+    }
+}
+
+/// A sidecar that serves.
+pub struct Sidecar {
+    shared: Arc<Shared>,
+    closing: CancellationToken,
+    threads: Vec<JoinHandle<()>>,
+    listen: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Sidecar {
+    /// Binds both ports and starts to serve. Until the first [`Sidecar::apply`] every request is refused.
+    ///
+    /// # Errors
+    /// If a port cannot be bound, or a thread cannot be started.
+    pub fn start(settings: Settings) -> io::Result<Self> {
+        let cgroup = Cgroup::of_this_process();
+        let (records, lines) = sync_channel(record::WAITING);
+        let shared = Arc::new(Shared {
+            live: Live::default(),
+            metrics: Metrics::new().map_err(io::Error::other)?,
+            memory: BodyMemory::new(settings.body_memory, cgroup.as_ref()),
+            body_limit: settings.body_limit,
+            tasks: TaskTracker::new(),
+            records,
+            draining: AtomicBool::new(false),
+        });
+        let closing = CancellationToken::new();
+        let (data, listener, listen) = bind(settings.listen)?;
+        let (control, admin_listener, admin) = bind(settings.admin)?;
+        let threads = vec![
+            spawn("chaperone-data", {
+                let (shared, closing) = (Arc::clone(&shared), closing.clone());
+                move || data.block_on(serve_data(shared, listener, closing))
+            })?,
+            spawn("chaperone-admin", {
+                let (shared, closing) = (Arc::clone(&shared), closing.clone());
+                move || control.block_on(serve_admin(shared, admin_listener, cgroup, closing))
+            })?,
+            spawn("chaperone-records", move || write_records(&lines, settings.records))?,
+        ];
+        Ok(Self { shared, closing, threads, listen, admin })
+    }
+
+    /// Where the data port is.
+    #[must_use]
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Where the admin port is.
+    #[must_use]
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Puts a snapshot in force. Requests under way keep theirs.
+    pub fn apply(&self, snapshot: Snapshot, keys: Keys) {
+        self.shared.live.apply(snapshot, keys, &self.shared.tasks);
+    }
+
+    /// Refuses new requests, lets those under way finish for at most `grace`, and ends. Blocks.
+    pub fn drain(self, grace: Duration) {
+        let Self { shared, closing, threads, .. } = self;
+        shared.draining.store(true, Ordering::Relaxed);
+        let all_done = || shared.metrics.gauges.in_flight.get() == 0;
+        let waited = Builder::new_current_thread().enable_time().build().map(|runtime| {
+            runtime.block_on(timeout(grace, async {
+                while !all_done() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }))
+        });
+        if !matches!(waited, Ok(Ok(()))) {
+            tracing::warn!(
+                in_flight = shared.metrics.gauges.in_flight.get(),
+                "the grace time is over; cutting what is left"
+            );
+        }
+        closing.cancel();
+        drop(shared); // The last sender of records: their thread ends when it has written all.
+        for thread in threads {
+            // A thread that panicked has printed why.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(body)
+}
+
+fn bind(address: SocketAddr) -> io::Result<(Runtime, TcpListener, SocketAddr)> {
+    let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
+    let listener = runtime
+        .block_on(TcpListener::bind(address))
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
+    let bound = listener.local_addr()?;
+    Ok((runtime, listener, bound))
+}
+
+async fn serve_data(shared: Arc<Shared>, listener: TcpListener, closing: CancellationToken) {
+    server::run(Arc::clone(&shared), listener, closing).await;
+    shared.tasks.close();
+    // Connections were told to finish; pools to partners end with the runtime.
+    let _ = timeout(Duration::from_secs(1), shared.tasks.wait()).await;
+}
+
+async fn serve_admin(
+    shared: Arc<Shared>,
+    listener: TcpListener,
+    cgroup: Option<Cgroup>,
+    closing: CancellationToken,
+) {
+    let watch = async {
+        loop {
+            if let Some(cgroup) = &cgroup {
+                shared.memory.watch(cgroup);
+            }
+            tokio::time::sleep(MEMORY_WATCH).await;
+        }
+    };
+    tokio::select! {
+        () = admin::run(Arc::clone(&shared), listener, closing) => {}
+        () = watch => {}
+        () = health::run(&shared) => {}
+    }
+}
+
+fn write_records(lines: &Receiver<String>, mut records: Box<dyn Write + Send>) {
+    while let Ok(line) = lines.recv() {
+        // A closed pipe ends the records, not the service.
+        let written = records.write_all(line.as_bytes()).and_then(|()| records.write_all(b"\n"));
+        if written.and_then(|()| records.flush()).is_err() {
+            tracing::warn!("records cannot be written any more");
+            return;
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What all requests of one process share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+
+use tokio_util::task::TaskTracker;
+
+use crate::live::Live;
+use crate::memory::BodyMemory;
+use crate::metrics::Metrics;
+use crate::record;
+
+/// Built once, at the start.
+pub(crate) struct Shared {
+    pub(crate) live: Live,
+    pub(crate) metrics: Metrics,
+    pub(crate) memory: Arc<BodyMemory>,
+    pub(crate) body_limit: usize,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) records: SyncSender<String>,
+    pub(crate) draining: AtomicBool,
+}
+
+impl Shared {
+    /// Whether the process is ending, so that new requests are refused.
+    pub(crate) fn is_draining(&self) -> bool {
+        // Relaxed: a request that is let in late is served to its end all the same.
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Writes one record.
+    pub(crate) fn write(&self, line: String) {
+        record::offer(&self.records, line, &self.metrics.records_dropped);
+    }
+}
