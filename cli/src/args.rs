@@ -40,6 +40,21 @@ Exit codes:
   1  the manifests have errors; the snapshot refuses what they break
   2  wrong usage, or a file that cannot be read or written";
 
+const LOCAL_EXAMPLES: &str = "Examples:
+  chaperone local -f examples/quickstart
+  ALPHA_KEY=... chaperone local -f partners/ -f routes.yaml --listen 127.0.0.1:8080
+
+Then point an SDK at it:
+  export OPENAI_BASE_URL=http://127.0.0.1:4141/v1 ANTHROPIC_BASE_URL=http://127.0.0.1:4141
+
+Edits are in force within a second. One that cannot be used keeps the last good version and says why.
+Records go to standard output, one JSON line for each request; everything else to standard error.
+
+Exit codes:
+  0  ended by SIGTERM or Ctrl-C, after the requests under way
+  1  ended at once, by a second signal
+  2  wrong usage, nothing to serve, a port in use, or a file that cannot be read";
+
 const CRDS_EXAMPLES: &str = "Examples:
   chaperone crds | kubectl apply --server-side -f -
 
@@ -86,6 +101,7 @@ pub(crate) enum Command {
     #[command(after_help = CRDS_EXAMPLES)]
     Crds,
     /// Serve on this machine, without Kubernetes.
+    #[command(after_help = LOCAL_EXAMPLES)]
     Local(crate::local::Args),
 }
 

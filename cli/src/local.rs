@@ -1,53 +1,118 @@
-//! `chaperone local`: operator and sidecar in one process, from a folder of manifests.
+//! `chaperone local`: the operator's compile and the sidecar in one process, on files instead of a cluster.
+
+mod source;
+mod state;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Result, bail};
-use chaperone_operator::compile::compile;
+use anyhow::{Context, Result};
 use chaperone_protocol::name::ObjectName;
-use chaperone_protocol::snapshot::Scope;
+use chaperone_sidecar::{Settings, Sidecar};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use self::source::{Source, World};
 use crate::args::{Environment, Manifests};
-use crate::manifests;
+use crate::output::Output;
+
+/// How often the files are looked at. Polling sees edits on every file system, also where a mounted ConfigMap is
+/// swapped by a link.
+const LOOK: Duration = Duration::from_millis(250);
+/// Requests under way may finish for this long after SIGTERM or Ctrl-C.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// Arguments of `chaperone local`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// File or folder of manifests; may be repeated.
+    /// File, or folder that is searched for *.yaml and *.yml; may be repeated.
     #[arg(short = 'f', long = "filename", required = true, value_name = "PATH")]
     pub(crate) filename: Vec<PathBuf>,
-    /// Where applications call.
-    #[arg(long, default_value = "127.0.0.1:4141")]
+    /// Where applications call; port 0 takes any free one.
+    #[arg(long, default_value = "127.0.0.1:4141", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
-    /// Where metrics and health are.
-    #[arg(long, default_value = "127.0.0.1:4142")]
+    /// Where metrics and probes are; port 0 takes any free one.
+    #[arg(long, default_value = "127.0.0.1:4142", value_name = "ADDRESS")]
     pub(crate) admin: SocketAddr,
-    /// Folder for what outlives the process; default: the user's state folder.
+    /// Folder for what outlives the process [default: the user's state folder].
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
-    /// Namespace to act in; default: the manifests' only one, else `default`.
-    #[arg(long)]
+    /// Namespace to act in [default: the manifests' only one, else `default`].
+    #[arg(short, long, value_name = "NAMESPACE")]
     pub(crate) namespace: Option<ObjectName>,
     /// ServiceAccount to act as.
-    #[arg(long, default_value = "default")]
+    #[arg(long, default_value = "default", value_name = "NAME")]
     pub(crate) service_account: ObjectName,
 }
 
-/// Runs until it is told to end.
-pub(crate) fn run(args: Args) -> Result<ExitCode> {
-    let folder = Manifests { filename: args.filename, namespace: args.namespace };
-    let loaded = manifests::read(&folder, &Environment::of_process())?;
-    let scope = Scope { namespace: loaded.namespace.clone(), service_account: args.service_account };
-    let compiled = compile(&manifests::world(&loaded, [scope.clone()]));
-    let routes = compiled.snapshots.get(&scope).map_or(0, |document| document.routes.len());
-    let keys = manifests::keys(&loaded).names().count();
-    let Args { listen, admin, .. } = args;
-    let state = args.state.unwrap_or_default();
-    bail!(
-        "{scope} has {routes} routes and {keys} credentials, but this build cannot serve them at {listen}, \
-         with {admin} and {}",
-        state.display()
-    )
+/// Serves until SIGTERM or Ctrl-C.
+pub(crate) fn run(args: Args, environment: Environment, output: &Output) -> Result<ExitCode> {
+    chaperone_sidecar::log_warnings_to_stderr();
+    let _lock = state::lock(&state::folder(args.state, &environment)?)?;
+    let manifests = Manifests { filename: args.filename, namespace: args.namespace };
+    let mut source = Source::new(manifests, args.service_account, environment);
+    let world = source.load(output)?;
+    let sidecar = Sidecar::start(Settings::new(args.listen, args.admin, Box::new(std::io::stdout())))?;
+    apply(&sidecar, world, output)?;
+    output.text(&format!(
+        "listening on http://{}\nadmin on http://{}\n",
+        sidecar.listen(),
+        sidecar.admin()
+    ))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut signals = Signals::new()?;
+        tokio::select! {
+            () = signals.next() => {}
+            followed = follow(&mut source, &sidecar, output) => followed?,
+        }
+        output.aside("ending: requests under way may finish; a second signal ends at once\n")?;
+        let drained = tokio::task::spawn_blocking(|| sidecar.drain(GRACE));
+        tokio::select! {
+            () = signals.next() => Ok(ExitCode::FAILURE),
+            drained = drained => drained.map(|()| ExitCode::SUCCESS).context("the sidecar did not end well"),
+        }
+    })
+    .inspect(|_| runtime.shutdown_background())
+}
+
+/// Puts every edit in force, as far as it is good.
+async fn follow(source: &mut Source, sidecar: &Sidecar, output: &Output) -> Result<()> {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if !source.has_changed() {
+            continue;
+        }
+        match source.load(output) {
+            Ok(world) => apply(sidecar, world, output)?,
+            Err(error) => output.aside(&format!("keeping the last good configuration: {error:#}\n"))?,
+        }
+    }
+}
+
+fn apply(sidecar: &Sidecar, world: World, output: &Output) -> Result<()> {
+    let World { snapshot, keys } = world;
+    let (version, routes) = (snapshot.version().short().to_owned(), snapshot.routes().len());
+    sidecar.apply(snapshot, keys);
+    output.aside(&format!("configuration {version} is in force: {routes} routes\n"))
+}
+
+/// What asks the process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -35,6 +35,6 @@ fn run(command: Command, output: &Output) -> Result<ExitCode> {
         Command::Check(args) => check::run(&args, &Environment::of_process(), output),
         Command::Compile(args) => compile::run(&args, &Environment::of_process(), output),
         Command::Crds => crds::run(output),
-        Command::Local(args) => local::run(args),
+        Command::Local(args) => local::run(args, Environment::of_process(), output),
     }
 }

@@ -9,7 +9,7 @@ mod reader;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -33,7 +33,7 @@ pub(crate) struct Id {
 }
 
 /// An object that was admitted, and where it stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Manifest {
     pub(crate) object: Object,
     source: Source,
@@ -88,7 +88,27 @@ pub(crate) fn read(args: &Manifests, environment: &Environment) -> Result<Loaded
     Ok(reader.finish(args.namespace.clone()))
 }
 
+/// The files that paths stand for.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    files::find(paths)
+}
+
 impl Loaded {
+    /// Keeps objects of `good` that stood in files where something cannot be used now: who can tell whether they are
+    /// meant to be gone?
+    pub(crate) fn keep_unreadable(&mut self, good: &BTreeMap<Id, Manifest>) {
+        let unreadable: BTreeSet<_> = self.notes.iter().map(|note| note.place.file.as_path()).collect();
+        for (id, manifest) in good {
+            if unreadable.contains(&*manifest.source.file) && !self.objects.contains_key(id) {
+                self.objects.insert(id.clone(), manifest.clone());
+                self.refused.remove(id);
+            }
+        }
+    }
+
     /// All notes: those of reading, and `findings` with their places. Sorted by place.
     pub(crate) fn notes_with(&self, findings: &[Finding]) -> Vec<Note> {
         let mut notes = self.notes.clone();
