@@ -1,0 +1,41 @@
+# Thin: each target says what it does, and calls what does it. Needs Rust, Python 3, Node, a C compiler and make.
+# Build caches stand outside the checkout, so that a fresh clone finds them.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/chaperone
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+export PATH := $(CACHE)/tools/bin:$(PATH)
+
+.PHONY: help demo test check unit e2e gen tools advisories
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: ## Build, run the quick start on built-in mock partners, show what happened
+	@scripts/need cargo cc curl
+	@scripts/demo
+
+test: tools check unit e2e ## Set up and pass all tests
+	@echo "all tests passed"
+
+tools: ## Say which programs are missing, and how to get them
+	@scripts/need cargo cc python3 node npm
+
+check: ## Format, lints, documentation, dependency rules
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
+	scripts/trees
+	scripts/deny
+
+unit: ## Pure, golden and in-process tests: no network beyond loopback, no cluster
+	cargo test --workspace --exclude chaperone-e2e --locked
+
+e2e: ## The shipped binary against scripted partners and the official SDKs
+	cargo build -p chaperone --locked
+	e2e/clients/setup
+	CHAPERONE_BIN=$(CARGO_TARGET_DIR)/debug/chaperone cargo test -p chaperone-e2e --locked
+
+gen: ## Write generated files: the CRDs' YAML
+	cargo run -q -p chaperone-crds --example gen
+
+advisories: ## Known vulnerabilities of dependencies; fetches its database from the internet
+	cargo deny check advisories
