@@ -1,7 +1,7 @@
 //! A scripted provider in a process of its own, speaking the real wire formats of `OpenAI` and `Anthropic`.
 //!
 //! This file is the test's side: start it, script it, read its arrival log. [`server`] is the process.
-//! It refuses what the vendors would refuse ([`rules`]) and can break every rule itself ([`script::Shape`]).
+//! It refuses what the vendors would refuse (`rules.rs`) and can break every rule itself ([`script::Shape`]).
 pub mod log;
 pub mod script;
 pub mod server;

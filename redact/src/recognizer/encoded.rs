@@ -1,4 +1,4 @@
-//! E-mail addresses in disguise: `%40`, `&#64;`, "ann [at] example [dot] org".
+//! E-mail addresses in disguise: `%40`, `&#64;`, `ann [at] example [dot] org`.
 //!
 //! Decoded only around the cue and one level deep; anything deeper is out of scope.
 
