@@ -37,7 +37,10 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> R
     if request.headers().contains_key(header::UPGRADE) {
         let refusal =
             Refusal::new(Reason::InvalidRequest, "protocols are not switched here; send it without Upgrade");
-        return refuse(begin(&shared, &request), dialect, &refusal);
+        let mut response = refuse(begin(&shared, &request), dialect, &refusal);
+        // What follows may be of the other protocol: it must not be read as a second request.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        return response;
     }
     if !matches!(endpoint, Endpoint::Unknown) && request.method() != wanted {
         let refusal = Refusal::new(Reason::MethodNotAllowed, format!("{path} takes {wanted}"));

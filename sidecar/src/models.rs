@@ -38,6 +38,8 @@ fn model(dialect: Dialect, alias: &str) -> Value {
             "id": alias,
             "display_name": alias,
             "created_at": "1970-01-01T00:00:00Z",
+            // Required by the SDKs since API version 2026-10-21.
+            "lifecycle": "active",
         }),
         Dialect::OpenAi | Dialect::Neutral => {
             json!({"id": alias, "object": "model", "created": 0, "owned_by": "chaperone"})
