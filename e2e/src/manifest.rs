@@ -96,8 +96,8 @@ pub fn partner(name: &str, adapter: &str, endpoint: &str) -> Value {
                 "name": model_of(adapter),
                 "contextTokens": 1_000_000,
                 "maxOutputTokens": 8192,
-                "capabilities": ["Streaming", "Tools", "ParallelTools", "Vision", "JsonSchema", "Documents", "Reasoning", "ForcedToolChoice"],
-                "price": {"inputPerMillionTokens": "1.00", "outputPerMillionTokens": "4.00"},
+                "capabilities": capabilities_of(adapter),
+            "price": {"inputPerMillionTokens": "1.00", "outputPerMillionTokens": "4.00"},
             }],
         }),
     )
@@ -107,6 +107,23 @@ pub fn partner(name: &str, adapter: &str, endpoint: &str) -> Value {
 #[must_use]
 pub fn model_of(adapter: &str) -> &'static str {
     if adapter == "Anthropic" { "claude-test" } else { "gpt-test" }
+}
+
+fn capabilities_of(adapter: &str) -> Vec<&'static str> {
+    let mut all = vec![
+        "Streaming",
+        "Tools",
+        "ParallelTools",
+        "Vision",
+        "JsonSchema",
+        "Documents",
+        "Reasoning",
+        "ForcedToolChoice",
+    ];
+    if adapter == "OpenAI" {
+        all.push("Embeddings");
+    }
+    all
 }
 
 /// A route from `alias` to these partners: the first is the target, the others the fallback chain.

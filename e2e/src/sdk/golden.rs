@@ -2,6 +2,7 @@
 //!
 //! One file per SDK and kind of partner, shared by the languages. What differs from run to run (ids that
 //! we mint, the time) is replaced first; nothing else is.
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -21,21 +22,28 @@ const MINTED: [&str; 4] = ["chatcmpl-", "cmpl-", "msg_", "req_"];
 pub fn compare(name: &str, seen: &Seen) -> Result<()> {
     let path = file(name);
     let seen: Value = json!(
-        seen.iter()
-            .map(|(scenario, lines)| (scenario, stable(&json!(lines))))
-            .collect::<std::collections::BTreeMap<_, _>>()
+        seen.iter().map(|(scenario, lines)| (scenario, stable(&json!(lines)))).collect::<BTreeMap<_, _>>()
     );
     if settings::golden_files_are_written() {
         let mut text = serde_json::to_string_pretty(&seen)?;
         text.push('\n');
         return std::fs::write(&path, text).context("writing a golden file");
     }
-    let golden = std::fs::read(&path)
-        .with_context(|| format!("{} (CHAPERONE_E2E_BLESS=1 writes it)", path.display()))?;
-    let golden: Value = serde_json::from_slice(&golden)?;
+    let golden = read(name)?;
     let differences = differences(&golden, &seen);
     ensure!(differences.is_empty(), "events differ from {}:\n{differences}", path.display());
     Ok(())
+}
+
+/// The content of the file `name`.
+///
+/// # Errors
+/// If it is missing.
+pub fn read(name: &str) -> Result<Value> {
+    let path = file(name);
+    let golden = std::fs::read(&path)
+        .with_context(|| format!("{} (CHAPERONE_E2E_BLESS=1 writes it)", path.display()))?;
+    Ok(serde_json::from_slice(&golden)?)
 }
 
 fn file(name: &str) -> PathBuf {
@@ -67,7 +75,7 @@ fn differences(golden: &Value, seen: &Value) -> String {
     let mut report = String::new();
     let empty = Vec::new();
     let scenarios = golden.as_object().into_iter().flatten().chain(seen.as_object().into_iter().flatten());
-    let names: std::collections::BTreeSet<&String> = scenarios.map(|(name, _)| name).collect();
+    let names: BTreeSet<&String> = scenarios.map(|(name, _)| name).collect();
     for name in names {
         let wanted = golden[name].as_array().unwrap_or(&empty);
         let got = seen[name].as_array().unwrap_or(&empty);
