@@ -27,7 +27,7 @@ check: ## Format, lints, documentation, dependency rules
 	scripts/deny
 
 unit: ## Pure, golden and in-process tests: no network beyond loopback, no cluster
-	cargo test --workspace --exclude chaperone-e2e --locked
+	cargo test --workspace --exclude chaperone-e2e --features chaperone-redact/train --locked
 
 e2e: ## The shipped binary against scripted partners and the official SDKs
 	cargo build -p chaperone --locked

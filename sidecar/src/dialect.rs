@@ -23,7 +23,7 @@ mod order;
 mod read;
 #[cfg(test)]
 mod regress;
-mod slot;
+pub(crate) mod slot;
 mod tally;
 
 use std::collections::BTreeMap;

@@ -31,6 +31,12 @@ pub(crate) fn open<'a>(envelope: &'a str, origin: &Origin) -> Option<&'a str> {
     if ours { fields.next() } else { None }
 }
 
+/// Whether a body holds an envelope of ours. No partner can read one, so the body must not pass through as it is.
+pub(crate) fn is_in(body: &[u8]) -> bool {
+    // As it stands in JSON: a value that begins with the tag.
+    memchr::memmem::find(body, concat!("\"", "chaperone1", ":").as_bytes()).is_some()
+}
+
 fn label(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::OpenAi => "openai",
@@ -56,6 +62,7 @@ mod tests {
         assert_eq!(open(&sealed, &origin(Dialect::OpenAi, "team-a/alpha")), None);
         assert_eq!(open("EqQBCkYIBBgC", &alpha), None);
         assert_eq!(open(&seal(&alpha, ""), &alpha), Some(""));
+        assert!(is_in(format!("{{\"signature\":\"{sealed}\"}}").as_bytes()));
         assert_eq!(seal_for(Dialect::OpenAi, &alpha, "x"), seal(&alpha, "x"));
         assert_eq!(seal_for(Dialect::Anthropic, &alpha, "x"), "x");
     }

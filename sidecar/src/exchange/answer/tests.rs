@@ -552,3 +552,18 @@ fn litellm_37992_a_zero_beside_visible_output_is_not_believed() {
     assert_eq!(reader.progress().usage.output, None);
     assert!(reader.progress().drift.contains(&Drift::AbsurdUsage));
 }
+
+#[test]
+fn thoughts_of_another_partner_do_not_reach_an_anthropic_one() {
+    let body = r#"{"model":"fast","max_tokens":64,"messages":[
+        {"role":"user","content":"Why?"},
+        {"role":"assistant","content":[
+            {"type":"thinking","thinking":"canary","signature":"chaperone1:openai:partner-beta:"},
+            {"type":"text","text":"Because."}]},
+        {"role":"user","content":"Go on."}]}"#;
+    let exchanged = exchange(&Setup::new(ClientApi::Messages, Adapter::Anthropic, body).ask()).unwrap();
+    let Exchange::Partner(outgoing, _) = exchanged.exchange else { panic!("no partner was asked") };
+    let sent = String::from_utf8(outgoing.body.concat()).unwrap();
+    assert!(sent.contains("Because.") && sent.contains("Go on."), "{sent}");
+    assert!(!sent.contains("canary") && !sent.contains("chaperone1"), "{sent}");
+}
