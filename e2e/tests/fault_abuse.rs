@@ -139,6 +139,24 @@ async fn f44_a_body_over_the_limit_is_refused_while_it_streams() -> Result<()> {
 }
 
 #[tokio::test]
+async fn f44_a_client_that_writes_on_reads_the_refusal_and_no_reset() -> Result<()> {
+    let fixture = Fixture::start("OpenAI", vec![says("hello")]).await?;
+    let prompt = vec![b' '; 40 << 20];
+    for _ in 0..5 {
+        let mut socket = Socket::open(fixture.local.data()).await?;
+        let head = format!(
+            "POST {CHAT} HTTP/1.1\r\nhost: app.test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            prompt.len()
+        );
+        socket.write(head.as_bytes()).await?;
+        socket.write(&prompt).await?;
+        let received = socket.read_to_close(Duration::from_secs(10)).await;
+        ensure!(received.statuses() == [413], "{:?}", received.statuses());
+    }
+    fixture.serves().await
+}
+
+#[tokio::test]
 async fn f44_a_length_that_lies_sends_nothing_to_the_partner() -> Result<()> {
     let fixture = Fixture::start("OpenAI", vec![says("hello")]).await?;
     let mut socket = Socket::open(fixture.local.data()).await?;

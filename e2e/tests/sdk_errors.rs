@@ -42,6 +42,8 @@ fn error(status: u16, body: ErrorBody) -> Step {
 fn case(name: &'static str, step: Step, status: u16, reason: &'static str) -> Case {
     let (openai_type, anthropic_type) = match status {
         400 => ("invalid_request_error", "invalid_request_error"),
+        403 => ("permission_error", "permission_error"),
+        413 => ("invalid_request_error", "request_too_large"),
         404 => ("invalid_request_error", "not_found_error"),
         429 => ("rate_limit_error", "rate_limit_error"),
         502 => ("server_error", "api_error"),
@@ -63,6 +65,8 @@ fn common_cases() -> Vec<Case> {
     vec![
         case("unknown-alias", Step::default(), 404, "unknown_alias"),
         case("api-base", Step::default(), 400, "invalid_request"),
+        case("forbidden", Step::default(), 403, "tenant_forbidden"),
+        case("too-large", Step::default(), 413, "too_large"),
         case("html", html, 502, "partner_protocol"),
         case("reset", Step { body: Body::Abort, ..Step::default() }, 502, "partner_unavailable"),
         case("late", Step { delay_ms: 30_000, ..says("too late") }, 504, "deadline"),
@@ -117,9 +121,14 @@ impl Case {
     }
 }
 
-/// The class that the SDKs of both languages have for a status.
-fn class(sdk: Sdk, status: u16) -> &'static str {
+/// The class that the SDKs have for a status.
+fn class(sdk: Sdk, language: Language, status: u16) -> &'static str {
     match (status, sdk) {
+        (403, _) => "PermissionDeniedError",
+        (413, Sdk::Anthropic) => "ContentTooLargeError",
+        // No class of its own: the one of all statuses.
+        (413, Sdk::OpenAi) if language == Language::Python => "APIStatusError",
+        (413, Sdk::OpenAi) => "APIError",
         (400, _) => "BadRequestError",
         (404, _) => "NotFoundError",
         (429, _) => "RateLimitError",
@@ -135,7 +144,8 @@ async fn local_for(adapter: &str, partner: &Partner, cases: &[Case]) -> Result<L
     let manifests = Manifests::new()?;
     manifests.apply(&manifest::secret())?;
     manifests.apply(&manifest::quota())?;
-    let aliases = cases.iter().map(Case::alias).filter(|alias| *alias != "unknown-alias");
+    let aliases =
+        cases.iter().map(Case::alias).filter(|alias| *alias != "unknown-alias" && *alias != "too-large");
     for alias in aliases.chain(["chat", "cut"]) {
         let name = format!("partner-{alias}");
         manifests.apply(&manifest::partner(&name, adapter, &partner.endpoint(adapter)))?;
@@ -167,7 +177,7 @@ async fn table(sdk: Sdk, adapter: &str, mut cases: Vec<Case>) -> Result<()> {
         let seen = clients.run(sdk, language, local.data(), &names).await?;
         let mut wrong: Vec<String> = cases
             .iter()
-            .filter_map(|case| check(sdk, case, &seen).err())
+            .filter_map(|case| check((sdk, language), case, &seen).err())
             .map(|error| format!("{error:#}"))
             .collect();
         wrong.extend(check_cut(sdk, &seen).err().map(|error| format!("{error:#}")));
@@ -184,13 +194,13 @@ fn error_type(sdk: Sdk, error: &Value) -> &Value {
     if sdk == Sdk::OpenAi { &error["body"]["type"] } else { &error["body"]["error"]["type"] }
 }
 
-fn check(sdk: Sdk, case: &Case, seen: &Seen) -> Result<()> {
+fn check((sdk, language): (Sdk, Language), case: &Case, seen: &Seen) -> Result<()> {
     let lines = seen.get(&format!("error:{}", case.name)).context("not run")?;
     ensure!(lines.len() == 1, "{}: saw {lines:?}", case.name);
     let error = &lines[0]["error"];
     let status = case.status_for(sdk);
     let wanted_type = if sdk == Sdk::OpenAi { case.openai_type } else { case.anthropic_type };
-    let wanted = json!([class(sdk, status), status, case.reason, "false", wanted_type]);
+    let wanted = json!([class(sdk, language, status), status, case.reason, "false", wanted_type]);
     let got = json!([
         error["class"],
         error["status"],

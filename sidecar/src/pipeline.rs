@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::reason::Reason;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 
 use self::attempt::{Call, Outcome};
@@ -31,7 +31,12 @@ pub(crate) async fn serve(
     request: Request<Incoming>,
 ) -> Response<ClientBody> {
     let mut record = Record::begin(shared, api.path(), Ids::of(request.headers()));
-    match run(shared, api, &mut record, request).await {
+    let (head, mut body) = request.into_parts();
+    let outcome = run(shared, api, &mut record, (&head.headers, &mut body)).await;
+    if outcome.is_err() {
+        intake::discard(&head.headers, &mut body, shared.body_limit).await;
+    }
+    match outcome {
         Ok(Outcome::Partner(committed)) => relay::answer(shared, *committed, record),
         Ok(Outcome::Local(local, adjusted)) => relay::answer_locally(&local, &adjusted, record),
         Err(refusal) => api::refuse(record, api.dialect(), &refusal),
@@ -42,18 +47,17 @@ async fn run(
     shared: &Arc<Shared>,
     api: ClientApi,
     record: &mut Record,
-    request: Request<Incoming>,
+    (headers, body): (&HeaderMap, &mut Incoming),
 ) -> Result<Outcome, Refusal> {
     let world = admit(shared)?;
-    let (head, body) = request.into_parts();
     identify::anybody(world.snapshot.tenants())?; // A caller without quota must not cost memory.
-    let (prompt, _lease) = intake::prompt(shared, api, &head.headers, body).await?;
+    let (prompt, _lease) = intake::prompt(shared, api, headers, body).await?;
     record.read(&prompt);
-    let tenant = identify::tenant(&world.snapshot, &head.headers, prompt.tenant())?;
+    let tenant = identify::tenant(&world.snapshot, headers, prompt.tenant())?;
     record.identified(world.snapshot.scope(), &tenant.id, tenant.label());
     let route = select::route(&world.snapshot, prompt.alias())?;
     record.matched(route, world.snapshot.version().short());
-    let call = Call { world: &world, route, prompt: &prompt, tenant: &tenant, headers: &head.headers };
+    let call = Call { world: &world, route, prompt: &prompt, tenant: &tenant, headers };
     attempt::first_committed(&call, record).await
 }
 
@@ -71,7 +75,7 @@ pub(crate) fn admit(shared: &Shared) -> Result<Arc<World>, Refusal> {
 }
 
 /// Whether the caller is somebody's tenant, and which aliases it may use: for `GET /v1/models`.
-pub(crate) fn caller(world: &World, headers: &http::HeaderMap) -> Result<Tenant, Refusal> {
+pub(crate) fn caller(world: &World, headers: &HeaderMap) -> Result<Tenant, Refusal> {
     identify::anybody(world.snapshot.tenants())?;
     identify::tenant(&world.snapshot, headers, None)
 }

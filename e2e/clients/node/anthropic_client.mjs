@@ -1,5 +1,5 @@
 // The official `anthropic` SDK, configured by ANTHROPIC_BASE_URL and ANTHROPIC_API_KEY alone.
-import { LARGE, PIXEL, emit, require, run } from "./report.mjs";
+import { LARGE, PIXEL, emit, offence, require, run } from "./report.mjs";
 
 const Anthropic = require("@anthropic-ai/sdk");
 const { zodOutputFormat } = require("@anthropic-ai/sdk/helpers/zod");
@@ -97,15 +97,11 @@ async function countTokens(marker) {
 // One failing request to an alias of its own; `stream@` in front asks for a stream.
 async function error(marker, argument) {
   const [name, mode] = argument.split("@").reverse();
-  const isOwn = name === "api-base";
-  const answer = await client.messages.create({
-    model: isOwn ? model : name,
-    max_tokens: 64,
-    messages: user(marker),
-    stream: mode === "stream",
-    ...(isOwn ? { api_base: "http://127.0.0.1:9/" } : {}),
-  });
-  if (mode !== "stream") return;
+  const { alias, members, options, prompt } = offence(name, model);
+  const stream = mode === "stream";
+  const request = { model: alias, max_tokens: 64, messages: user(marker, prompt), stream, ...members };
+  const answer = await client.messages.create(request, options);
+  if (!stream) return;
   for await (const event of answer) {
     if (event.type === "content_block_delta") emit("event", event.delta);
   }

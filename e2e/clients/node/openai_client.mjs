@@ -1,5 +1,5 @@
 // The official `openai` SDK, configured by OPENAI_BASE_URL and OPENAI_API_KEY alone.
-import { LARGE, PIXEL, emit, require, run } from "./report.mjs";
+import { LARGE, PIXEL, emit, offence, require, run } from "./report.mjs";
 
 const OpenAI = require("openai");
 const { zodResponseFormat } = require("openai/helpers/zod");
@@ -135,13 +135,9 @@ async function completions(marker, mode) {
 // One failing request to an alias of its own; `stream@` in front asks for a stream.
 async function error(marker, argument) {
   const [name, mode] = argument.split("@").reverse();
-  const isOwn = name === "api-base";
-  const answer = await client.chat.completions.create({
-    model: isOwn ? model : name,
-    messages: user(marker),
-    stream: mode === "stream",
-    ...(isOwn ? { api_base: "http://127.0.0.1:9/" } : {}),
-  });
+  const { alias, members, options, prompt } = offence(name, model);
+  const request = { model: alias, messages: user(marker, prompt), stream: mode === "stream", ...members };
+  const answer = await client.chat.completions.create(request, options);
   if (mode === "stream") for await (const chunk of answer) emit("event", chunk.choices[0].delta);
 }
 

@@ -37,6 +37,18 @@ export async function run(scenarios, ApiError) {
   }
 }
 
+// Requests that are at fault themselves, sent to an alias that works: members, options and prompt.
+const OFFENCES = {
+  "api-base": { members: { api_base: "http://127.0.0.1:9/" } },
+  forbidden: { options: { headers: { "x-tenant-id": "another-tenant" } } },
+  "too-large": { prompt: "word ".repeat(8_000_000) },
+};
+
+export function offence(name, model) {
+  const { members = {}, options = {}, prompt } = OFFENCES[name] ?? {};
+  return { alias: name in OFFENCES ? model : name, members, options, prompt };
+}
+
 export const PIXEL =
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 export const LARGE = "word ".repeat(400_000);

@@ -143,11 +143,12 @@ def count_tokens(marker, _):
 def error(marker, alias):
     """One failing request to an alias of its own; `stream@` in front asks for a stream."""
     mode, _, name = alias.rpartition("@")
-    options = {"extra_body": {"api_base": "http://127.0.0.1:9/"}} if name == "api-base" else {}
-    alias = MODEL if name == "api-base" else name
-    is_stream = mode == "stream"
-    answer = client.messages.create(model=alias, max_tokens=64, messages=user(marker), stream=is_stream, **options)
-    if is_stream:
+    options, content = report.offence(name)
+    alias = MODEL if name in report.OFFENCES else name
+    answer = client.messages.create(
+        model=alias, max_tokens=64, messages=user(marker, content), stream=mode == "stream", **options
+    )
+    if mode == "stream":
         for event in answer:
             if event.type == "content_block_delta":
                 report.emit("event", event.delta.to_dict())

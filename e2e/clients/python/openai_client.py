@@ -160,11 +160,13 @@ def completions(marker, mode):
 
 
 def error(marker, alias):
-    """One failing request to an alias of its own; `stream-` in front asks for a stream."""
+    """One failing request to an alias of its own; `stream@` in front asks for a stream."""
     mode, _, name = alias.rpartition("@")
-    options = {"extra_body": {"api_base": "http://127.0.0.1:9/"}} if name == "api-base" else {}
-    alias = MODEL if name == "api-base" else name
-    answer = client.chat.completions.create(model=alias, messages=user(marker), stream=mode == "stream", **options)
+    options, content = report.offence(name)
+    alias = MODEL if name in report.OFFENCES else name
+    answer = client.chat.completions.create(
+        model=alias, messages=user(marker, content), stream=mode == "stream", **options
+    )
     if mode == "stream":
         for chunk in answer:
             report.emit("event", chunk.choices[0].delta.to_dict())

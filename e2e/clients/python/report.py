@@ -9,6 +9,19 @@ import sys
 import warnings
 
 
+# Requests that are at fault themselves, sent to an alias that works.
+OFFENCES = {
+    "api-base": {"extra_body": {"api_base": "http://127.0.0.1:9/"}},
+    "forbidden": {"extra_headers": {"x-tenant-id": "another-tenant"}},
+    "too-large": {},
+}
+
+
+def offence(name):
+    """The options and the prompt of a request that is at fault, or of one that is not."""
+    return OFFENCES.get(name, {}), "word " * 8_000_000 if name == "too-large" else "Answer as scripted."
+
+
 def emit(kind, value):
     """Prints one line."""
     print(json.dumps({kind: value}), flush=True)

@@ -22,18 +22,39 @@ use crate::sidecar::Shared;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes per second.
 const RATE: usize = 1_024;
+/// What is left of a refused body is read for so long at most.
+const DISCARD: Duration = Duration::from_secs(2);
 
 /// Reads and skims a body. The lease counts its memory until it is dropped.
 pub(crate) async fn prompt(
     shared: &Arc<Shared>,
     api: ClientApi,
     headers: &HeaderMap,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<(Prompt, Lease), Refusal> {
     check_type(headers)?;
     let mut lease = shared.memory.lease().ok_or_else(short_of_memory)?;
     let bytes = collect(body, shared.body_limit, &mut lease).await?;
     Ok((Prompt::read(api, headers, bytes)?, lease))
+}
+
+/// Reads and drops what is left of a refused body, up to twice the `limit` of one.
+///
+/// An app that still writes when its connection is closed sees a reset and not the refusal, and its SDK then sends it
+/// all again: RFC 9112 §9.6. One that waits for `100 Continue` writes nothing yet.
+pub(crate) async fn discard(headers: &HeaderMap, body: &mut Incoming, limit: usize) {
+    if headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let until = clock::now() + DISCARD;
+    let mut left = limit.saturating_mul(2);
+    while let Ok(Some(Ok(frame))) = timeout_at(until, body.frame()).await {
+        let read = frame.data_ref().map_or(0, Bytes::len);
+        if read >= left {
+            return;
+        }
+        left -= read;
+    }
 }
 
 fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -49,7 +70,7 @@ fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal::new(Reason::UnsupportedMediaType, "the body must be sent as Content-Type: application/json"))
 }
 
-async fn collect(mut body: Incoming, limit: usize, lease: &mut Lease) -> Result<Bytes, Refusal> {
+async fn collect(body: &mut Incoming, limit: usize, lease: &mut Lease) -> Result<Bytes, Refusal> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
         return Err(too_large(limit));
