@@ -4,8 +4,11 @@ mod attempt;
 mod identify;
 mod intake;
 mod plan;
+mod prepare;
 mod relay;
 mod select;
+mod send;
+mod upstream;
 
 use std::sync::Arc;
 

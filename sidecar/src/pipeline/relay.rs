@@ -17,7 +17,8 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
-use super::attempt::{Committed, Piece, Upstream};
+use super::attempt::Committed;
+use super::upstream::{Piece, Upstream};
 use crate::api;
 use crate::clock;
 use crate::exchange::{Answer, Failure, LocalAnswer, Progress};

@@ -1,0 +1,187 @@
+//! Sends one attempt and waits for its commit point, each part within its limit.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use chaperone_protocol::limits;
+use chaperone_protocol::pair::ClientApi;
+use chaperone_protocol::reason::Reason;
+use chaperone_protocol::snapshot::Target;
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use super::attempt::Committed;
+use super::prepare::Attempt;
+use super::relay;
+use super::upstream::{MockPlayer, Piece, Upstream};
+use crate::adapter::mock::MockScript;
+use crate::clock;
+use crate::exchange::{Answer, Failure, Mode};
+
+/// How long a partner may take over the body of an error.
+const ERROR_BODY: Duration = Duration::from_secs(5);
+
+/// How an attempt ended that brought no answer.
+pub(super) enum Ended {
+    Failed(Failure),
+    /// The partner does not know `stream_options`, which we added: it may be asked again without.
+    RefusesStreamOptions(Failure),
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// Sends, and ends at the commit point or with a failure. `accepted`: when the request was.
+pub(super) async fn run(
+    attempt: Attempt,
+    target: &Target,
+    api: ClientApi,
+    accepted: Instant,
+) -> Result<Committed, Ended> {
+    let timeouts = &target.partner.timeouts;
+    let began = clock::now();
+    let limits = Limits {
+        accepted,
+        first_token: target.model.first_token.unwrap_or(timeouts.first_token),
+        whole: timeouts.whole,
+        idle: timeouts.idle,
+        total: began + timeouts.total,
+    };
+    match attempt {
+        Attempt::Mock(script, answer) => {
+            let first = Some((clock::now() + limits.first_token, Reason::FirstTokenTimeout));
+            let player = match script {
+                MockScript::Failure { after, status } => {
+                    tokio::time::sleep(after).await;
+                    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+                    return Err(Ended::Failed(answer.failure(status, &HeaderMap::new(), b"")));
+                }
+                MockScript::Events(moments) => {
+                    let moments = moments.into_iter().map(|(after, events)| (after, Piece::Events(events)));
+                    MockPlayer { began, moments: moments.collect() }
+                }
+                MockScript::Body { after, body, .. } => {
+                    MockPlayer { began, moments: VecDeque::from([(after, Piece::Bytes(body.into()))]) }
+                }
+            };
+            Ok(commit(Upstream::Mock(player), answer, &limits, first).await?)
+        }
+        Attempt::Http { request, sent, link, mode, mut answer } => {
+            let streams = mode == Mode::Stream;
+            // Embeddings and counts generate nothing: their head must come as soon as a first token would.
+            let generates = !matches!(api, ClientApi::Embeddings | ClientApi::CountTokens);
+            let head_limit = if streams || !generates { limits.first_token } else { limits.whole };
+            let reason = if streams || !generates { Reason::FirstTokenTimeout } else { Reason::WholeTimeout };
+            let (response, was_sent) = head(link.send(request), sent, head_limit, reason, &limits).await?;
+            let until = if streams { was_sent + limits.first_token } else { was_sent + limits.whole };
+            let (parts, body) = response.into_parts();
+            if !parts.status.is_success() {
+                let body = error_body(body).await;
+                let failure = answer.failure(parts.status, &parts.headers, &body);
+                let about_options = answer.refuses_stream_options(parts.status, &body);
+                return Err(if about_options { Ended::RefusesStreamOptions } else { Ended::Failed }(failure));
+            }
+            answer.head(parts.status, &parts.headers)?;
+            let reason = if streams { Reason::FirstTokenTimeout } else { Reason::WholeTimeout };
+            Ok(commit(Upstream::Http(body), answer, &limits, Some((until, reason))).await?)
+        }
+    }
+}
+
+/// How long the parts of an attempt may take.
+struct Limits {
+    /// When the request was accepted: some apps are told how long it took.
+    accepted: Instant,
+    first_token: Duration,
+    whole: Duration,
+    idle: Duration,
+    total: Instant,
+}
+
+/// Waits for the answer's head. The limit runs from the last byte of the request, `total` from the beginning.
+async fn head(
+    response: impl Future<Output = Result<Response<Incoming>, (Reason, String)>>,
+    sent: oneshot::Receiver<()>,
+    limit: Duration,
+    reason: Reason,
+    limits: &Limits,
+) -> Result<(Response<Incoming>, Instant), Failure> {
+    let mut was_sent = None;
+    let expired = async {
+        if sent.await.is_err() {
+            // The connection ended first: `response` says why.
+            std::future::pending::<()>().await;
+        }
+        let now = clock::now();
+        was_sent = Some(now);
+        sleep_until(now + limit).await;
+    };
+    let response = tokio::select! {
+        biased;
+        response = response => response,
+        () = expired => return Err(Failure::new(reason)),
+        () = sleep_until(limits.total) => return Err(Failure::new(Reason::TotalTimeout)),
+    };
+    match response {
+        Ok(response) => Ok((response, was_sent.unwrap_or_else(clock::now))),
+        Err((reason, detail)) => {
+            tracing::debug!(reason = reason.code(), detail, "attempt failed");
+            Err(Failure::new(reason))
+        }
+    }
+}
+
+async fn error_body(mut body: Incoming) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let read = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let data = frame.into_data().unwrap_or_default();
+            let room = limits::ERROR_BODY_BYTES.saturating_sub(bytes.len());
+            bytes.extend_from_slice(data.get(..room).unwrap_or(&data));
+            if room <= data.len() {
+                break;
+            }
+        }
+    };
+    // What came in time is enough to classify it.
+    let _ = timeout(ERROR_BODY, read).await;
+    bytes
+}
+
+/// Reads on until the answer commits. `first` limits the time to the first meaningful token, or to the whole body.
+async fn commit(
+    mut partner: Upstream,
+    mut answer: Answer,
+    limits: &Limits,
+    mut first: Option<(Instant, Reason)>,
+) -> Result<Committed, Failure> {
+    let mut out = VecDeque::new();
+    loop {
+        let (until, reason) = first.unwrap_or((clock::now() + limits.idle, Reason::IdleTimeout));
+        let (until, reason) =
+            if limits.total < until { (limits.total, Reason::TotalTimeout) } else { (until, reason) };
+        let piece = timeout_at(until, partner.next()).await.map_err(|_| Failure::new(reason))?;
+        answer.elapsed(clock::now() - limits.accepted);
+        let more = relay::take(&mut answer, piece, &mut out)?;
+        if answer.progress().meaningful > 0 {
+            first = None; // From the first token on, silence is what is limited.
+        }
+        let is_committed = answer.is_stream() && answer.progress().meaningful > 0 && !out.is_empty();
+        if is_committed || !more {
+            return Ok(Committed {
+                answer,
+                partner,
+                out,
+                complete: !more,
+                idle: limits.idle,
+                total: limits.total,
+            });
+        }
+    }
+}
