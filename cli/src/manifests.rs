@@ -40,6 +40,12 @@ pub(crate) struct Manifest {
     completeness: Completeness,
 }
 
+impl Manifest {
+    fn lacks_values_of(&self, other: &Self) -> bool {
+        self.completeness == Completeness::ValuesMissing && other.completeness == Completeness::Complete
+    }
+}
+
 /// Whether all variables of an object were set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Completeness {
@@ -72,6 +78,10 @@ pub(crate) struct Loaded {
     pub(crate) namespace: ObjectName,
     /// Objects that are there, and were not admitted.
     pub(crate) refused: BTreeSet<Id>,
+    /// Files where nobody can tell which objects are meant: not YAML, or a document without kind or name.
+    unreadable: BTreeSet<Arc<Path>>,
+    /// Objects that are defined twice.
+    ambiguous: BTreeSet<Id>,
     /// What is wrong with files and with single objects.
     notes: Vec<Note>,
 }
@@ -97,12 +107,15 @@ pub(crate) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 impl Loaded {
-    /// Keeps objects of `good` that stood in files where something cannot be used now: who can tell whether they are
-    /// meant to be gone?
-    pub(crate) fn keep_unreadable(&mut self, good: &BTreeMap<Id, Manifest>) {
-        let unreadable: BTreeSet<_> = self.notes.iter().map(|note| note.place.file.as_path()).collect();
+    /// Keeps the last good version of every object that is there and cannot be used as it is now. An object that
+    /// is gone stays gone, unless its file cannot be read: who can tell whether it was meant to be?
+    pub(crate) fn keep_last_good(&mut self, good: &BTreeMap<Id, Manifest>) {
         for (id, manifest) in good {
-            if unreadable.contains(&*manifest.source.file) && !self.objects.contains_key(id) {
+            let is_kept = match self.objects.get(id) {
+                Some(now) => self.ambiguous.contains(id) || now.lacks_values_of(manifest),
+                None => self.refused.contains(id) || self.unreadable.contains(&manifest.source.file),
+            };
+            if is_kept {
                 self.objects.insert(id.clone(), manifest.clone());
                 self.refused.remove(id);
             }

@@ -28,6 +28,9 @@ pub(super) struct Source {
     service_account: ObjectName,
     environment: Environment,
     good: BTreeMap<Id, Manifest>,
+    /// Of the files that were loaded last.
+    loaded: Stamp,
+    /// Of the last look.
     seen: Stamp,
 }
 
@@ -36,12 +39,17 @@ type Stamp = Vec<(PathBuf, u64, i64, i64, u64)>;
 
 impl Source {
     pub(super) fn new(manifests: Manifests, service_account: ObjectName, environment: Environment) -> Self {
-        Self { manifests, service_account, environment, good: BTreeMap::new(), seen: Stamp::new() }
+        let (good, loaded, seen) = (BTreeMap::new(), Stamp::new(), Stamp::new());
+        Self { manifests, service_account, environment, good, loaded, seen }
     }
 
-    /// Whether the files are not those that were loaded last.
-    pub(super) fn has_changed(&self) -> bool {
-        self.stamp() != self.seen
+    /// Whether the files are not those that were loaded last, and rest since the last look: an editor may take a
+    /// file away before it puts it back, or write it in parts.
+    pub(super) fn has_changed(&mut self) -> bool {
+        let now = self.stamp();
+        let rests = now == self.seen;
+        self.seen = now;
+        rests && self.seen != self.loaded
     }
 
     /// Reads and compiles, and says what is wrong.
@@ -49,9 +57,11 @@ impl Source {
     /// # Errors
     /// If a path cannot be read, or nothing can be served.
     pub(super) fn load(&mut self, output: &Output) -> Result<World> {
-        self.seen = self.stamp(); // Before reading, so that an edit in between is seen next time.
+        self.loaded = self.stamp(); // Before reading, so that an edit in between is seen next time.
         let mut loaded = manifests::read(&self.manifests, &self.environment)?;
-        loaded.keep_unreadable(&self.good);
+        // Whose sidecar this is stays: an object of another namespace must not change it.
+        self.manifests.namespace.get_or_insert_with(|| loaded.namespace.clone());
+        loaded.keep_last_good(&self.good);
         let scope =
             Scope { namespace: loaded.namespace.clone(), service_account: self.service_account.clone() };
         let mut compiled = compile(&manifests::world(&loaded, [scope.clone()]));
@@ -117,3 +127,6 @@ fn world(loaded: &Loaded, compiled: &mut Compiled, scope: &Scope) -> Result<Worl
     })?;
     Ok(World { snapshot, keys: manifests::keys(loaded) })
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,12 +24,19 @@ pub(super) struct Reader<'e> {
     environment: &'e Environment,
     notes: Vec<Note>,
     admitted: Vec<Manifest>,
-    refused: Vec<Identity>,
+    refused: Vec<(Option<Identity>, Arc<Path>)>,
+    unreadable: BTreeSet<Arc<Path>>,
 }
 
 impl<'e> Reader<'e> {
     pub(super) fn new(environment: &'e Environment) -> Self {
-        Self { environment, notes: Vec::new(), admitted: Vec::new(), refused: Vec::new() }
+        Self {
+            environment,
+            notes: Vec::new(),
+            admitted: Vec::new(),
+            refused: Vec::new(),
+            unreadable: BTreeSet::new(),
+        }
     }
 
     pub(super) fn file(&mut self, file: &Path) -> Result<()> {
@@ -45,6 +52,7 @@ impl<'e> Reader<'e> {
             Err((line, message)) => {
                 let place = Place { file: file.to_path_buf(), line };
                 self.notes.push(Note::error(place, "InvalidFile", message));
+                self.unreadable.insert(path);
             }
         }
         Ok(())
@@ -69,14 +77,14 @@ impl<'e> Reader<'e> {
                 self.admitted.push(Manifest { object, source, completeness });
             }
             // What the variables would have said is not known, so nothing else can be said about the object.
-            (_, Completeness::ValuesMissing) => self.refused.extend(identity),
+            (_, Completeness::ValuesMissing) => self.refused.push((identity, source.file)),
             (Err(problems), Completeness::Complete) => {
-                self.refused.extend(identity);
                 for problem in problems {
                     let place = source.place(&problem.path);
                     let note = Note::error(place, "Invalid", problem.message);
                     self.notes.push(note.about(name.clone(), &problem.path));
                 }
+                self.refused.push((identity, source.file));
             }
         }
     }
@@ -85,12 +93,14 @@ impl<'e> Reader<'e> {
         let admitted = std::mem::take(&mut self.admitted);
         let namespace = namespace.unwrap_or_else(|| only_namespace(&admitted));
         let mut objects: BTreeMap<Id, Manifest> = BTreeMap::new();
+        let mut ambiguous = BTreeSet::new();
         for manifest in admitted {
             self.check_size(&manifest);
             let Some(id) = world::id(&manifest.object, &namespace) else {
                 let message = "the name is longer than a name may be";
                 let place = manifest.source.place("metadata.name");
                 self.notes.push(Note::error(place, "Invalid", message).about(None, "metadata.name"));
+                self.unreadable.insert(manifest.source.file);
                 continue;
             };
             if let Some(first) = objects.get(&id) {
@@ -99,13 +109,20 @@ impl<'e> Reader<'e> {
                 let name = format!("{} {}", id.kind, id.key);
                 let note = Note::error(manifest.source.place(""), "Duplicate", message);
                 self.notes.push(note.about(Some(name), ""));
+                ambiguous.insert(id);
                 continue;
             }
             objects.insert(id, manifest);
         }
-        let refused: BTreeSet<Id> =
-            self.refused.iter().filter_map(|identity| identity.id(&namespace)).collect();
-        Loaded { objects, namespace, refused, notes: self.notes }
+        let mut refused = BTreeSet::new();
+        for (identity, file) in self.refused {
+            match identity.and_then(|identity| identity.id(&namespace)) {
+                Some(id) => drop(refused.insert(id)),
+                None => drop(self.unreadable.insert(file)),
+            }
+        }
+        let Self { notes, unreadable, .. } = self;
+        Loaded { objects, namespace, refused, unreadable, ambiguous, notes }
     }
 
     fn check_size(&mut self, manifest: &Manifest) {
