@@ -61,16 +61,48 @@ fn every_example_compiles_to_a_snapshot_without_a_secret() {
 
 #[test]
 fn every_folder_of_examples_is_listed_here() {
-    let mut folders: Vec<_> = std::fs::read_dir(examples())
-        .unwrap()
-        .map(Result::unwrap)
-        .filter(|entry| entry.path().is_dir())
-        .map(|entry| entry.file_name().into_string().unwrap())
+    let entries = std::fs::read_dir(examples()).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders: Vec<_> = entries
+        .filter(|path| path.is_dir())
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
         .collect();
     folders.sort();
     let mut listed = EXAMPLES.map(|(example, _)| example);
     listed.sort_unstable();
     assert_eq!(folders, listed);
+    let overview = std::fs::read_to_string(examples().join("README.md")).unwrap();
+    for folder in folders {
+        assert!(overview.contains(&format!("]({folder}/)")), "{folder} is not linked");
+        assert!(examples().join(&folder).join("README.md").is_file(), "{folder} has no README");
+    }
+}
+
+/// What the README says stands beside its manifest.
+const BESIDE_THE_README: &str = r#"
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: alpha, namespace: shop}
+stringData: {key: "${ALPHA_KEY}"}
+---
+apiVersion: chaperone.dev/v1alpha1
+kind: Partner
+metadata: {name: beta, namespace: shop}
+spec: {adapter: Mock, models: [{name: m1, maxOutputTokens: 16384}]}
+"#;
+
+#[test]
+fn the_manifest_of_the_readme_passes_without_a_finding() {
+    let readme = std::fs::read_to_string(examples().parent().unwrap().join("README.md")).unwrap();
+    let (_, after) = readme.split_once("```yaml\n").unwrap();
+    let (manifest, _) = after.split_once("```").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("shop.yaml"), format!("{manifest}{BESIDE_THE_README}")).unwrap();
+    let folder = folder.path().to_str().unwrap(); // Absolute, so that it is not looked for among the examples.
+    let (code, text) = chaperone(&["check", "--output", "json"], folder, &[("ALPHA_KEY", "sk-canary")]);
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &report["findings"]), (Some(0), &serde_json::json!([])));
+    assert_eq!(report["aliases"][0]["alias"], "fast-text");
 }
 
 #[test]
