@@ -48,7 +48,8 @@ Then point an SDK at it:
   export OPENAI_BASE_URL=http://127.0.0.1:4141/v1 ANTHROPIC_BASE_URL=http://127.0.0.1:4141
 
 Edits are in force within a second. One that cannot be used keeps the last good version and says why.
-Records go to standard output, one JSON line for each request; everything else to standard error.
+Records go to standard output, one JSON line for each request; everything else to standard error,
+with `--output json` as JSON lines too.
 
 Exit codes:
   0  ended by SIGTERM or Ctrl-C, after the requests under way

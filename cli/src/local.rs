@@ -1,5 +1,6 @@
 //! `chaperone local`: the operator's compile and the sidecar in one process, on files instead of a cluster.
 
+mod event;
 mod source;
 mod state;
 
@@ -13,6 +14,7 @@ use chaperone_protocol::name::ObjectName;
 use chaperone_sidecar::{Settings, Sidecar};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use self::event::Event;
 use self::source::{Source, World};
 use crate::args::{Environment, Manifests};
 use crate::output::Output;
@@ -53,13 +55,11 @@ pub(crate) fn run(args: Args, environment: Environment, output: &Output) -> Resu
     let manifests = Manifests { filename: args.filename, namespace: args.namespace };
     let mut source = Source::new(manifests, args.service_account, environment);
     let world = source.load(output)?;
-    let sidecar = Sidecar::start(Settings::new(args.listen, args.admin, Box::new(std::io::stdout())))?;
+    let settings = Settings::new(args.listen, args.admin, Box::new(std::io::stdout()));
+    let sidecar =
+        Sidecar::start(settings).context("cannot serve here; --listen and --admin name other ports")?;
     apply(&sidecar, world, output)?;
-    output.text(&format!(
-        "listening on http://{}\nadmin on http://{}\n",
-        sidecar.listen(),
-        sidecar.admin()
-    ))?;
+    output.event(&Event::Listening { listen: sidecar.listen(), admin: sidecar.admin() })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
@@ -67,7 +67,7 @@ pub(crate) fn run(args: Args, environment: Environment, output: &Output) -> Resu
             () = signals.next() => {}
             followed = follow(&mut source, &sidecar, output) => followed?,
         }
-        output.aside("ending: requests under way may finish; a second signal ends at once\n")?;
+        output.event(&Event::Ending)?;
         let drained = tokio::task::spawn_blocking(|| sidecar.drain(GRACE));
         tokio::select! {
             () = signals.next() => Ok(ExitCode::FAILURE),
@@ -86,7 +86,7 @@ async fn follow(source: &mut Source, sidecar: &Sidecar, output: &Output) -> Resu
         }
         match source.load(output) {
             Ok(world) => apply(sidecar, world, output)?,
-            Err(error) => output.aside(&format!("keeping the last good configuration: {error:#}\n"))?,
+            Err(error) => output.event(&Event::Kept { error: format!("{error:#}") })?,
         }
     }
 }
@@ -95,7 +95,7 @@ fn apply(sidecar: &Sidecar, world: World, output: &Output) -> Result<()> {
     let World { snapshot, keys } = world;
     let (version, routes) = (snapshot.version().short().to_owned(), snapshot.routes().len());
     sidecar.apply(snapshot, keys);
-    output.aside(&format!("configuration {version} is in force: {routes} routes\n"))
+    output.event(&Event::InForce { snapshot: &version, routes })
 }
 
 /// What asks the process to end.

@@ -3,6 +3,7 @@
 //! Colour reaches a terminal and nothing else, and not one with `NO_COLOR`. A reader that leaves early, as `head`
 //! does, ends the output and is no error: the exit code still says what was found.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use anstream::AutoStream;
@@ -11,6 +12,7 @@ use anyhow::{Context, Result};
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::args::Format;
 
@@ -46,11 +48,25 @@ impl Output {
         written(AutoStream::auto(io::stderr()).write_all(text.as_bytes()))
     }
 
+    /// Writes something that happened to standard error: as it reads, or as one line of JSON.
+    pub(crate) fn event(&self, event: &(impl Serialize + Display)) -> Result<()> {
+        match self.format {
+            Format::Text => self.aside(&event.to_string()),
+            Format::Json => {
+                let line = serde_json::to_string(event).context("cannot write an event as JSON")?;
+                self.aside(&(line + "\n"))
+            }
+        }
+    }
+
     /// Says why nothing came of the command.
     pub(crate) fn error(&self, error: &anyhow::Error) {
         let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
         // Nobody is left to be told if this fails.
-        drop(self.aside(&format!("{red}error{red:#}: {error:#}\n")));
+        drop(match self.format {
+            Format::Text => self.aside(&format!("{red}error{red:#}: {error:#}\n")),
+            Format::Json => self.aside(&format!("{}\n", json!({ "error": format!("{error:#}") }))),
+        });
     }
 }
 

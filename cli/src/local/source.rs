@@ -11,9 +11,9 @@ use chaperone_protocol::keys::Keys;
 use chaperone_protocol::name::ObjectName;
 use chaperone_protocol::snapshot::{Scope, Snapshot};
 
+use super::event::Event;
 use crate::args::{Environment, Manifests};
 use crate::manifests::{self, Id, Loaded, Manifest};
-use crate::note::Tally;
 use crate::output::Output;
 
 /// What a sidecar needs.
@@ -67,8 +67,7 @@ impl Source {
         let mut compiled = compile(&manifests::world(&loaded, [scope.clone()]));
         let notes = loaded.notes_with(&compiled.findings);
         if !notes.is_empty() {
-            let text: String = notes.iter().map(ToString::to_string).collect();
-            output.aside(&format!("{text}{}\n", Tally::of(&notes)))?;
+            output.event(&Event::findings(&notes))?;
         }
         // Each round puts at least one object back to what it was, so there are no more rounds than objects.
         while self.put_back(&mut loaded, &compiled) {

@@ -1,0 +1,120 @@
+//! `chaperone local` as a shell sees it: its streams, its refusals, its exit codes.
+#![cfg(test)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn command(state: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chaperone"));
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples/quickstart");
+    command.env_clear().args(["local", "--admin", "127.0.0.1:0", "-f"]).arg(example);
+    command.arg("--state").arg(state).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A process that serves, and says what it does in JSON. Killed with the test.
+struct Local {
+    child: Child,
+    events: BufReader<ChildStderr>,
+}
+
+impl Local {
+    fn start(state: &Path) -> Self {
+        let mut child = command(state, &["--listen", "127.0.0.1:0", "--output", "json"]).spawn().unwrap();
+        let events = BufReader::new(child.stderr.take().unwrap());
+        Self { child, events }
+    }
+
+    /// Reads on to an event of this name.
+    fn event(&mut self, name: &str) -> Value {
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.events.read_line(&mut line).unwrap(), 0, "it ended before {name}");
+            let event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+            if event["event"] == name {
+                return event;
+            }
+        }
+    }
+
+    /// Ends it, and gives what it wrote to standard output.
+    fn end(mut self) -> (Option<i32>, String) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").arg(pid).status().unwrap().success());
+        self.event("ending");
+        let mut text = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        (self.child.wait().unwrap().code(), text)
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Asks for a chat completion and reads the answer to its end.
+fn ask(address: &str) -> String {
+    let body = r#"{"model":"chat","messages":[{"role":"user","content":"canary"}]}"#;
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n";
+    write!(stream, "{head}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn refused(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn standard_output_has_records_alone_and_the_rest_is_json_too() {
+    let state = tempfile::tempdir().unwrap();
+    let mut local = Local::start(state.path());
+    assert_eq!(local.event("in_force")["routes"], 2);
+    let address = local.event("listening")["listen"].as_str().unwrap().to_owned();
+    assert!(ask(&address).starts_with("HTTP/1.1 200 "));
+    let (code, text) = local.end();
+    assert_eq!(code, Some(0));
+    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records.len(), 1);
+    assert_eq!((&records[0]["alias"], &records[0]["status"]), (&"chat".into(), &200.into()));
+    assert!(!text.contains("canary"));
+}
+
+#[test]
+fn a_second_process_on_one_state_folder_is_told_which_has_it() {
+    let state = tempfile::tempdir().unwrap();
+    let mut local = Local::start(state.path());
+    local.event("listening");
+    let second = command(state.path(), &["--listen", "127.0.0.1:0"]).output().unwrap();
+    let expected = format!("in use by process {}; name another folder by --state", local.child.id());
+    assert!(refused(&second).contains(&expected));
+}
+
+#[test]
+fn a_port_in_use_is_named_with_the_flag_that_changes_it() {
+    let state = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let text = refused(&command(state.path(), &["--listen", &address]).output().unwrap());
+    assert!(text.contains(&address) && text.contains("--listen"), "{text}");
+}
+
+#[test]
+fn an_error_is_json_where_that_was_asked_for() {
+    let state = tempfile::tempdir().unwrap();
+    let output = command(state.path(), &["--output", "json", "-f", "/nowhere"]).output().unwrap();
+    let error: Value = serde_json::from_str(&refused(&output)).unwrap();
+    assert!(error["error"].as_str().unwrap().starts_with("cannot read /nowhere"), "{error}");
+}
