@@ -8,20 +8,17 @@ pub(crate) mod mock;
 pub(crate) mod openai;
 
 use chaperone_protocol::adapter::Adapter;
-use chaperone_protocol::pair::ClientApi;
+use chaperone_protocol::pair::{self, ClientApi};
 use chaperone_protocol::snapshot::Partner;
 use http::header::InvalidHeaderValue;
 use http::{HeaderName, HeaderValue};
 
 use crate::dialect::Facts;
 
-/// The path at which a partner serves an endpoint, for its dialect.
+/// The path at which a partner serves an endpoint. Empty where there is none: such a partner is not dialled.
 pub(crate) fn path(partner: &Partner, api: ClientApi) -> String {
-    let base = partner.endpoint.as_ref().map_or("", |endpoint| endpoint.path());
-    match partner.adapter {
-        Adapter::Anthropic => anthropic::path(base, api),
-        Adapter::OpenAI | Adapter::Mock => openai::path(base, api),
-    }
+    let endpoint = partner.endpoint.as_ref();
+    endpoint.and_then(|endpoint| pair::partner_path(api, partner.adapter, endpoint)).unwrap_or_default()
 }
 
 /// What is known about a model by its name. What its Partner declares goes before it.

@@ -1,25 +1,9 @@
 //! Anthropic.
 
 use chaperone_protocol::adapter::Capability;
-use chaperone_protocol::pair::ClientApi;
 
 use super::by_prefix;
 use crate::dialect::{Facts, Instructions, LaterInstructions, Sampling, Thinking, TokenLimit};
-
-/// The path of an endpoint: `/v1` is added where the partner's own path does not end in it.
-pub(super) fn path(base: &str, api: ClientApi) -> String {
-    let version = if base.ends_with("/v1") { "" } else { "/v1" };
-    let below = match api {
-        ClientApi::CountTokens => "/messages/count_tokens",
-        // Everything else becomes a message.
-        ClientApi::ChatCompletions
-        | ClientApi::Completions
-        | ClientApi::Embeddings
-        | ClientApi::Messages
-        | ClientApi::Infer => "/messages",
-    };
-    format!("{base}{version}{below}")
-}
 
 /// All that any of them can, ordered so that each family's share is one piece.
 const CAPABILITIES: &[Capability] = &[
@@ -89,13 +73,6 @@ pub(crate) fn facts(model: &str) -> Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_version_is_part_of_the_path_once() {
-        assert_eq!(path("", ClientApi::Messages), "/v1/messages");
-        assert_eq!(path("/v1", ClientApi::CountTokens), "/v1/messages/count_tokens");
-        assert_eq!(path("/proxy", ClientApi::ChatCompletions), "/proxy/v1/messages");
-    }
 
     #[test]
     fn an_unknown_name_is_taken_for_the_newest_family() {

@@ -1,23 +1,9 @@
 //! OpenAI, and every server that is compatible with it.
 
 use chaperone_protocol::adapter::Capability;
-use chaperone_protocol::pair::ClientApi;
 
 use super::by_prefix;
 use crate::dialect::{Facts, Instructions, LaterInstructions, Sampling, Thinking, TokenLimit};
-
-/// The path of an endpoint below the partner's own path, which usually ends in `/v1`.
-pub(super) fn path(base: &str, api: ClientApi) -> String {
-    let below = match api {
-        ClientApi::Completions => "/completions",
-        ClientApi::Embeddings => "/embeddings",
-        // Everything that is not of this dialect is translated to chat.
-        ClientApi::ChatCompletions | ClientApi::Messages | ClientApi::CountTokens | ClientApi::Infer => {
-            "/chat/completions"
-        }
-    };
-    format!("{base}{below}")
-}
 
 /// What is known about a model by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,13 +158,6 @@ pub(crate) fn refused_limit(model: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_are_joined_below_the_endpoint() {
-        assert_eq!(path("/v1", ClientApi::ChatCompletions), "/v1/chat/completions");
-        assert_eq!(path("", ClientApi::Embeddings), "/embeddings");
-        assert_eq!(path("/proxy/v1", ClientApi::Infer), "/proxy/v1/chat/completions");
-    }
 
     #[test]
     fn facts_go_by_the_beginning_of_the_name() {
