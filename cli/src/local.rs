@@ -86,7 +86,7 @@ async fn follow(source: &mut Source, sidecar: &Sidecar, output: &Output) -> Resu
         }
         match source.load(output) {
             Ok(world) => apply(sidecar, world, output)?,
-            Err(error) => output.event(&Event::Kept { error: format!("{error:#}") })?,
+            Err(error) => output.event(&Event::NothingUsed { error: format!("{error:#}") })?,
         }
     }
 }

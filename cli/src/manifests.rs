@@ -108,8 +108,9 @@ pub(crate) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 
 impl Loaded {
     /// Keeps the last good version of every object that is there and cannot be used as it is now. An object that
-    /// is gone stays gone, unless its file cannot be read: who can tell whether it was meant to be?
-    pub(crate) fn keep_last_good(&mut self, good: &BTreeMap<Id, Manifest>) {
+    /// is gone stays gone, unless its file cannot be read: who can tell whether it was meant to be? Says which.
+    pub(crate) fn keep_last_good(&mut self, good: &BTreeMap<Id, Manifest>) -> BTreeSet<Id> {
+        let mut kept = BTreeSet::new();
         for (id, manifest) in good {
             let is_kept = match self.objects.get(id) {
                 Some(now) => self.ambiguous.contains(id) || now.lacks_values_of(manifest),
@@ -118,8 +119,10 @@ impl Loaded {
             if is_kept {
                 self.objects.insert(id.clone(), manifest.clone());
                 self.refused.remove(id);
+                kept.insert(id.clone());
             }
         }
+        kept
     }
 
     /// All notes: those of reading, and `findings` with their places. Sorted by place.

@@ -3,15 +3,18 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use serde_json::Value;
 
-fn command(state: &Path, arguments: &[&str]) -> Command {
+fn quickstart() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples/quickstart")
+}
+
+fn command(state: &Path, folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chaperone"));
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples/quickstart");
-    command.env_clear().args(["local", "--admin", "127.0.0.1:0", "-f"]).arg(example);
+    command.env_clear().args(["local", "--admin", "127.0.0.1:0", "-f"]).arg(folder);
     command.arg("--state").arg(state).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -23,8 +26,9 @@ struct Local {
 }
 
 impl Local {
-    fn start(state: &Path) -> Self {
-        let mut child = command(state, &["--listen", "127.0.0.1:0", "--output", "json"]).spawn().unwrap();
+    fn start(state: &Path, folder: &Path) -> Self {
+        let mut child =
+            command(state, folder, &["--listen", "127.0.0.1:0", "--output", "json"]).spawn().unwrap();
         let events = BufReader::new(child.stderr.take().unwrap());
         Self { child, events }
     }
@@ -80,7 +84,7 @@ fn refused(output: &Output) -> String {
 #[test]
 fn standard_output_has_records_alone_and_the_rest_is_json_too() {
     let state = tempfile::tempdir().unwrap();
-    let mut local = Local::start(state.path());
+    let mut local = Local::start(state.path(), &quickstart());
     assert_eq!(local.event("in_force")["routes"], 2);
     let address = local.event("listening")["listen"].as_str().unwrap().to_owned();
     assert!(ask(&address).starts_with("HTTP/1.1 200 "));
@@ -95,9 +99,9 @@ fn standard_output_has_records_alone_and_the_rest_is_json_too() {
 #[test]
 fn a_second_process_on_one_state_folder_is_told_which_has_it() {
     let state = tempfile::tempdir().unwrap();
-    let mut local = Local::start(state.path());
+    let mut local = Local::start(state.path(), &quickstart());
     local.event("listening");
-    let second = command(state.path(), &["--listen", "127.0.0.1:0"]).output().unwrap();
+    let second = command(state.path(), &quickstart(), &["--listen", "127.0.0.1:0"]).output().unwrap();
     let expected = format!("in use by process {}; name another folder by --state", local.child.id());
     assert!(refused(&second).contains(&expected));
 }
@@ -107,14 +111,34 @@ fn a_port_in_use_is_named_with_the_flag_that_changes_it() {
     let state = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let text = refused(&command(state.path(), &["--listen", &address]).output().unwrap());
+    let text = refused(&command(state.path(), &quickstart(), &["--listen", &address]).output().unwrap());
     assert!(text.contains(&address) && text.contains("--listen"), "{text}");
 }
 
 #[test]
 fn an_error_is_json_where_that_was_asked_for() {
     let state = tempfile::tempdir().unwrap();
-    let output = command(state.path(), &["--output", "json", "-f", "/nowhere"]).output().unwrap();
+    let output =
+        command(state.path(), &quickstart(), &["--output", "json", "-f", "/nowhere"]).output().unwrap();
     let error: Value = serde_json::from_str(&refused(&output)).unwrap();
     assert!(error["error"].as_str().unwrap().starts_with("cannot read /nowhere"), "{error}");
+}
+
+#[test]
+fn an_edit_that_is_refused_says_what_stays_in_force() {
+    let [state, folder] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let text = std::fs::read_to_string(quickstart().join("chaperone.yaml")).unwrap();
+    let file = folder.path().join("chaperone.yaml");
+    std::fs::write(&file, &text).unwrap();
+    let mut local = Local::start(state.path(), folder.path());
+    local.event("listening");
+    std::fs::write(&file, text.replace("targets: [{partner: primary}]", "targets: [{partner: nobody}]"))
+        .unwrap();
+    let findings = local.event("findings");
+    assert_eq!(
+        (&findings["errors"], &findings["findings"][0]["reason"]),
+        (&1.into(), &"UnknownPartner".into())
+    );
+    assert_eq!(local.event("kept")["object"], "ModelRoute quickstart/chat");
+    assert_eq!(local.event("in_force")["routes"], 2);
 }

@@ -22,8 +22,10 @@ pub(super) enum Event<'e> {
     },
     /// A configuration is served from now on.
     InForce { snapshot: &'e str, routes: usize },
+    /// An object cannot be used as it is now, and is served as it was.
+    Kept { object: String },
     /// Nothing of an edit could be used.
-    Kept { error: String },
+    NothingUsed { error: String },
     /// It was told to end.
     Ending,
 }
@@ -51,7 +53,10 @@ impl fmt::Display for Event<'_> {
             Self::InForce { snapshot, routes } => {
                 writeln!(formatter, "configuration {snapshot} is in force: {routes} routes")
             }
-            Self::Kept { error } => writeln!(formatter, "keeping the last good configuration: {error}"),
+            Self::Kept { object } => writeln!(formatter, "keeping the last good version of {object}"),
+            Self::NothingUsed { error } => {
+                writeln!(formatter, "keeping the last good configuration: {error}")
+            }
             Self::Ending => {
                 writeln!(formatter, "ending: requests under way may finish; a second signal ends at once")
             }

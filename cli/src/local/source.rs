@@ -1,6 +1,6 @@
 //! Manifests that change while they are served. What cannot be used keeps its last good version, and is named.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -61,7 +61,7 @@ impl Source {
         let mut loaded = manifests::read(&self.manifests, &self.environment)?;
         // Whose sidecar this is stays: an object of another namespace must not change it.
         self.manifests.namespace.get_or_insert_with(|| loaded.namespace.clone());
-        loaded.keep_last_good(&self.good);
+        let mut kept = loaded.keep_last_good(&self.good);
         let scope =
             Scope { namespace: loaded.namespace.clone(), service_account: self.service_account.clone() };
         let mut compiled = compile(&manifests::world(&loaded, [scope.clone()]));
@@ -70,8 +70,11 @@ impl Source {
             output.event(&Event::findings(&notes))?;
         }
         // Each round puts at least one object back to what it was, so there are no more rounds than objects.
-        while self.put_back(&mut loaded, &compiled) {
+        while self.put_back(&mut loaded, &compiled, &mut kept) {
             compiled = compile(&manifests::world(&loaded, [scope.clone()]));
+        }
+        for Id { kind, key } in kept {
+            output.event(&Event::Kept { object: format!("{kind} {key}") })?;
         }
         let world = world(&loaded, &mut compiled, &scope)?;
         self.remember(loaded, &compiled);
@@ -79,13 +82,14 @@ impl Source {
     }
 
     /// Puts objects with errors back to their last good version. `false` if there was nothing to put back.
-    fn put_back(&self, loaded: &mut Loaded, compiled: &Compiled) -> bool {
+    fn put_back(&self, loaded: &mut Loaded, compiled: &Compiled, kept: &mut BTreeSet<Id>) -> bool {
         let mut changed = false;
         for id in broken(compiled) {
             if let (Some(good), Some(now)) = (self.good.get(&id), loaded.objects.get_mut(&id))
                 && now.object != good.object
             {
                 *now = good.clone();
+                kept.insert(id);
                 changed = true;
             }
         }

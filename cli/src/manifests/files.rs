@@ -43,7 +43,7 @@ fn search(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
     for entry in entries.into_iter().filter(|entry| !is_hidden(entry)) {
         if entry.is_dir() {
             search(&entry, depth - 1, found)?;
-        } else if is_manifest(&entry) {
+        } else if is_manifest(&entry) && !is_special(&entry) {
             found.push(entry);
         }
     }
@@ -57,6 +57,11 @@ fn is_hidden(path: &Path) -> bool {
 
 fn is_manifest(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+/// A pipe or a socket: reading it could wait for ever. Who wants one read names it.
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }
 
 /// The text of a file, or what is wrong with it. Reads no more than a manifest may have.
@@ -88,6 +93,14 @@ mod tests {
         let found = find(&twice).unwrap();
         let names: Vec<_> = found.iter().map(|path| path.strip_prefix(folder.path()).unwrap()).collect();
         assert_eq!(names, ["a.yaml", "b.yml", "inner/c.yaml"].map(Path::new));
+    }
+
+    #[test]
+    fn a_socket_in_a_folder_is_left_alone_and_a_link_to_nowhere_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("s.yaml")).unwrap();
+        std::os::unix::fs::symlink("/nowhere", folder.path().join("link.yaml")).unwrap();
+        assert_eq!(find(&[folder.path().to_path_buf()]).unwrap(), [folder.path().join("link.yaml")]);
     }
 
     #[test]
