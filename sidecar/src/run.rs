@@ -61,7 +61,10 @@ impl Settings {
 /// A sidecar that serves.
 pub struct Sidecar {
     shared: Arc<Shared>,
+    /// No new connections; old ones end when they are idle.
     closing: CancellationToken,
+    /// What is left is cut.
+    cutting: CancellationToken,
     threads: Vec<JoinHandle<()>>,
     listen: SocketAddr,
     admin: SocketAddr,
@@ -81,24 +84,34 @@ impl Sidecar {
             memory: BodyMemory::new(settings.body_memory, cgroup.as_ref()),
             body_limit: settings.body_limit,
             tasks: TaskTracker::new(),
+            pools: TaskTracker::new(),
             records,
             draining: AtomicBool::new(false),
         });
-        let closing = CancellationToken::new();
+        let (closing, cutting) = (CancellationToken::new(), CancellationToken::new());
         let (data, listener, listen) = bind(settings.listen)?;
         let (control, admin_listener, admin) = bind(settings.admin)?;
         let threads = vec![
             spawn("chaperone-data", {
-                let (shared, closing) = (Arc::clone(&shared), closing.clone());
-                move || data.block_on(serve_data(shared, listener, closing))
+                let (shared, closing, cutting) = (Arc::clone(&shared), closing.clone(), cutting.clone());
+                move || {
+                    data.block_on(async {
+                        server::run(shared, listener, closing).await;
+                        cutting.cancelled().await;
+                    });
+                    end(data);
+                }
             })?,
             spawn("chaperone-admin", {
                 let (shared, closing) = (Arc::clone(&shared), closing.clone());
-                move || control.block_on(serve_admin(shared, admin_listener, cgroup, closing))
+                move || {
+                    control.block_on(serve_admin(shared, admin_listener, cgroup, closing));
+                    end(control);
+                }
             })?,
             spawn("chaperone-records", move || write_records(&lines, settings.records))?,
         ];
-        Ok(Self { shared, closing, threads, listen, admin })
+        Ok(Self { shared, closing, cutting, threads, listen, admin })
     }
 
     /// Where the data port is.
@@ -115,21 +128,26 @@ impl Sidecar {
 
     /// Puts a snapshot in force. Requests under way keep theirs.
     pub fn apply(&self, snapshot: Snapshot, keys: Keys) {
-        self.shared.live.apply(snapshot, keys, &self.shared.tasks);
+        self.shared.live.apply(snapshot, keys, &self.shared.pools);
     }
 
     /// Refuses new requests, lets those under way finish for at most `grace`, and ends. Blocks.
     pub fn drain(self, grace: Duration) {
-        let Self { shared, closing, threads, .. } = self;
+        let Self { shared, closing, cutting, threads, .. } = self;
         shared.draining.store(true, Ordering::Relaxed);
-        let all_done = || shared.metrics.gauges.in_flight.get() == 0;
-        let waited = Builder::new_current_thread().enable_time().build().map(|runtime| {
-            runtime.block_on(timeout(grace, async {
-                while !all_done() {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            }))
-        });
+        let finished = async {
+            while shared.metrics.gauges.in_flight.get() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            // A request ends with its last byte on the way; an app that reads slowly has yet to receive it.
+            closing.cancel();
+            shared.tasks.close();
+            shared.tasks.wait().await;
+        };
+        let waited = Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map(|runtime| runtime.block_on(async { timeout(grace, finished).await }));
         if !matches!(waited, Ok(Ok(()))) {
             tracing::warn!(
                 in_flight = shared.metrics.gauges.in_flight.get(),
@@ -137,6 +155,7 @@ impl Sidecar {
             );
         }
         closing.cancel();
+        cutting.cancel();
         drop(shared); // The last sender of records: their thread ends when it has written all.
         for thread in threads {
             // A thread that panicked has printed why.
@@ -158,11 +177,9 @@ fn bind(address: SocketAddr) -> io::Result<(Runtime, TcpListener, SocketAddr)> {
     Ok((runtime, listener, bound))
 }
 
-async fn serve_data(shared: Arc<Shared>, listener: TcpListener, closing: CancellationToken) {
-    server::run(Arc::clone(&shared), listener, closing).await;
-    shared.tasks.close();
-    // Connections were told to finish; pools to partners end with the runtime.
-    let _ = timeout(Duration::from_secs(1), shared.tasks.wait()).await;
+/// Drops the tasks of a runtime. A name that is being resolved may take its resolver's time: it is not waited for.
+fn end(runtime: Runtime) {
+    runtime.shutdown_background();
 }
 
 async fn serve_admin(

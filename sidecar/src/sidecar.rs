@@ -17,7 +17,10 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) memory: Arc<BodyMemory>,
     pub(crate) body_limit: usize,
+    /// Connections of apps, and their answers: a drain waits for them.
     pub(crate) tasks: TaskTracker,
+    /// Connections to partners: they end with the process.
+    pub(crate) pools: TaskTracker,
     pub(crate) records: SyncSender<String>,
     pub(crate) draining: AtomicBool,
 }
