@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use chaperone_protocol::limits;
 use chaperone_protocol::reason::Reason;
 use http::{HeaderValue, Response, header};
@@ -50,6 +50,7 @@ pub(crate) fn answer(shared: &Arc<Shared>, committed: Committed, mut record: Rec
     api::served_headers(headers, &record, &committed.answer);
     record.progressed(committed.answer.progress());
     if committed.complete {
+        shared.pools.spawn(tail(committed.partner));
         *response.body_mut() =
             ClientBody::whole(committed.out, Some(finish_later(&committed.answer, record)));
         return response;
@@ -140,8 +141,15 @@ async fn conclude(mut committed: Committed, mut record: Record, sender: Sender, 
     if delivered {
         record.served(ending, reason);
     }
-    if let (Upstream::Http(_), None) = (&committed.partner, reason) {
-        let rest = async { while matches!(committed.partner.next().await, Piece::Bytes(_)) {} };
+    if reason.is_none() {
+        tail(committed.partner).await;
+    }
+}
+
+/// Reads what a partner sends behind its answer.
+async fn tail(mut partner: Upstream) {
+    if matches!(partner, Upstream::Http(_)) {
+        let rest = async { while matches!(partner.next().await, Piece::Bytes(_)) {} };
         let _ = timeout_at(clock::now() + TAIL, rest).await;
     }
 }
@@ -155,19 +163,28 @@ struct Sender {
 impl Sender {
     /// `false` if the app is gone or has let more than its share pile up.
     fn send_all(&self, out: &mut VecDeque<Bytes>, record: &mut Record) -> bool {
-        while let Some(piece) = out.pop_front() {
-            let length = piece.len();
-            // Relaxed: the channel orders what matters.
-            if self.waiting.fetch_add(length, Ordering::Relaxed) > limits::RELAY_BUFFER_BYTES {
-                return false;
-            }
-            if self.pieces.try_send(piece).is_err() {
-                return false;
-            }
-            record.sent(length);
+        let Some(piece) = joined(out) else { return true };
+        let length = piece.len();
+        // Relaxed: the channel orders what matters.
+        if self.waiting.fetch_add(length, Ordering::Relaxed) > limits::RELAY_BUFFER_BYTES
+            || self.pieces.try_send(piece).is_err()
+        {
+            return false;
         }
+        record.sent(length);
         true
     }
+}
+
+/// All of `out` as one piece. What the partner sent at once goes on at once: an app must not be taken for slow because
+/// it got no turn between two pieces.
+fn joined(out: &mut VecDeque<Bytes>) -> Option<Bytes> {
+    if out.len() <= 1 {
+        return out.pop_front();
+    }
+    let mut whole = BytesMut::with_capacity(out.iter().map(Bytes::len).sum());
+    out.drain(..).for_each(|piece| whole.extend_from_slice(&piece));
+    Some(whole.freeze())
 }
 
 /// What the app receives.
