@@ -5,7 +5,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, SystemTime};
 
 use chaperone_protocol::limits;
-use chaperone_protocol::name::TenantId;
+use chaperone_protocol::name::{PartnerName, TenantId};
 use chaperone_protocol::reason::Reason;
 use chaperone_protocol::snapshot::{Route, Scope, Target};
 use chaperone_protocol::units::Tokens;
@@ -130,6 +130,8 @@ pub(crate) struct Record {
     first_token: Option<Duration>,
     prompt_estimate: Tokens,
     target: Option<Target>,
+    /// The first target that did not serve, and why.
+    passed_over: Option<(PartnerName, Reason)>,
     trace: Option<TraceContext>,
     drift: Vec<Drift>,
     tenant_label: String,
@@ -156,6 +158,7 @@ impl Record {
             first_token: None,
             prompt_estimate: Tokens(0),
             target: None,
+            passed_over: None,
             trace: ids.trace,
             drift: Vec::new(),
             tenant_label: String::new(),
@@ -193,9 +196,14 @@ impl Record {
         &self.line.adjusted
     }
 
-    /// Why the first attempt failed, where another target served.
+    /// Why the first target did not serve.
     pub(crate) fn first_failure(&self) -> Option<&'static str> {
-        self.line.attempts.first().and_then(|attempt| attempt.reason)
+        self.passed_over.as_ref().map(|(_, reason)| reason.code())
+    }
+
+    /// Notes that a target is left for the next one, asked in vain or not asked at all.
+    pub(crate) fn passed_over(&mut self, target: &Target, reason: Reason) {
+        self.passed_over.get_or_insert_with(|| (target.partner.name.clone(), reason));
     }
 
     /// Partner and model of the answer; empty before the commit point.
@@ -238,8 +246,8 @@ impl Record {
 
     /// Notes the commit point.
     pub(crate) fn committed(&mut self, target: &Target, adjusted: Vec<String>, took: Duration) {
-        if let (Some(first), Some(reason)) = (self.line.attempts.first(), self.first_failure()) {
-            let labels = [self.alias(), &first.partner, target.partner.name.as_str(), reason];
+        if let Some((first, reason)) = &self.passed_over {
+            let labels = [self.alias(), first.as_str(), target.partner.name.as_str(), reason.code()];
             self.shared.metrics.fallbacks.with_label_values(&labels).inc();
         }
         self.push_attempt(target, "committed", None, took);

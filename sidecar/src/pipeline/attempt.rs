@@ -62,8 +62,15 @@ pub(crate) async fn first_committed(call: &Call<'_>, record: &mut Record) -> Res
         }
         match timeout_at(deadline, ask(call, target, record)).await {
             Ok(Ok(outcome)) => return Ok(outcome),
-            Ok(Err(Miss::Unfit(refusal))) => plan.skip(refusal), // Another target may carry what this one cannot.
-            Ok(Err(Miss::Failed(failure))) => plan.failed(target, failure),
+            // Another target may carry what this one cannot.
+            Ok(Err(Miss::Unfit(refusal))) => {
+                record.passed_over(target, refusal.reason);
+                plan.skip(refusal);
+            }
+            Ok(Err(Miss::Failed(failure))) => {
+                record.passed_over(target, failure.reason);
+                plan.failed(target, failure);
+            }
             Err(_) => {
                 record.failed(target, &Failure::new(Reason::Deadline), clock::now() - record.began());
                 return Err(past_deadline());
