@@ -57,11 +57,11 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> R
             Ok(models::list(dialect, aliases).into())
         }),
         Endpoint::OneModel(alias) => local(&shared, &request, dialect, |world| {
-            let route = pipeline::route_of(&world.snapshot, alias)?;
+            let route = pipeline::route_of(&world.snapshot, &decoded(alias))?;
             Ok(models::one(dialect, route.alias.as_str()).into())
         }),
         Endpoint::InferSchema(alias) => local(&shared, &request, dialect, |world| {
-            let route = pipeline::route_of(&world.snapshot, alias)?;
+            let route = pipeline::route_of(&world.snapshot, &decoded(alias))?;
             let partner = route.targets.first().map(|drawn| &drawn.target.partner);
             let adapter = partner.map_or(Adapter::Mock, |partner| partner.adapter);
             let version = partner.and_then(|partner| partner.schema_version.as_deref());
@@ -86,6 +86,20 @@ fn endpoint(path: &str) -> Endpoint<'_> {
     }
     let schema = path.strip_prefix("/v1/infer/").and_then(|rest| rest.strip_suffix("/schema"));
     schema.map_or(Endpoint::Unknown, Endpoint::InferSchema)
+}
+
+/// A part of a path without its percent-encoding (RFC 3986 §2.1). What is malformed stays, and names nothing.
+fn decoded(part: &str) -> String {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let digit =
+            |at: usize| char::from(*behind.get(at)?).to_digit(16).and_then(|it| u8::try_from(it).ok());
+        let byte = digit(0).zip(digit(1)).map(|(high, low)| high << 4 | low).filter(|_| *first == b'%');
+        bytes.push(byte.unwrap_or(*first));
+        rest = behind.get(if byte.is_some() { 2 } else { 0 }..).unwrap_or_default();
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| part.to_owned())
 }
 
 /// What the caller speaks: the path's dialect; for the list of models, what its headers say.
