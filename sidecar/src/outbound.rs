@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chaperone_protocol::keys::{CredentialHash, Keys};
+use chaperone_protocol::keys::{Credential, CredentialHash, Keys};
 use chaperone_protocol::limits;
 use chaperone_protocol::name::PartnerName;
 use chaperone_protocol::reason::Reason;
@@ -55,6 +55,7 @@ pub(crate) struct Link {
 #[derive(PartialEq, Eq)]
 struct Identity {
     partner: Partner,
+    client_certificate: Option<CredentialHash>,
     client_key: Option<CredentialHash>,
 }
 
@@ -62,9 +63,13 @@ impl Outbound {
     /// Pools for all partners of `snapshot`; those of unchanged partners are taken from `before`.
     pub(crate) fn of(snapshot: &Snapshot, keys: &Keys, before: &Self, tasks: &TaskTracker) -> Self {
         let link = |partner: &Arc<Partner>| {
-            let client_key =
-                partner.tls.client_key.as_ref().and_then(|name| keys.get(name)).map(|key| key.hash());
-            let identity = Identity { partner: Partner::clone(partner), client_key };
+            let hash = |name: &Option<_>| name.as_ref().and_then(|name| keys.get(name)).map(Credential::hash);
+            let identity = Identity {
+                partner: Partner::clone(partner),
+                // It may be renewed for the same key.
+                client_certificate: hash(&partner.tls.client_certificate),
+                client_key: hash(&partner.tls.client_key),
+            };
             let kept = before.links.get(partner.name.as_str()).filter(|link| link.identity == identity);
             kept.map_or_else(|| Arc::new(Link::new(identity, keys, tasks)), Arc::clone)
         };
