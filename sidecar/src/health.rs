@@ -60,7 +60,7 @@ fn request(world: &World, partner: &Partner, link: &Link) -> Option<Request<Segm
         let (name, value) = adapter::credential(partner.adapter, world.keys.get(name)?.expose()).ok()?;
         headers.insert(name, value);
     }
-    let (body, _sent) = Segments::new(Vec::new());
+    let (body, _unsent) = Segments::new(Vec::new());
     let mut request = Request::new(body);
     *request.method_mut() = Method::GET;
     *request.uri_mut() = link.uri(&path)?;

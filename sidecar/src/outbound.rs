@@ -24,7 +24,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioTimer;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use self::connect::{ConnectError, Connector};
@@ -174,30 +174,17 @@ fn classify(error: &hyper_util::client::legacy::Error) -> (Reason, String) {
     (Reason::PartnerUnavailable, last)
 }
 
-/// A body of known length in several pieces, which tells when its last byte was handed over.
+/// A body of known length in several pieces, which tells how much of it has yet to be handed over.
 pub(crate) struct Segments {
     segments: std::vec::IntoIter<Bytes>,
-    left: u64,
-    sent: Option<oneshot::Sender<()>>,
+    left: watch::Sender<u64>,
 }
 
 impl Segments {
-    /// The body, and what resolves when it has been handed to the connection.
-    pub(crate) fn new(segments: Vec<Bytes>) -> (Self, oneshot::Receiver<()>) {
-        let left = segments.iter().map(|segment| segment.len() as u64).sum();
-        let (sender, receiver) = oneshot::channel();
-        let mut body = Self { segments: segments.into_iter(), left, sent: Some(sender) };
-        body.tell_when_sent();
-        (body, receiver)
-    }
-
-    fn tell_when_sent(&mut self) {
-        if self.left == 0
-            && let Some(sent) = self.sent.take()
-        {
-            // The receiver may be gone: nobody waits any more.
-            let _ = sent.send(());
-        }
+    /// The body, and how many of its bytes have not been handed to the connection.
+    pub(crate) fn new(segments: Vec<Bytes>) -> (Self, watch::Receiver<u64>) {
+        let (left, receiver) = watch::channel(segments.iter().map(|segment| segment.len() as u64).sum());
+        (Self { segments: segments.into_iter(), left }, receiver)
     }
 }
 
@@ -210,17 +197,18 @@ impl Body for Segments {
         _context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let next = self.segments.by_ref().find(|segment| !segment.is_empty());
-        self.left -= next.as_ref().map_or(0, |segment| segment.len() as u64);
-        self.tell_when_sent();
+        if let Some(segment) = &next {
+            self.left.send_modify(|left| *left -= segment.len() as u64);
+        }
         Poll::Ready(next.map(|segment| Ok(Frame::data(segment))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        *self.left.borrow() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        SizeHint::with_exact(*self.left.borrow())
     }
 }
 

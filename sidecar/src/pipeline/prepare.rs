@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chaperone_protocol::reason::Reason;
 use chaperone_protocol::snapshot::{Partner, Target};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use super::attempt::Call;
 use crate::adapter;
@@ -36,7 +36,8 @@ pub(super) struct Ready {
 pub(super) enum Attempt {
     Http {
         request: Request<Segments>,
-        sent: oneshot::Receiver<()>,
+        /// Bytes of the body that the connection has not taken yet.
+        unsent: watch::Receiver<u64>,
         link: Arc<Link>,
         mode: Mode,
         answer: Answer,
@@ -83,7 +84,7 @@ fn address(
     let internal =
         || Refusal::new(Reason::Internal, "the request could not be addressed to the model's provider");
     let link = call.world.outbound.link(&partner.name).ok_or_else(internal)?;
-    let (body, sent) = Segments::new(outgoing.body);
+    let (body, unsent) = Segments::new(outgoing.body);
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
     *request.uri_mut() = link.uri(&outgoing.path).ok_or_else(internal)?;
@@ -103,7 +104,7 @@ fn address(
             headers.insert(HeaderName::from_static(name), value);
         }
     }
-    Ok(Attempt::Http { request, sent, link: Arc::clone(link), mode: outgoing.mode, answer })
+    Ok(Attempt::Http { request, unsent, link: Arc::clone(link), mode: outgoing.mode, answer })
 }
 
 fn authorize(call: &Call<'_>, partner: &Partner, headers: &mut HeaderMap) -> Result<(), Refusal> {

@@ -10,7 +10,7 @@ use chaperone_protocol::snapshot::Target;
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::attempt::Committed;
@@ -72,13 +72,13 @@ pub(super) async fn run(
             };
             Ok(commit(Upstream::Mock(player), answer, &limits, first).await?)
         }
-        Attempt::Http { request, sent, link, mode, mut answer } => {
+        Attempt::Http { request, unsent, link, mode, mut answer } => {
             let streams = mode == Mode::Stream;
             // Embeddings and counts generate nothing: their head must come as soon as a first token would.
             let generates = !matches!(api, ClientApi::Embeddings | ClientApi::CountTokens);
             let head_limit = if streams || !generates { limits.first_token } else { limits.whole };
             let reason = if streams || !generates { Reason::FirstTokenTimeout } else { Reason::WholeTimeout };
-            let (response, was_sent) = head(link.send(request), sent, head_limit, reason, &limits).await?;
+            let (response, was_sent) = head(link.send(request), unsent, head_limit, reason, &limits).await?;
             let until = if streams { was_sent + limits.first_token } else { was_sent + limits.whole };
             let (parts, body) = response.into_parts();
             if !parts.status.is_success() {
@@ -104,28 +104,34 @@ struct Limits {
     total: Instant,
 }
 
-/// Waits for the answer's head. The limit runs from the last byte of the request, `total` from the beginning.
+/// Waits for the answer's head. The limit runs from the last byte of the request, `idle` from each part of it before
+/// that, `total` from the beginning.
 async fn head(
     response: impl Future<Output = Result<Response<Incoming>, (Reason, String)>>,
-    sent: oneshot::Receiver<()>,
+    mut unsent: watch::Receiver<u64>,
     limit: Duration,
     reason: Reason,
     limits: &Limits,
 ) -> Result<(Response<Incoming>, Instant), Failure> {
     let mut was_sent = None;
     let expired = async {
-        if sent.await.is_err() {
-            // The connection ended first: `response` says why.
-            std::future::pending::<()>().await;
+        while *unsent.borrow_and_update() > 0 {
+            match timeout(limits.idle, unsent.changed()).await {
+                Ok(Ok(())) => {}
+                // The connection ended first: `response` says why.
+                Ok(Err(_)) => std::future::pending::<()>().await,
+                Err(_) => return Reason::IdleTimeout, // The partner does not read.
+            }
         }
         let now = clock::now();
         was_sent = Some(now);
         sleep_until(now + limit).await;
+        reason
     };
     let response = tokio::select! {
         biased;
         response = response => response,
-        () = expired => return Err(Failure::new(reason)),
+        reason = expired => return Err(Failure::new(reason)),
         () = sleep_until(limits.total) => return Err(Failure::new(Reason::TotalTimeout)),
     };
     match response {
@@ -162,17 +168,25 @@ async fn commit(
     mut first: Option<(Instant, Reason)>,
 ) -> Result<Committed, Failure> {
     let mut out = VecDeque::new();
+    let (mut seen, mut idle) = (0, clock::now() + limits.idle);
     loop {
-        let (until, reason) = first.unwrap_or((clock::now() + limits.idle, Reason::IdleTimeout));
+        let (until, reason) = first.unwrap_or((idle, Reason::IdleTimeout));
         let (until, reason) =
             if limits.total < until { (limits.total, Reason::TotalTimeout) } else { (until, reason) };
         let piece = timeout_at(until, partner.next()).await.map_err(|_| Failure::new(reason))?;
         answer.elapsed(clock::now() - limits.accepted);
-        let more = relay::take(&mut answer, piece, &mut out)?;
-        if answer.progress().meaningful > 0 {
-            first = None; // From the first token on, silence is what is limited.
+        let mut more = relay::take(&mut answer, piece, &mut out)?;
+        if more && answer.progress().finished {
+            // The answer is over, whether or not the partner ends its message.
+            answer.end(&mut out)?;
+            more = false;
         }
-        let is_committed = answer.is_stream() && answer.progress().meaningful > 0 && !out.is_empty();
+        let meaningful = answer.progress().meaningful;
+        if meaningful > seen {
+            first = None; // From the first token on, silence is what is limited. Pings are silence.
+            (seen, idle) = (meaningful, clock::now() + limits.idle);
+        }
+        let is_committed = answer.is_stream() && meaningful > 0 && !out.is_empty();
         if is_committed || !more {
             return Ok(Committed {
                 answer,
