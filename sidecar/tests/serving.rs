@@ -1,0 +1,191 @@
+//! One sidecar in this process against partners that misbehave byte by byte: every request ends, and has one record.
+#![cfg(test)]
+
+#[path = "serving/world.rs"]
+mod world;
+
+use std::io::{Read, Write};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use world::{STOP, STREAM, TOKEN, World, chat, hold, mock, openai, pace, partner, read};
+
+const CHAT: &str = "/v1/chat/completions";
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The events and reasons of all records.
+fn events(records: &[Value]) -> Vec<(&str, &str)> {
+    let text = |record: &'_ Value, name: &str| record[name].as_str().unwrap_or_default().to_owned().leak();
+    records.iter().map(|record| (&*text(record, "event"), &*text(record, "reason"))).collect()
+}
+
+#[test]
+fn pings_without_a_token_fall_back_and_leave_nothing_behind() {
+    let pings = partner(|stream| {
+        let ping =
+            "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n: abandoned\n\n";
+        stream
+            .write_all(STREAM.replace("\r\n\r\n", "\r\nx-request-id: abandoned\r\n\r\n").as_bytes())
+            .unwrap();
+        while stream.write_all(ping.as_bytes()).is_ok() {
+            pace(stream);
+        }
+    });
+    let world =
+        World::of(openai(pings, &json!({"firstToken": 300})), Some(mock("four words from elsewhere")));
+    let answer = read(world.send(CHAT, &chat(&json!(true))));
+    assert!(answer.contains("x-chaperone-fallback: first_token_timeout\r\n"), "{answer}");
+    assert!(answer.contains("elsewhere") && !answer.contains("abandoned"), "{answer}");
+    let records = world.drain(GRACE);
+    assert_eq!(events(&records), [("request_served", "")]);
+    assert_eq!(records[0]["attempts"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn pings_after_the_first_token_of_an_assembled_answer_do_not_stop_idle() {
+    let stalls = partner(|stream| {
+        stream.write_all([STREAM, TOKEN].concat().as_bytes()).unwrap();
+        while stream.write_all(b": ping\n\n").is_ok() {
+            pace(stream);
+        }
+    });
+    let first = openai(stalls, &json!({"idle": 300, "total": 8_000}));
+    let world = World::of(first, Some(mock("elsewhere")));
+    let answer = read(world.send("/v1/infer", &json!({"modelId": "chat", "prompt": "hello"})));
+    assert!(answer.contains("x-chaperone-fallback: idle_timeout\r\n"), "{answer}");
+    assert_eq!(events(&world.drain(GRACE)), [("request_served", "")]);
+}
+
+#[test]
+fn an_assembled_answer_ends_with_its_last_event_and_not_with_the_connection() {
+    let lingers = partner(|stream| {
+        stream.write_all([STREAM, TOKEN, STOP].concat().as_bytes()).unwrap();
+        hold(stream);
+    });
+    let world = World::of(openai(lingers, &json!({"idle": 1_000})), None);
+    let answer = read(world.send("/v1/infer", &json!({"modelId": "chat", "prompt": "hello"})));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(events(&world.drain(GRACE)), [("request_served", "")]);
+}
+
+#[test]
+fn an_empty_completion_ends_with_its_last_event_and_not_with_the_connection() {
+    let lingers = partner(|stream| {
+        stream.write_all([STREAM, STOP].concat().as_bytes()).unwrap();
+        hold(stream);
+    });
+    let world = World::of(openai(lingers, &json!({"firstToken": 1_000})), None);
+    let answer = read(world.send(CHAT, &chat(&json!(true))));
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("[DONE]"), "{answer}");
+    assert_eq!(events(&world.drain(GRACE)), [("request_served", "")]);
+}
+
+#[test]
+fn a_burst_of_small_tokens_is_no_slow_reader() {
+    let bursts = partner(|stream| {
+        stream.write_all([STREAM, &TOKEN.repeat(20_000), STOP].concat().as_bytes()).unwrap();
+        hold(stream);
+    });
+    let world = World::of(openai(bursts, &json!({})), None);
+    let answer = read(world.send(CHAT, &chat(&json!(true))));
+    assert_eq!(answer.matches("\"content\":\"a\"").count(), 20_000);
+    assert_eq!(events(&world.drain(GRACE)), [("request_served", "")]);
+}
+
+#[test]
+fn a_slow_reader_loses_its_own_stream_alone() {
+    let floods = partner(|stream| {
+        stream.write_all(STREAM.as_bytes()).unwrap();
+        let tokens = TOKEN.repeat(1_000);
+        while stream.write_all(tokens.as_bytes()).is_ok() {}
+    });
+    let world = World::of(openai(floods, &json!({})), None);
+    let slow = world.send(CHAT, &chat(&json!(true)));
+    let mut reader = world.send(CHAT, &chat(&json!(true)));
+    let mut bytes = vec![0; 1 << 20];
+    reader.read_exact(&mut bytes).unwrap();
+    assert!(bytes.starts_with(b"HTTP/1.1 200"));
+    drop((slow, reader));
+    assert_eq!(events(&world.drain(GRACE)), [("client_gone", ""), ("client_gone", "")]);
+}
+
+#[test]
+fn a_partner_that_does_not_read_the_request_is_left_at_idle() {
+    let deaf = partner(|_| std::thread::park());
+    let world = World::of(openai(deaf, &json!({"idle": 500, "total": 8_000})), Some(mock("elsewhere")));
+    let mut request = chat(&json!(true));
+    request["messages"][0]["content"] = json!("x".repeat(16 << 20));
+    let answer = read(world.send(CHAT, &request));
+    assert!(answer.contains("x-chaperone-fallback: idle_timeout\r\n"), "{answer}");
+    assert_eq!(events(&world.drain(GRACE)), [("request_served", "")]);
+}
+
+#[test]
+fn the_same_target_asked_twice_is_no_fallback() {
+    let old = partner(|stream| {
+        let refusal = r#"{"error":{"message":"unknown field stream_options"}}"#;
+        let mut seen = vec![0; 64 << 10];
+        let read = stream.read(&mut seen).unwrap();
+        let answer = if seen[..read].windows(14).any(|part| part == b"stream_options") {
+            format!(
+                "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+                 connection: close\r\n\r\n{refusal}",
+                refusal.len()
+            )
+        } else {
+            [STREAM, TOKEN, STOP].concat()
+        };
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    let world = World::of(openai(old, &json!({})), None);
+    let answer = read(world.send(CHAT, &chat(&json!(true))));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(!answer.contains("x-chaperone-fallback"), "{answer}");
+}
+
+#[test]
+fn a_first_target_that_was_passed_over_is_named_as_the_reason_of_the_fallback() {
+    let nobody = partner(hold);
+    let mut first = openai(nobody, &json!({}));
+    first["credential"] = json!("team/secret/key");
+    let world = World::of(first, Some(mock("elsewhere")));
+    let answer = read(world.send(CHAT, &chat(&json!(false))));
+    assert!(answer.contains("x-chaperone-fallback: credential_missing\r\n"), "{answer}");
+    assert!(answer.contains("x-chaperone-attempts: 1\r\n"), "{answer}");
+}
+
+#[test]
+fn draining_delivers_a_whole_answer_to_a_slow_reader() {
+    const BODY: usize = 24 << 20;
+    let large = partner(|stream| {
+        let text = "y".repeat(BODY);
+        let body = format!(r#"{{"choices":[{{"index":0,"message":{{"content":"{text}"}}}}]}}"#);
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all([head, body].concat().as_bytes()).unwrap();
+        hold(stream);
+    });
+    let world = World::of(openai(large, &json!({})), None);
+    let mut stream = world.send(CHAT, &chat(&json!(false)));
+    let mut start = [0; 16];
+    stream.read_exact(&mut start).unwrap();
+    let (ended, records) = mpsc::channel();
+    std::thread::spawn(move || ended.send(world.drain(GRACE)).unwrap());
+    assert!(
+        records.recv_timeout(Duration::from_millis(1_500)).is_err(),
+        "ended before the app had its answer"
+    );
+    assert!(read(stream).len() > BODY);
+    assert_eq!(events(&records.recv_timeout(GRACE).unwrap()), [("request_served", "")]);
+}
+
+#[test]
+fn an_alias_may_be_percent_encoded_in_a_path() {
+    let world = World::of(mock("hello"), None);
+    let answer = world.get("/v1/models/c%68at");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"id\":\"chat\""), "{answer}");
+    assert!(world.get("/v1/models/c%6").starts_with("HTTP/1.1 404"));
+}
