@@ -189,3 +189,19 @@ fn an_alias_may_be_percent_encoded_in_a_path() {
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"id\":\"chat\""), "{answer}");
     assert!(world.get("/v1/models/c%6").starts_with("HTTP/1.1 404"));
 }
+
+#[test]
+fn a_deadline_that_is_no_number_is_refused() {
+    let world = World::of(mock("hello"), None);
+    let mut stream = world.connect();
+    let body = chat(&json!(false)).to_string();
+    write!(
+        stream,
+        "POST {CHAT} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         x-chaperone-deadline: 10s\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    assert!(read(stream).starts_with("HTTP/1.1 400"));
+    assert_eq!(events(&world.drain(GRACE)), [("request_refused", "invalid_request")]);
+}
