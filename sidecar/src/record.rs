@@ -1,17 +1,23 @@
 //! One record per request: served, refused or client gone. `Drop` sees to it that none is lost.
 
-use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError};
-use std::time::{Duration, SystemTime};
+mod count;
+mod ids;
+mod line;
+pub(crate) mod writer;
 
-use chaperone_protocol::limits;
+use std::sync::Arc;
+use std::time::Duration;
+
 use chaperone_protocol::name::{PartnerName, TenantId};
 use chaperone_protocol::reason::Reason;
 use chaperone_protocol::snapshot::{Route, Scope, Target};
 use chaperone_protocol::units::Tokens;
-use serde::Serialize;
 use tokio::time::Instant;
 
+pub(crate) use self::ids::Ids;
+use self::ids::sane_id;
+pub(crate) use self::line::Ending;
+use self::line::{AttemptLine, Event, Line, Milliseconds, TokensLine, milliseconds, timestamp};
 use crate::clock;
 use crate::dialect::Drift;
 use crate::exchange::{Failure, Progress};
@@ -19,108 +25,6 @@ use crate::prompt::Prompt;
 use crate::refusal::Refusal;
 use crate::sidecar::Shared;
 use crate::trace::TraceContext;
-
-/// Lines that may wait for the writer; beyond, a record is dropped and counted.
-pub(crate) const WAITING: usize = 4_096;
-
-/// How a served answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Ending {
-    /// As the model wanted.
-    Complete,
-    /// At a token limit.
-    Length,
-    /// By a failure after the commit point.
-    Broken,
-}
-
-impl Ending {
-    fn code(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::Length => "length",
-            Self::Broken => "broken",
-        }
-    }
-}
-
-/// What is written when the request ends. Content is not in it: lengths, counts, names and closed enums are.
-#[derive(Debug, Default, Serialize)]
-struct Line {
-    ts: String,
-    event: &'static str,
-    request_id: String,
-    correlation_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tenant: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    namespace: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service_account: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    alias: Option<String>,
-    client_api: &'static str,
-    streaming: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    partner: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model_asked: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model_served: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    schema_version: Option<String>,
-    attempts: Vec<AttemptLine>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ending: Option<Ending>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    status: u16,
-    tokens: TokensLine,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cost_micro_usd: Option<u64>,
-    ms: Milliseconds,
-    bytes: BytesLine,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    adjusted: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    snapshot: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct AttemptLine {
-    partner: String,
-    model: String,
-    outcome: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    ms: u64,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct TokensLine {
-    prompt: u64,
-    cached: u64,
-    output: u64,
-    reasoning: u64,
-    known: &'static str,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Milliseconds {
-    total: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_token: Option<u64>,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct BytesLine {
-    #[serde(rename = "in")]
-    received: u64,
-    out: u64,
-}
 
 /// The record of a request under way.
 pub(crate) struct Record {
@@ -290,7 +194,7 @@ impl Record {
     pub(crate) fn served(mut self, ending: Ending, reason: Option<Reason>) {
         self.line.ending = Some(ending);
         self.line.reason = reason.map(Reason::code);
-        self.finish("request_served");
+        self.finish(Event::Served);
     }
 
     /// Served by the sidecar itself, without a partner.
@@ -304,7 +208,7 @@ impl Record {
     pub(crate) fn refused(mut self, refusal: &Refusal, status: u16) {
         self.line.reason = Some(refusal.reason.code());
         self.line.status = status;
-        self.finish("request_refused");
+        self.finish(Event::Refused);
     }
 
     fn push_attempt(
@@ -327,7 +231,7 @@ impl Record {
         self.line.alias.as_deref().unwrap_or("_none")
     }
 
-    fn finish(&mut self, event: &'static str) {
+    fn finish(&mut self, event: Event) {
         self.written = true;
         let total = clock::now() - self.began;
         self.line.event = event;
@@ -338,108 +242,12 @@ impl Record {
             self.shared.write(line);
         }
     }
-
-    fn count(&self, total: Duration) {
-        let metrics = &self.shared.metrics;
-        let partner = self.line.partner.as_deref().unwrap_or("_none");
-        let outcome = match self.line.event {
-            "request_served" => "served",
-            "request_refused" => "refused",
-            _ => "client_gone",
-        };
-        let reason = self.line.reason.unwrap_or("");
-        metrics.requests.with_label_values(&[self.alias(), partner, outcome, reason]).inc();
-        metrics.gauges.in_flight.dec();
-        metrics.took(self.alias(), partner, total, self.first_token);
-        let Some(model) = self.line.model_asked.as_deref() else { return };
-        if let Some(ending) = self.line.ending {
-            metrics.endings.with_label_values(&[self.alias(), partner, ending.code()]).inc();
-        }
-        for drift in &self.drift {
-            metrics.drift.with_label_values(&[partner, drift.as_str()]).inc();
-        }
-        let tokens = &self.line.tokens;
-        let by_type = [
-            ("input", tokens.prompt),
-            ("output", tokens.output),
-            ("cached_input", tokens.cached),
-            ("reasoning", tokens.reasoning),
-        ];
-        for (kind, count) in
-            by_type.into_iter().filter(|(kind, count)| *count > 0 || matches!(*kind, "input" | "output"))
-        {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "a histogram's sum is a float; counts stay below 2^53"
-            )]
-            metrics
-                .histograms
-                .tokens
-                .with_label_values(&[self.alias(), partner, model, kind])
-                .observe(count as f64);
-        }
-        if let Some(cost) = self.line.cost_micro_usd {
-            metrics.cost.with_label_values(&[&self.tenant_label, self.alias(), partner, model]).inc_by(cost);
-        }
-    }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
         if !self.written {
-            self.finish("client_gone");
+            self.finish(Event::ClientGone);
         }
-    }
-}
-
-/// The ids of a request.
-pub(crate) struct Ids {
-    pub(crate) request: String,
-    pub(crate) correlation: String,
-    pub(crate) trace: Option<TraceContext>,
-    pub(crate) adjusted: Vec<String>,
-}
-
-impl Ids {
-    /// From the app's headers where they are sane, else minted.
-    pub(crate) fn of(headers: &http::HeaderMap) -> Self {
-        let mut adjusted = Vec::new();
-        let mut take = |name: &str| {
-            let value = headers.get(name)?;
-            let id = value.to_str().ok().and_then(sane_id).map(str::to_owned);
-            if id.is_none() {
-                adjusted.push(format!("{name}=minted"));
-            }
-            id
-        };
-        let request = take("x-request-id");
-        let correlation = take("x-correlation-id");
-        let request = request.unwrap_or_else(|| format!("req_{}", clock::random_hex::<12>()));
-        let correlation = correlation.unwrap_or_else(|| request.clone());
-        Self { request, correlation, trace: TraceContext::of(headers), adjusted }
-    }
-}
-
-/// An id that may be echoed: visible ASCII, bounded.
-fn sane_id(text: &str) -> Option<&str> {
-    let sane = !text.is_empty()
-        && text.len() <= limits::ID_CHARS
-        && text.bytes().all(|byte| byte.is_ascii_graphic());
-    sane.then_some(text)
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn timestamp(time: SystemTime) -> String {
-    jiff::Timestamp::try_from(time).map(|time| format!("{time:.3}")).unwrap_or_default()
-}
-
-/// Hands a line to the writer, or counts it as dropped: a request never waits for its record.
-pub(crate) fn offer(records: &SyncSender<String>, line: String, dropped: &prometheus::IntCounter) {
-    match records.try_send(line) {
-        Ok(()) => {}
-        Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => dropped.inc(),
     }
 }

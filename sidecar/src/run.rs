@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use crate::live::Live;
 use crate::memory::{BodyMemory, Cgroup};
 use crate::metrics::Metrics;
-use crate::record;
+use crate::record::writer;
 use crate::sidecar::Shared;
 use crate::{admin, health, server};
 
@@ -77,7 +77,7 @@ impl Sidecar {
     /// If a port cannot be bound, or a thread cannot be started.
     pub fn start(settings: Settings) -> io::Result<Self> {
         let cgroup = Cgroup::of_this_process();
-        let (records, lines) = sync_channel(record::WAITING);
+        let (records, lines) = sync_channel(writer::WAITING);
         let shared = Arc::new(Shared {
             live: Live::default(),
             metrics: Metrics::new().map_err(io::Error::other)?,
@@ -109,7 +109,7 @@ impl Sidecar {
                     end(control);
                 }
             })?,
-            spawn("chaperone-records", move || write_records(&lines, settings.records))?,
+            spawn("chaperone-records", move || writer::write_all(&lines, settings.records))?,
         ];
         Ok(Self { shared, closing, cutting, threads, listen, admin })
     }
@@ -200,16 +200,5 @@ async fn serve_admin(
         () = admin::run(Arc::clone(&shared), listener, closing) => {}
         () = watch => {}
         () = health::run(&shared) => {}
-    }
-}
-
-fn write_records(lines: &Receiver<String>, mut records: Box<dyn Write + Send>) {
-    while let Ok(line) = lines.recv() {
-        // A closed pipe ends the records, not the service.
-        let written = records.write_all(line.as_bytes()).and_then(|()| records.write_all(b"\n"));
-        if written.and_then(|()| records.flush()).is_err() {
-            tracing::warn!("records cannot be written any more");
-            return;
-        }
     }
 }

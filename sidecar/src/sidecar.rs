@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use crate::live::Live;
 use crate::memory::BodyMemory;
 use crate::metrics::Metrics;
-use crate::record;
+use crate::record::writer;
 
 /// Built once, at the start.
 pub(crate) struct Shared {
@@ -34,6 +34,6 @@ impl Shared {
 
     /// Writes one record.
     pub(crate) fn write(&self, line: String) {
-        record::offer(&self.records, line, &self.metrics.records_dropped);
+        writer::offer(&self.records, line, &self.metrics.records_dropped);
     }
 }

@@ -1,0 +1,42 @@
+//! The ids that a request is known by: the app's where they are sane, else ours.
+
+use chaperone_protocol::limits;
+
+use crate::clock;
+use crate::trace::TraceContext;
+
+/// The ids of a request.
+pub(crate) struct Ids {
+    pub(crate) request: String,
+    pub(crate) correlation: String,
+    pub(crate) trace: Option<TraceContext>,
+    pub(crate) adjusted: Vec<String>,
+}
+
+impl Ids {
+    /// From the app's headers where they are sane, else minted.
+    pub(crate) fn of(headers: &http::HeaderMap) -> Self {
+        let mut adjusted = Vec::new();
+        let mut take = |name: &str| {
+            let value = headers.get(name)?;
+            let id = value.to_str().ok().and_then(sane_id).map(str::to_owned);
+            if id.is_none() {
+                adjusted.push(format!("{name}=minted"));
+            }
+            id
+        };
+        let request = take("x-request-id");
+        let correlation = take("x-correlation-id");
+        let request = request.unwrap_or_else(|| format!("req_{}", clock::random_hex::<12>()));
+        let correlation = correlation.unwrap_or_else(|| request.clone());
+        Self { request, correlation, trace: TraceContext::of(headers), adjusted }
+    }
+}
+
+/// An id that may be echoed: visible ASCII, bounded.
+pub(super) fn sane_id(text: &str) -> Option<&str> {
+    let sane = !text.is_empty()
+        && text.len() <= limits::ID_CHARS
+        && text.bytes().all(|byte| byte.is_ascii_graphic());
+    sane.then_some(text)
+}
