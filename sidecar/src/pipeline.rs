@@ -1,6 +1,7 @@
 //! One client request, from its head to the last streamed byte: THE screenful.
 
 mod attempt;
+mod deadline;
 mod identify;
 mod intake;
 mod plan;

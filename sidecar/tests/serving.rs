@@ -193,15 +193,24 @@ fn an_alias_may_be_percent_encoded_in_a_path() {
 #[test]
 fn a_deadline_that_is_no_number_is_refused() {
     let world = World::of(mock("hello"), None);
-    let mut stream = world.connect();
-    let body = chat(&json!(false)).to_string();
-    write!(
-        stream,
-        "POST {CHAT} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         x-chaperone-deadline: 10s\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    assert!(read(stream).starts_with("HTTP/1.1 400"));
+    let answer = read(world.send_with(CHAT, &["x-chaperone-deadline: 10s"], &chat(&json!(false))));
+    assert!(answer.starts_with("HTTP/1.1 400"));
     assert_eq!(events(&world.drain(GRACE)), [("request_refused", "invalid_request")]);
+}
+
+#[test]
+fn an_sdk_that_hangs_up_after_a_second_is_refused_by_then_and_only_if_it_wants_the_whole() {
+    let silent = partner(|stream| {
+        if stream.write_all(b"HTTP/1.1 200 OK\r\n").is_ok() {
+            hold(stream);
+        }
+    });
+    let patience = json!({"connect": 300, "firstToken": 1_500, "whole": 8_000});
+    let world = World::of(openai(silent, &patience), Some(mock("elsewhere")));
+    let hasty = ["x-stainless-timeout: 1"];
+    let whole = read(world.send_with(CHAT, &hasty, &chat(&json!(false))));
+    assert!(whole.starts_with("HTTP/1.1 504") && whole.contains("x-chaperone-reason: deadline"), "{whole}");
+    let stream = read(world.send_with(CHAT, &hasty, &chat(&json!(true))));
+    assert!(stream.contains("x-chaperone-fallback: first_token_timeout\r\n"), "{stream}");
+    assert_eq!(events(&world.drain(GRACE)), [("request_refused", "deadline"), ("request_served", "")]);
 }

@@ -12,6 +12,7 @@ use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 
 use super::Tenant;
+use super::deadline;
 use super::plan::Plan;
 use super::prepare::{Prepared, Ready, prepare};
 use super::send::{Ended, run};
@@ -53,8 +54,7 @@ pub(crate) struct Committed {
 
 /// Ends at the first answer that commits.
 pub(crate) async fn first_committed(call: &Call<'_>, record: &mut Record) -> Result<Outcome, Refusal> {
-    let longest = call.route.deadline;
-    let deadline = record.began() + asked_deadline(call.headers)?.map_or(longest, |own| own.min(longest));
+    let deadline = record.began() + deadline::of(call.route.deadline, call.headers, call.prompt.mode())?;
     let mut plan = Plan::new(call.route, record.request_id());
     while let Some(target) = plan.next() {
         if deadline < clock::now() + target.partner.timeouts.connect {
@@ -111,16 +111,6 @@ async fn ask(call: &Call<'_>, target: &Target, record: &mut Record) -> Result<Ou
             _ => return Err(Miss::Failed(failure)),
         }
     }
-}
-
-/// `x-chaperone-deadline`, in milliseconds.
-fn asked_deadline(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
-    let Some(value) = headers.get("x-chaperone-deadline") else { return Ok(None) };
-    let milliseconds = value.to_str().ok().and_then(|value| value.parse().ok());
-    // An app that asked for a limit must not wait without one.
-    let invalid =
-        || Refusal::new(Reason::InvalidRequest, "x-chaperone-deadline must be a number of milliseconds");
-    milliseconds.map(|it| Some(Duration::from_millis(it))).ok_or_else(invalid)
 }
 
 fn past_deadline() -> Refusal {

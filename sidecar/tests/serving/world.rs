@@ -133,10 +133,16 @@ impl World {
 
     /// Sends a request with `body` and gives the connection, unread.
     pub(crate) fn send(&self, path: &str, body: &Value) -> TcpStream {
+        self.send_with(path, &[], body)
+    }
+
+    /// As [`World::send`], with more header fields.
+    pub(crate) fn send_with(&self, path: &str, fields: &[&str], body: &Value) -> TcpStream {
         let body = body.to_string();
+        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n",
+             {fields}content-length: {}\r\n\r\n",
             body.len()
         );
         let mut stream = self.connect();
