@@ -18,6 +18,16 @@ pub const INVENTED_TENANTS: usize = 1_000;
 pub const SNAPSHOT_BYTES: usize = 1 << 20;
 /// Bytes of one credential, certificate chain or private key.
 pub const CREDENTIAL_BYTES: usize = 256 << 10;
+/// Bytes of all credentials of one scope, serialised.
+pub const KEYS_BYTES: usize = 2 << 20;
+/// Bytes of one frame to a sidecar: a snapshot or all keys, and what stands around them.
+pub const LEADER_FRAME_BYTES: usize = KEYS_BYTES + (64 << 10);
+/// Bytes of one frame from a sidecar.
+pub const SIDECAR_FRAME_BYTES: usize = 64 << 10;
+/// Bytes of a ServiceAccount token.
+pub const TOKEN_BYTES: usize = 16 << 10;
+/// Characters of what a sidecar says about itself or about what it refuses; longer texts are cut.
+pub const REMARK_CHARS: usize = 1_024;
 
 /// Characters of a name that comes from an object's metadata (RFC 1123 subdomain).
 pub const NAME_CHARS: usize = 253;

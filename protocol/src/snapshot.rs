@@ -11,6 +11,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
 
 pub use self::partner::{
     AddressPolicy, Endpoint, HealthCheck, InvalidEndpoint, Mock, MockReply, Model, Partner, Timeouts, Tls,
@@ -35,11 +37,38 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The SHA-256 of a snapshot's content, so that equal content has one version.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Version(pub(crate) String);
+/// The SHA-256 of a content, so that equal content has one version.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Version(String);
+
+/// Why a string is not a [`Version`].
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("is not a version: 64 lower-case hex characters are")]
+pub struct InvalidVersion;
+
+impl TryFrom<String> for Version {
+    type Error = InvalidVersion;
+
+    fn try_from(text: String) -> Result<Self, InvalidVersion> {
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() == 64 && text.bytes().all(is_hex) { Ok(Self(text)) } else { Err(InvalidVersion) }
+    }
+}
+
+impl From<Version> for String {
+    fn from(version: Version) -> Self {
+        version.0
+    }
+}
 
 impl Version {
+    /// The version of these bytes. White space around a content is not part of it.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes.trim_ascii()).iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// 64 hex characters.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -3,12 +3,15 @@
 //! Unknown fields are ignored, so that a newer operator can serve an older sidecar. What an older sidecar must not
 //! ignore stands in `requires`: a capability that it does not know refuses the whole document.
 
+pub mod feed;
+mod frame;
+mod keys;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::adapter::{Adapter, ApiVersion, DataClass};
 use crate::invalid::{Invalid, Problems};
@@ -166,7 +169,8 @@ impl Snapshot {
         }
         let document: Document = serde_json::from_slice(bytes)
             .map_err(|error| vec![Invalid { path: String::new(), problem: error.to_string() }])?;
-        Self::try_from(document)
+        // Of what was received: a later operator's document has fields that do not survive a round trip through here.
+        snapshot(document, Version::of(bytes))
     }
 }
 
@@ -174,27 +178,31 @@ impl TryFrom<Document> for Snapshot {
     type Error = Vec<Invalid>;
 
     fn try_from(document: Document) -> Result<Self, Vec<Invalid>> {
-        let mut problems = Problems::default();
-        check_protocol(&document, &mut problems);
-        let version = Version(hex(&Sha256::digest(document.to_bytes())));
-        let partners: BTreeMap<_, _> = document
-            .partners
-            .into_iter()
-            .map(|(name, wire)| (name.clone(), Arc::new(partner(name, wire, &mut problems))))
-            .collect();
-        let routes = document
-            .routes
-            .into_iter()
-            .filter_map(|(alias, wire)| {
-                Some((alias.clone(), Arc::new(route(alias, wire, &partners, &mut problems)?)))
-            })
-            .collect();
-        let WireTenants { named, default, withheld } = document.tenants;
-        let tenants = Tenants { named, default, withheld };
-        let snapshot =
-            Self { version, scope: document.scope, partners, routes, refused: document.refused, tenants };
-        problems.finish(snapshot)
+        let version = Version::of(&document.to_bytes());
+        snapshot(document, version)
     }
+}
+
+fn snapshot(document: Document, version: Version) -> Result<Snapshot, Vec<Invalid>> {
+    let mut problems = Problems::default();
+    check_protocol(&document, &mut problems);
+    let partners: BTreeMap<_, _> = document
+        .partners
+        .into_iter()
+        .map(|(name, wire)| (name.clone(), Arc::new(partner(name, wire, &mut problems))))
+        .collect();
+    let routes = document
+        .routes
+        .into_iter()
+        .filter_map(|(alias, wire)| {
+            Some((alias.clone(), Arc::new(route(alias, wire, &partners, &mut problems)?)))
+        })
+        .collect();
+    let WireTenants { named, default, withheld } = document.tenants;
+    let tenants = Tenants { named, default, withheld };
+    let snapshot =
+        Snapshot { version, scope: document.scope, partners, routes, refused: document.refused, tenants };
+    problems.finish(snapshot)
 }
 
 fn check_protocol(document: &Document, problems: &mut Problems) {
@@ -318,8 +326,4 @@ fn resolve(wire: &WireTarget, partners: &BTreeMap<PartnerName, Arc<Partner>>) ->
         )
     })?;
     Ok(Target { partner: Arc::clone(partner), model_name: wire.model.clone(), model: model.clone() })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,0 +1,138 @@
+//! Frames of the first version of the feed, and frames as later versions may write them: both must be understood.
+#![cfg(test)]
+
+use std::fs;
+use std::path::Path;
+
+use chaperone_protocol::keys::{Credential, Keys};
+use chaperone_protocol::limits;
+use chaperone_protocol::snapshot::{Snapshot, Version};
+use chaperone_protocol::wire::feed::{
+    Decoder, GoAway, GoAwayReason, Held, Hello, InvalidFrame, KeysFor, LeaderFrame, Nack, SidecarFrame, Token,
+};
+use proptest::prelude::*;
+
+fn golden(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/feed").join(name);
+    fs::read_to_string(path).unwrap().trim().to_owned()
+}
+
+fn json_of(frame: &[u8]) -> String {
+    let mut decoder = Decoder::new(limits::LEADER_FRAME_BYTES);
+    decoder.push(frame);
+    let json = decoder.next_frame().unwrap().unwrap();
+    assert_eq!(decoder.next_frame(), Ok(None));
+    String::from_utf8(json).unwrap()
+}
+
+fn version(letter: char) -> Version {
+    letter.to_string().repeat(64).try_into().unwrap()
+}
+
+fn held() -> Held {
+    Held { snapshot: version('a'), keys: version('b') }
+}
+
+fn keys() -> Keys {
+    let mut keys = Keys::default();
+    keys.insert("shop/alpha/key".parse().unwrap(), Credential::new(b"sk-test".to_vec()));
+    keys
+}
+
+#[test]
+fn frames_of_sidecars_are_as_they_were_at_first() {
+    let hello = |have| SidecarFrame::Hello(Hello { protocol: 1, sidecar: "0.1.0".to_owned(), have });
+    let nack = Nack {
+        version: version('a'),
+        path: "routes.chat.targets".to_owned(),
+        problem: "has no target with a weight above 0".to_owned(),
+    };
+    let cases = [
+        ("sidecar-hello.json", hello(Some(held()))),
+        ("sidecar-hello-new.json", hello(None)),
+        ("sidecar-auth.json", SidecarFrame::Auth(Token::new("header.payload.signature\n").unwrap())),
+        ("sidecar-ack.json", SidecarFrame::Ack(held())),
+        ("sidecar-nack.json", SidecarFrame::Nack(nack)),
+    ];
+    for (name, frame) in cases {
+        assert_eq!(json_of(&frame.encode()), golden(name), "{name}");
+        assert_eq!(SidecarFrame::decode(golden(name).as_bytes()), Ok(Some(frame)), "{name}");
+    }
+}
+
+#[test]
+fn frames_of_leaders_are_as_they_were_at_first() {
+    let document = br#"{"protocol":1,"scope":{"namespace":"shop","serviceAccount":"checkout"}}"#;
+    let away = GoAway { reason: GoAwayReason::NotLeader, retry_after_ms: 500 };
+    let cases = [
+        ("leader-keys.json", LeaderFrame::Keys(KeysFor { snapshot: version('a'), keys: keys() })),
+        ("leader-snapshot.json", LeaderFrame::Snapshot(document.to_vec())),
+        ("leader-unchanged.json", LeaderFrame::Unchanged),
+        ("leader-go-away.json", LeaderFrame::GoAway(away)),
+    ];
+    for (name, frame) in cases {
+        assert_eq!(json_of(&frame.encode(7)), golden(name), "{name}");
+        assert_eq!(LeaderFrame::decode(golden(name).as_bytes()), Ok((7, Some(frame))), "{name}");
+    }
+}
+
+#[test]
+fn what_later_versions_add_is_ignored() {
+    let hello = SidecarFrame::Hello(Hello { protocol: 9, sidecar: "9.0.0".to_owned(), have: Some(held()) });
+    assert_eq!(SidecarFrame::decode(golden("later/sidecar-hello.json").as_bytes()), Ok(Some(hello)));
+    assert_eq!(SidecarFrame::decode(golden("later/sidecar-unknown.json").as_bytes()), Ok(None));
+    let away = GoAway { reason: GoAwayReason::Unknown, retry_after_ms: 500 };
+    let read = LeaderFrame::decode(golden("later/leader-go-away.json").as_bytes());
+    assert_eq!(read, Ok((7, Some(LeaderFrame::GoAway(away)))));
+    assert_eq!(LeaderFrame::decode(golden("later/leader-unknown.json").as_bytes()), Ok((7, None)));
+}
+
+/// A later operator's document has fields that this build drops; both sides must still mean the same version.
+#[test]
+fn a_version_is_of_the_bytes_that_were_sent() {
+    let document =
+        br#"{"protocol":1,"scope":{"namespace":"shop","serviceAccount":"checkout"},"later":[1, 2]}"#;
+    let json = json_of(&LeaderFrame::Snapshot([document.as_slice(), b"\n"].concat()).encode(1));
+    let Ok((1, Some(LeaderFrame::Snapshot(received)))) = LeaderFrame::decode(json.as_bytes()) else {
+        panic!("not a snapshot: {json}")
+    };
+    let snapshot = Snapshot::from_bytes(&received).unwrap();
+    assert_eq!(*snapshot.version(), Version::of(document));
+}
+
+#[test]
+fn a_broken_frame_is_named_by_place_and_not_by_content() {
+    let broken = br#"{"type":"Auth","body":{"token":"eyJ-canary"}}"#;
+    let error = SidecarFrame::decode(broken).unwrap_err();
+    assert!(matches!(&error, InvalidFrame::Body { kind, .. } if kind == "Auth"), "{error:?}");
+    let keys = golden("leader-keys.json").replace("c2stdGVzdA==", "canary!");
+    let named = LeaderFrame::decode(keys.as_bytes()).unwrap_err();
+    for error in [error, named] {
+        assert!(!format!("{error:?} {error}").contains("canary"), "{error:?}");
+    }
+}
+
+#[test]
+fn remarks_and_tokens_are_bounded() {
+    let nack = Nack { version: version('a'), path: String::new(), problem: "é".repeat(5_000) };
+    let json = json_of(&SidecarFrame::Nack(nack).encode());
+    let Ok(Some(SidecarFrame::Nack(read))) = SidecarFrame::decode(json.as_bytes()) else { panic!("{json}") };
+    assert_eq!(read.problem.chars().count(), limits::REMARK_CHARS);
+    assert!(Token::new(&"x".repeat(limits::TOKEN_BYTES + 1)).is_err());
+    assert!(Token::new(" \n").is_err() && Token::new("a\nb").is_err());
+}
+
+proptest! {
+    #[test]
+    fn any_json_is_read_or_refused(text in r#"\{"type":"(Hello|Auth|Ack|Nack|Keys|Snapshot|GoAway)"(,"(body|epoch)":[a-z0-9"{}:\[\],-]{0,30}){0,2}\}"#) {
+        let _ = SidecarFrame::decode(text.as_bytes());
+        let _ = LeaderFrame::decode(text.as_bytes());
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = SidecarFrame::decode(&bytes);
+        let _ = LeaderFrame::decode(&bytes);
+        let _ = Keys::from_bytes(&bytes);
+    }
+}
