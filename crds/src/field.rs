@@ -66,6 +66,11 @@ impl DurationString {
     pub(crate) fn seconds(seconds: u32) -> Self {
         Self { text: format!("{seconds}s"), value: Duration::from_secs(seconds.into()) }
     }
+
+    /// The same in milliseconds.
+    pub(crate) fn milliseconds(milliseconds: u32) -> Self {
+        Self { text: format!("{milliseconds}ms"), value: Duration::from_millis(milliseconds.into()) }
+    }
 }
 
 impl FromStr for DurationString {

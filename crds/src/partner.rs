@@ -1,7 +1,7 @@
 //! Partner: a provider that may be called, and on which terms.
 //!
-//! Its parts stand in `partner/`: `model.rs` what it can do, `transport.rs` how it is reached, `mock.rs` the built-in
-//! one. Whether what it names exists is for the operator's compile to say, since objects may be applied in any order.
+//! Its parts stand in `partner/`: `model.rs` what it can do, `transport.rs` how it is reached, `protection.rs` how failures
+//! are contained, `mock.rs` the built-in one. Whether what it names exists is for the operator's compile to say, since objects may be applied in any order.
 
 #![expect(clippy::struct_excessive_bools, reason = "two permissions, each written by name in YAML")]
 #![expect(clippy::duplicated_attributes, reason = "each printcolumn has a type of its own")]
@@ -9,10 +9,12 @@
 
 mod mock;
 mod model;
+mod protection;
 mod transport;
 
 pub use mock::{Mock, MockReply};
 pub use model::{Model, Price};
+pub use protection::{Breaker, CancelBilling, Queue, RateLimit, Retry};
 pub use transport::{ApiVersion, HealthCheck, Timeouts, Tls};
 
 use kube::{CustomResource, KubeSchema};
@@ -124,6 +126,21 @@ pub struct PartnerSpec {
     /// How long each part of an attempt may take. Every limit has a default of its own.
     #[serde(default)]
     pub timeouts: Timeouts,
+    /// How much may be sent in any 60 seconds; default: not limited. Example: `{requestsPerMinute: 1000}`. Each sidecar holds the limit by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+    /// How often a request is tried. Every value has a default of its own.
+    #[serde(default)]
+    pub retry: Retry,
+    /// When the partner is left alone. Every value has a default of its own.
+    #[serde(default)]
+    pub breaker: Breaker,
+    /// How requests wait for the partner's rate. Every value has a default of its own.
+    #[serde(default)]
+    pub queue: Queue,
+    /// What the partner bills for an answer that was cancelled before it told its usage; default `Unknown`.
+    #[serde(default)]
+    pub cancel_billing: CancelBilling,
     /// Whom to ask in turn when this partner fails, for routes that have no `fallbackChain` of their own; default none, at most 16. Example: `[{partner: partner-beta, model: claude-haiku}]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]

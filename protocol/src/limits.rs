@@ -1,5 +1,7 @@
 //! Every bound that operator or sidecar obeys. A bound that only one side knows would drift from the other's.
 
+use std::time::Duration;
+
 /// Partners in one scope's snapshot.
 pub const PARTNERS: usize = 256;
 /// Routes in one scope's snapshot.
@@ -64,6 +66,16 @@ pub const SSE_EVENT_BYTES: usize = 1 << 20;
 pub const RELAY_BUFFER_BYTES: usize = 256 << 10;
 /// Content blocks, and tool calls, in one answer.
 pub const ANSWER_BLOCKS: usize = 256;
+/// Attempts of one request.
+pub const ATTEMPTS: u32 = 10;
+/// Longest first wait of a breaker before its probe; also what it grows to.
+pub const BREAKER_RESET: Duration = Duration::from_secs(60);
+/// Longest wait that a partner can ask us for by `Retry-After`.
+pub const RETRY_AFTER: Duration = Duration::from_secs(300);
+/// Requests that wait for one partner.
+pub const QUEUE_REQUESTS: usize = 4_096;
+/// Bytes of the bodies of those.
+pub const QUEUE_BYTES: usize = 32 << 20;
 /// Label sets of one metric family; what comes later is counted under `_other`.
 pub const METRIC_SERIES: usize = 2_000;
 /// Largest integer that every JSON parser keeps: 2^53 - 1.

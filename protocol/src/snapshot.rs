@@ -3,6 +3,7 @@
 //! A snapshot names credentials and never holds them. It comes from [`crate::wire`] alone.
 
 mod partner;
+mod protection;
 mod route;
 mod tenant;
 
@@ -17,6 +18,7 @@ use thiserror::Error;
 pub use self::partner::{
     AddressPolicy, Endpoint, HealthCheck, InvalidEndpoint, Mock, MockReply, Model, Partner, Timeouts, Tls,
 };
+pub use self::protection::{BreakerPolicy, CancelBilling, Protection, QueuePolicy, RateLimit, RetryPolicy};
 pub use self::route::{MaxTokens, Route, Target, WeightedTarget, WholeAnswers};
 pub use self::tenant::{TenantPolicy, Tenants};
 use crate::name::{Alias, ObjectName, PartnerName};

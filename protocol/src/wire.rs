@@ -18,8 +18,8 @@ use crate::invalid::{Invalid, Problems};
 use crate::limits;
 use crate::name::{Alias, CredentialName, ModelName, PartnerName, TenantId};
 use crate::snapshot::{
-    AddressPolicy, Endpoint, HealthCheck, MaxTokens, Mock, Model, Partner, Route, Scope, Snapshot, Target,
-    TenantPolicy, Tenants, Timeouts, Tls, Version, WeightedTarget, WholeAnswers,
+    AddressPolicy, Endpoint, HealthCheck, MaxTokens, Mock, Model, Partner, Protection, Route, Scope,
+    Snapshot, Target, TenantPolicy, Tenants, Timeouts, Tls, Version, WeightedTarget, WholeAnswers,
 };
 
 /// The version of this form. A sidecar refuses a later one.
@@ -82,6 +82,9 @@ pub struct WirePartner {
     /// See [`Partner::timeouts`].
     #[serde(default)]
     pub timeouts: Timeouts,
+    /// See [`Partner::protection`].
+    #[serde(default)]
+    pub protection: Protection,
     /// See [`Partner::health_check`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,
@@ -233,6 +236,7 @@ fn partner(name: PartnerName, wire: WirePartner, problems: &mut Problems) -> Par
         schema_version,
         models,
         timeouts,
+        protection,
         health_check,
         mock,
     } = wire;
@@ -248,6 +252,7 @@ fn partner(name: PartnerName, wire: WirePartner, problems: &mut Problems) -> Par
             problems.add(&path, "needs `endpoint`, and has no `mock`")
         }
     }
+    protection.check(&format!("{path}.protection"), problems);
     if tls.client_certificate.is_some() != tls.client_key.is_some() {
         problems.add(format!("{path}.tls"), "a client certificate and its key come together");
     }
@@ -262,6 +267,7 @@ fn partner(name: PartnerName, wire: WirePartner, problems: &mut Problems) -> Par
         schema_version,
         models,
         timeouts,
+        protection,
         health_check,
         mock,
     }

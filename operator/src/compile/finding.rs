@@ -162,6 +162,8 @@ reasons! {
     TenantShadowed: Warning,
     /// A limit that can never be reached.
     TimeoutOrder: Warning,
+    /// A rate that every sidecar holds by itself.
+    RatePerSidecar: Warning,
     /// A model that thinks before it speaks has the first-token limit of one that does not.
     ReasoningFirstToken: Warning,
     /// More than a snapshot may hold.

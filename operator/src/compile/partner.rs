@@ -5,6 +5,7 @@
 
 mod convert;
 mod model;
+mod protection;
 mod refs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use chaperone_crds::field::TargetRef;
 use chaperone_crds::partner as written;
 use chaperone_protocol::adapter::{Adapter, ApiVersion, DataClass};
 use chaperone_protocol::name::ModelName;
-use chaperone_protocol::snapshot::{AddressPolicy, Endpoint, Mock};
+use chaperone_protocol::snapshot::{AddressPolicy, Endpoint, Mock, Protection};
 use chaperone_protocol::wire::WirePartner;
 
 pub(super) use self::convert::{capability, data_class, milliseconds, seconds, tokens};
@@ -148,6 +149,11 @@ fn wire(spec: &PartnerSpec, key: &ObjectKey, world: &World, notes: &mut Notes<'_
         models,
         default_model: _,
         timeouts,
+        rate_limit,
+        retry,
+        breaker,
+        queue,
+        cancel_billing,
         fallbacks: _,
         allowed_namespaces: _,
         health_check,
@@ -177,6 +183,13 @@ fn wire(spec: &PartnerSpec, key: &ObjectKey, world: &World, notes: &mut Notes<'_
         schema_version: schema_version.clone(),
         models: model::all(models, adapter, notes),
         timeouts,
+        protection: Protection {
+            breaker: protection::breaker(breaker, notes)?,
+            retry: protection::retry(retry, notes)?,
+            rate_limit: protection::rate_limit(rate_limit.as_ref(), notes),
+            queue: protection::queue(queue, notes)?,
+            cancel_billing: protection::cancel_billing(*cancel_billing),
+        },
         health_check,
         mock: mock_of(mock.as_ref(), adapter, notes),
     })

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::protection::Protection;
 use crate::adapter::{Adapter, ApiVersion, Capability};
 use crate::name::{CredentialName, ModelName, PartnerName};
 use crate::units::{Price, Tokens};
@@ -35,6 +36,8 @@ pub struct Partner {
     pub models: BTreeMap<ModelName, Model>,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// How its failures are contained.
+    pub protection: Protection,
     /// How its health is probed, if it is.
     pub health_check: Option<HealthCheck>,
     /// What the Mock adapter plays. Present only with it.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use chaperone_protocol::adapter::{Adapter, ApiVersion, Capability, Dialect};
 use chaperone_protocol::reason::Reason;
-use chaperone_protocol::snapshot::{AddressPolicy, MaxTokens, Model, Partner, Target, Timeouts, Tls};
+use chaperone_protocol::snapshot::{
+    AddressPolicy, MaxTokens, Model, Partner, Protection, Target, Timeouts, Tls,
+};
 use chaperone_protocol::units::Tokens;
 use serde_json::{Value, json};
 
@@ -30,6 +32,7 @@ fn target(adapter: Adapter, capabilities: &[Capability]) -> Target {
         schema_version: None,
         models: Default::default(),
         timeouts: Timeouts::default(),
+        protection: Protection::default(),
         health_check: None,
         mock: None,
     };

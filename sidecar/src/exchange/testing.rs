@@ -8,8 +8,8 @@ use bytes::Bytes;
 use chaperone_protocol::adapter::{Adapter, ApiVersion, DataClass};
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::snapshot::{
-    AddressPolicy, MaxTokens, Mock, MockReply, Model, Partner, Route, Target, Timeouts, Tls, WeightedTarget,
-    WholeAnswers,
+    AddressPolicy, MaxTokens, Mock, MockReply, Model, Partner, Protection, Route, Target, Timeouts, Tls,
+    WeightedTarget, WholeAnswers,
 };
 use chaperone_protocol::units::Tokens;
 use http::HeaderMap;
@@ -86,6 +86,7 @@ fn target(adapter: Adapter) -> Target {
         schema_version: None,
         models: BTreeMap::new(),
         timeouts: Timeouts::default(),
+        protection: Protection::default(),
         health_check: None,
         mock: (adapter == Adapter::Mock).then(|| Mock {
             reply: MockReply::Echo,

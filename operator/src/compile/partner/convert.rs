@@ -64,7 +64,7 @@ pub(in crate::compile) fn tokens(
     tokens
 }
 
-fn out_of_range(written: impl std::fmt::Display) -> Problem {
+pub(super) fn out_of_range(written: impl std::fmt::Display) -> Problem {
     Problem::new(
         Reason::InvalidValue,
         format!("{written} is out of range"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chaperone_protocol::adapter::{Adapter, ApiVersion};
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::snapshot::{
-    AddressPolicy, MaxTokens, Mock, MockReply, Model, Partner, Target, Timeouts, Tls,
+    AddressPolicy, MaxTokens, Mock, MockReply, Model, Partner, Protection, Target, Timeouts, Tls,
 };
 use chaperone_protocol::units::Tokens;
 
@@ -214,6 +214,7 @@ fn target(adapter: Adapter) -> Target {
         schema_version: None,
         models: Default::default(),
         timeouts: Timeouts::default(),
+        protection: Protection::default(),
         health_check: None,
         mock: None,
     };

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaperone_protocol::adapter::{Adapter, DataClass};
-use chaperone_protocol::snapshot::{Model, Partner, Timeouts, WeightedTarget};
+use chaperone_protocol::snapshot::{Model, Partner, Protection, Timeouts, WeightedTarget};
 
 use super::*;
 
@@ -26,6 +26,7 @@ fn target(name: &str, context: u64) -> Target {
         schema_version: None,
         models: BTreeMap::new(),
         timeouts: Timeouts::default(),
+        protection: Protection::default(),
         health_check: None,
         mock: None,
     };
