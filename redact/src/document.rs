@@ -13,6 +13,7 @@ pub use fields::FieldTable;
 use fields::{Place, Step};
 
 use crate::find::Unscannable;
+use crate::view::unescape;
 
 /// Deepest nesting that is read.
 pub const MAX_DEPTH: usize = 64;
@@ -26,6 +27,27 @@ pub(crate) struct Leaf {
     pub(crate) key: Range<usize>,
     pub(crate) class: Class,
     pub(crate) kind: LeafKind,
+    pub(crate) text: Text,
+}
+
+/// What a string is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Text {
+    /// ASCII without escapes: it reads as it is written.
+    Plain,
+    /// Anything.
+    Mixed,
+}
+
+/// Where a walk stands.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Walk {
+    /// At a leaf.
+    Leaf(Leaf),
+    /// Somewhere; go on.
+    Pause,
+    /// At the end of a valid document.
+    End,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,15 +74,30 @@ enum Expect {
     Value,
     FirstKeyOrEnd,
     Key,
+    Colon,
     FirstValueOrEnd,
     CommaOrEnd,
     Nothing,
 }
 
-/// The walk. It can stop after any leaf and go on later.
+/// No number that anybody means is longer.
+const MAX_NUMBER: usize = 4096;
+/// Bytes of a key that serve as cues.
+const KEY: usize = 128;
+
+/// A string whose end is not reached.
+#[derive(Clone, Copy, Debug)]
+struct Unfinished {
+    start: usize,
+    at: usize,
+    text: Text,
+}
+
+/// The walk. It can stop anywhere and go on later.
 pub(crate) struct Walker<B> {
     body: B,
     at: usize,
+    unfinished: Option<Unfinished>,
     levels: Vec<Level>,
     place: Place,
     key: Range<usize>,
@@ -69,7 +106,19 @@ pub(crate) struct Walker<B> {
 
 impl<B: AsRef<[u8]>> Walker<B> {
     pub(crate) fn new(body: B, table: FieldTable) -> Self {
-        Self { body, at: 0, levels: Vec::new(), place: Place::root(table), key: 0..0, expect: Expect::Value }
+        let place = Place::root(table);
+        Self { body, at: 0, unfinished: None, levels: Vec::new(), place, key: 0..0, expect: Expect::Value }
+    }
+
+    /// Back to the start.
+    pub(crate) fn again(self, table: FieldTable) -> Self {
+        Self::new(self.body, table)
+    }
+
+    /// The beginning of a key, as far as it serves as a cue.
+    pub(crate) fn key(&self, leaf: &Leaf) -> String {
+        let key = &self.body()[leaf.key.clone()];
+        String::from_utf8_lossy(&key[..key.len().min(KEY)]).into_owned()
     }
 
     /// The bytes that are walked.
@@ -83,29 +132,44 @@ impl<B: AsRef<[u8]>> Walker<B> {
     }
 
     /// How far the walk has come.
-    pub(crate) const fn position(&self) -> usize {
-        self.at
+    pub(crate) fn position(&self) -> usize {
+        self.unfinished.map_or(self.at, |string| string.at)
     }
 
-    /// The next leaf; `None` at the end of a valid document.
-    pub(crate) fn next(&mut self) -> Result<Option<Leaf>, Unscannable> {
+    /// Goes on to the next leaf, for at most about `budget` bytes.
+    ///
+    /// # Errors
+    /// What JSON does not allow, and nesting beyond [`MAX_DEPTH`].
+    pub(crate) fn step(&mut self, budget: usize) -> Result<Walk, Unscannable> {
+        let until = self.position().saturating_add(budget);
         loop {
-            self.skip_space();
+            self.skip_space(until);
+            if self.position() >= until {
+                return Ok(Walk::Pause);
+            }
             if self.expect == Expect::Nothing {
                 let done = self.at == self.body().len();
-                return if done { Ok(None) } else { Err(self.broken()) };
+                return if done { Ok(Walk::End) } else { Err(self.broken()) };
             }
             let byte = *self.body().get(self.at).ok_or(Unscannable::NotJson(self.at))?;
             let leaf = match (self.expect, byte) {
                 (Expect::FirstKeyOrEnd, b'}') | (Expect::FirstValueOrEnd, b']') => self.close(byte)?,
-                (Expect::FirstKeyOrEnd | Expect::Key, b'"') => self.read_key()?,
+                (Expect::FirstKeyOrEnd | Expect::Key, b'"') => {
+                    let Some((range, text)) = self.string(until)? else { return Ok(Walk::Pause) };
+                    self.read_key(range, text)
+                }
+                (Expect::Colon, b':') => self.colon(),
                 (Expect::CommaOrEnd, b',') => self.comma(),
                 (Expect::CommaOrEnd, b'}' | b']') => self.close(byte)?,
+                (Expect::Value | Expect::FirstValueOrEnd, b'"') => {
+                    let Some((range, text)) = self.string(until)? else { return Ok(Walk::Pause) };
+                    self.leaf(range, LeafKind::String, text)
+                }
                 (Expect::Value | Expect::FirstValueOrEnd, _) => self.value(byte)?,
                 _ => return Err(self.broken()),
             };
-            if leaf.is_some() {
-                return Ok(leaf);
+            if let Some(leaf) = leaf {
+                return Ok(Walk::Leaf(leaf));
             }
         }
     }
@@ -114,34 +178,33 @@ impl<B: AsRef<[u8]>> Walker<B> {
         Unscannable::NotJson(self.at)
     }
 
-    fn skip_space(&mut self) {
-        let space =
-            self.body()[self.at..].iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t'));
-        self.at += space.count();
+    fn skip_space(&mut self, until: usize) {
+        // Within a string every byte counts.
+        if self.unfinished.is_none() {
+            let rest = &self.body()[self.at..self.body().len().min(until)];
+            let space = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t'));
+            self.at += space.count();
+        }
     }
 
     fn value(&mut self, byte: u8) -> Result<Option<Leaf>, Unscannable> {
         match byte {
             b'{' => self.open(Container::Object).map(|()| None),
             b'[' => self.open(Container::Array).map(|()| None),
-            b'"' => {
-                let range = self.string()?;
-                Ok(self.leaf(range, LeafKind::String))
-            }
             b'-' | b'0'..=b'9' => {
                 let range = self.number()?;
                 let digits = self.body()[range.clone()].iter().filter(|byte| byte.is_ascii_digit()).count();
-                let leaf = self.leaf(range, LeafKind::Number);
+                let leaf = self.leaf(range, LeafKind::Number, Text::Plain);
                 Ok(leaf.filter(|leaf| digits >= 7 && leaf.class == Class::Nested))
             }
             _ => self.word().map(|()| None),
         }
     }
 
-    fn leaf(&mut self, range: Range<usize>, kind: LeafKind) -> Option<Leaf> {
+    fn leaf(&mut self, range: Range<usize>, kind: LeafKind, text: Text) -> Option<Leaf> {
         self.after_value();
         let class = self.place.class();
-        (class != Class::Skip).then(|| Leaf { range, key: self.key.clone(), class, kind })
+        (class != Class::Skip).then(|| Leaf { range, key: self.key.clone(), class, kind, text })
     }
 
     fn after_value(&mut self) {
@@ -187,42 +250,55 @@ impl<B: AsRef<[u8]>> Walker<B> {
         None
     }
 
-    fn read_key(&mut self) -> Result<Option<Leaf>, Unscannable> {
-        let range = self.string()?;
-        self.skip_space();
-        if self.body().get(self.at) != Some(&b':') {
-            return Err(self.broken());
-        }
-        self.at += 1;
+    fn read_key(&mut self, range: Range<usize>, text: Text) -> Option<Leaf> {
         let parent = self.levels.last().map_or(self.place, |level| level.place);
         let outer = self.levels.last().map_or(0..0, |level| level.key.clone());
         self.place = parent.step(Step::Key(&self.body()[range.clone()]));
         self.key = range.clone();
-        self.expect = Expect::Value;
+        self.expect = Expect::Colon;
         let class = parent.key_class();
-        Ok((class != Class::Skip).then_some(Leaf { range, key: outer, class, kind: LeafKind::Key }))
+        (class != Class::Skip).then_some(Leaf { range, key: outer, class, kind: LeafKind::Key, text })
     }
 
-    /// Reads a string; its range is the inside.
-    fn string(&mut self) -> Result<Range<usize>, Unscannable> {
+    fn colon(&mut self) -> Option<Leaf> {
+        self.at += 1;
+        self.expect = Expect::Value;
+        None
+    }
+
+    /// Reads a string, or the part of it before `until`; its range is the inside.
+    fn string(&mut self, until: usize) -> Result<Option<(Range<usize>, Text)>, Unscannable> {
         let start = self.at + 1;
-        let mut at = start;
+        let mut string = self.unfinished.take().unwrap_or(Unfinished { start, at: start, text: Text::Plain });
         loop {
-            match self.body().get(at) {
-                Some(b'"') => break,
-                Some(b'\\') => at += 2,
-                Some(0x20..) => at += 1,
-                Some(_) | None => return Err(Unscannable::NotJson(at)),
+            let body = self.body();
+            let run = &body[string.at.min(body.len())..body.len().min(until.max(string.at))];
+            let plain = run.iter().take_while(|byte| STRING[usize::from(**byte)] == Letter::Plain).count();
+            string.at += plain;
+            match body.get(string.at).map(|byte| STRING[usize::from(*byte)]) {
+                _ if string.at >= until => {
+                    self.unfinished = Some(string);
+                    return Ok(None);
+                }
+                Some(Letter::Quote) => break,
+                Some(Letter::Escape) => {
+                    let (_, len) = unescape(&body[string.at..]).ok_or(Unscannable::NotJson(string.at))?;
+                    string.at += len;
+                }
+                Some(Letter::Wide) => string.at += 1,
+                Some(Letter::Control | Letter::Plain) | None => return Err(Unscannable::NotJson(string.at)),
             }
+            string.text = Text::Mixed;
         }
-        self.at = at + 1;
-        Ok(start..at)
+        self.at = string.at + 1;
+        Ok(Some((string.start..string.at, string.text)))
     }
 
     fn number(&mut self) -> Result<Range<usize>, Unscannable> {
         let start = self.at;
         let len = self.body()[start..]
             .iter()
+            .take(MAX_NUMBER)
             .take_while(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte))
             .count();
         self.at += len;
@@ -241,6 +317,32 @@ impl<B: AsRef<[u8]>> Walker<B> {
         Ok(())
     }
 }
+
+/// What a byte is within a string: RFC 8259 §7.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Letter {
+    Plain,
+    Wide,
+    Quote,
+    Escape,
+    Control,
+}
+
+const STRING: [Letter; 256] = {
+    let mut table = [Letter::Plain; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte {
+            0..0x20 => Letter::Control,
+            0x22 => Letter::Quote,
+            0x5C => Letter::Escape,
+            0x80.. => Letter::Wide,
+            _ => Letter::Plain,
+        };
+        byte += 1;
+    }
+    table
+};
 
 /// The grammar of RFC 8259 §6.
 fn is_number(text: &[u8]) -> bool {
@@ -272,10 +374,14 @@ mod tests {
     fn leaves(body: &str, table: FieldTable) -> Result<Vec<(String, Class)>, Unscannable> {
         let mut walker = Walker::new(body.as_bytes(), table);
         let mut all = Vec::new();
-        while let Some(leaf) = walker.next()? {
-            all.push((body.get(leaf.range).unwrap().to_owned(), leaf.class));
+        loop {
+            // One byte at a time, as the most impatient caller would.
+            match walker.step(1)? {
+                Walk::Leaf(leaf) => all.push((body.get(leaf.range).unwrap().to_owned(), leaf.class)),
+                Walk::Pause => {}
+                Walk::End => return Ok(all),
+            }
         }
-        Ok(all)
     }
 
     #[test]

@@ -23,6 +23,10 @@ impl Score {
         f32::from(self.0) / 100.0
     }
 
+    pub(crate) const fn plus(self, percent: u8) -> Self {
+        Self::percent(self.0.saturating_add(percent))
+    }
+
     pub(crate) const fn minus(self, percent: u8) -> Self {
         Self(self.0.saturating_sub(percent))
     }
@@ -142,6 +146,22 @@ pub struct Span {
     pub cue: Option<&'static str>,
     /// Bytes between cue and span; settles which of two labels is right.
     pub(crate) cue_distance: usize,
+    /// Where the cue stands in the view; `None` for none, and for the key.
+    pub(crate) cue_at: Option<usize>,
+}
+
+impl Span {
+    /// A finding that no cue supports.
+    pub(crate) const fn plain(
+        range: Range<usize>,
+        entity: Entity,
+        score: Score,
+        evidence: Evidence,
+        rule: &'static str,
+    ) -> Self {
+        let (validator, cue) = ("", None);
+        Self { range, entity, score, evidence, rule, validator, cue, cue_distance: usize::MAX, cue_at: None }
+    }
 }
 
 /// Something that looked like personal data and was left alone.

@@ -221,6 +221,12 @@ impl Policy {
         self.actions.get(&entity).copied().unwrap_or(self.default_action)
     }
 
+    /// Whether a finding may become a placeholder.
+    pub(crate) fn mints(&self) -> bool {
+        self.default_action == Action::Pseudonym
+            || self.actions.values().any(|action| *action == Action::Pseudonym)
+    }
+
     /// The label of `entity`, with the user's names for custom patterns.
     #[must_use]
     pub fn label(&self, entity: Entity) -> &str {
@@ -244,7 +250,7 @@ impl Policy {
 /// The form in which two spellings of one value are equal: the view's, in lower case.
 pub(crate) fn normalised(value: &[u8]) -> Vec<u8> {
     let view = View::new(value, Escapes::None);
-    let text = view.as_ref().map_or(value, View::bytes);
+    let text = view.as_ref().map_or(value, |view| view.bytes(value));
     String::from_utf8_lossy(text).trim().to_lowercase().into_bytes()
 }
 

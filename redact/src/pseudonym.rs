@@ -68,19 +68,22 @@ impl Vault {
         Self { key, domain, taken: BTreeSet::new(), minted: BTreeMap::new(), values: BTreeMap::new() }
     }
 
-    /// Notes what already looks like one of our placeholders, so that it is never minted.
-    pub(crate) fn reserve(&mut self, body: &[u8]) {
-        for (at, _) in body.iter().enumerate().filter(|(_, byte)| **byte == b'_') {
-            let tag: Vec<u8> = body[at + 1..]
+    /// Notes what already looks like one of our placeholders in about `budget` bytes of `body`, so that it is never
+    /// minted; returns where to go on.
+    pub(crate) fn reserve(&mut self, body: &[u8], from: usize, budget: usize) -> usize {
+        let until = from.saturating_add(budget).min(body.len());
+        for at in memchr::memchr_iter(b'_', &body[from..until]) {
+            let tag: Vec<u8> = body[from + at + 1..]
                 .iter()
-                .take(LONG_TAG)
+                .take(TAG)
                 .take_while(|byte| byte.is_ascii_alphanumeric())
                 .map(u8::to_ascii_uppercase)
                 .collect();
-            if tag.len() >= TAG {
-                self.taken.insert(tag[..TAG].to_vec());
+            if tag.len() == TAG {
+                self.taken.insert(tag);
             }
         }
+        until
     }
 
     /// The placeholder for a value.
@@ -180,7 +183,8 @@ mod tests {
     fn a_tag_in_the_users_text_is_never_minted() {
         let tag = vault("alpha").mint("EMAIL", "a@b.example");
         let mut other = vault("alpha");
-        other.reserve(format!("see {tag}").as_bytes());
+        let text = format!("see {tag}");
+        other.reserve(text.as_bytes(), 0, text.len());
         assert_eq!(other.mint("EMAIL", "a@b.example").len(), "EMAIL_".len() + LONG_TAG);
     }
 

@@ -1,14 +1,11 @@
 //! One pass over a value: byte classes find triggers, recognizers judge them.
 //!
 //! The scan knows only where something could begin: a number, a word that mixes letters and
-//! digits, a long token, an `@`, a colon, an assignment. It stops after a batch of
-//! candidates, so that what context rejects takes no memory.
+//! digits, a long token, an `@`, a colon, an assignment. It stops after every block, so that what
+//! context rejects takes no memory and a caller may pause.
 
 use crate::finding::{Candidate, NearMiss, Rule, Why};
 use crate::recognizer;
-
-/// Candidates that are judged together; most numbers of a table are candidates, few are findings.
-const BATCH: usize = 1024;
 
 /// What recognizers write to: candidates, and near misses if somebody wants explanations.
 #[derive(Debug)]
@@ -24,7 +21,28 @@ pub(crate) struct Candidates<'t> {
     pub(crate) work: u64,
 }
 
-impl Candidates<'_> {
+/// The same between two blocks, without the text.
+#[derive(Debug, Default)]
+pub(crate) struct Sweep {
+    pub(crate) found: Vec<Candidate>,
+    pub(crate) near: Option<Vec<NearMiss>>,
+    pub(crate) settled_to: usize,
+    pub(crate) assigned_to: usize,
+    pub(crate) work: u64,
+}
+
+impl<'t> Candidates<'t> {
+    /// Goes on in `text` where `sweep` stopped.
+    pub(crate) fn new(text: &'t [u8], sweep: Sweep) -> Self {
+        let Sweep { found, near, settled_to, assigned_to, work } = sweep;
+        Self { text, found, near, settled_to, assigned_to, work }
+    }
+
+    /// What is to be kept until the next block.
+    pub(crate) fn sweep(self) -> Sweep {
+        let Self { text: _, found, near, settled_to, assigned_to, work } = self;
+        Sweep { found, near, settled_to, assigned_to, work }
+    }
     /// Adds a candidate for context to judge.
     pub(crate) fn propose(&mut self, rule: &'static Rule, range: std::ops::Range<usize>) {
         self.work += range.len() as u64;
@@ -79,64 +97,66 @@ const fn classes() -> [u8; 256] {
     }
 }
 
-/// Where a scan is.
+/// Where a scan is, and the word that it is in.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Scan {
     at: usize,
+    word: Option<Word>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Word {
+    start: usize,
+    /// Classes of its letters.
+    seen: u8,
 }
 
 impl Scan {
-    /// Scans to the end of the text, or until there is a batch of candidates to judge.
-    pub(crate) fn run(&mut self, out: &mut Candidates<'_>) -> Progress {
+    /// How far the scan has come.
+    pub(crate) const fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Scans up to `until` or the end of the text.
+    pub(crate) fn run(&mut self, out: &mut Candidates<'_>, until: usize) {
         let text = out.text;
-        while self.at < text.len() {
-            if out.found.len() >= BATCH {
-                return Progress::Batch;
-            }
-            self.step(out, text);
-        }
-        Progress::Done
-    }
-
-    fn step(&mut self, out: &mut Candidates<'_>, text: &[u8]) {
-        let start = self.at;
-        let class = CLASS[usize::from(text[start])];
-        if class & (LETTER | DIGIT) != 0 {
-            self.at = word(out, text, start);
-        } else {
-            self.at += 1;
-            if class & TRIGGER != 0 {
-                recognizer::on_mark(out, start);
+        let until = until.min(text.len());
+        while self.at < until {
+            let class = CLASS[usize::from(text[self.at])];
+            if self.word.is_some() || class & (LETTER | DIGIT) != 0 {
+                self.word(out, until);
+            } else {
+                self.at += 1;
+                if class & TRIGGER != 0 {
+                    recognizer::on_mark(out, self.at - 1);
+                }
             }
         }
     }
-}
 
-/// Reads the run of letters and digits at `start` and hands it on; returns its end.
-fn word(out: &mut Candidates<'_>, text: &[u8], start: usize) -> usize {
-    let mut seen = 0;
-    let mut end = start;
-    while let Some(byte) = text.get(end) {
-        let class = CLASS[usize::from(*byte)];
-        if class & (LETTER | DIGIT) == 0 {
-            break;
+    /// Reads the run of letters and digits, and hands it on if it ends before `until` or with the text.
+    fn word(&mut self, out: &mut Candidates<'_>, until: usize) {
+        let text = out.text;
+        let Word { start, mut seen } = self.word.unwrap_or(Word { start: self.at, seen: 0 });
+        let mut end = self.at;
+        for byte in &text[self.at..until] {
+            let class = CLASS[usize::from(*byte)];
+            if class & (LETTER | DIGIT) == 0 {
+                break;
+            }
+            seen |= class;
+            end += 1;
         }
-        seen |= class;
-        end += 1;
+        self.at = end;
+        if end == until && end < text.len() {
+            self.word = Some(Word { start, seen });
+            return;
+        }
+        self.word = None;
+        match seen {
+            DIGIT => recognizer::on_number(out, start),
+            LETTER => recognizer::on_plain_word(out, start..end),
+            _ => recognizer::on_mixed_word(out, start..end),
+        }
     }
-    match seen {
-        DIGIT => recognizer::on_number(out, start),
-        LETTER => recognizer::on_plain_word(out, start..end),
-        _ => recognizer::on_mixed_word(out, start..end),
-    }
-    end
-}
-
-/// What a stretch of scanning ended with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
-    /// Judge what was found, then go on.
-    Batch,
-    /// The text is done.
-    Done,
 }

@@ -230,7 +230,7 @@ impl<'p> StreamRedactor<'p> {
     fn value(&self, raw: &[u8]) -> Result<String, Unscannable> {
         let bytes = match self.escapes {
             Escapes::None => raw.to_vec(),
-            Escapes::Json => View::unescaped(raw)?.bytes().to_vec(),
+            Escapes::Json => View::unescaped(raw)?.bytes(raw).to_vec(),
         };
         String::from_utf8(bytes).map_err(|_| Unscannable::Text(InvalidText::NotUtf8))
     }

@@ -1,9 +1,10 @@
 //! Laws of finding and replacing, on random text.
 #![cfg(test)]
 
+use chaperone_redact::ner::Tagger;
 use chaperone_redact::{
-    Action, FieldTable, Filter, Landing, Policy, PolicySpec, PseudonymKey, Query, Rules, StreamRedactor,
-    StreamRestorer, Vault, find, redact_json, redact_text,
+    Action, CustomSpec, Engine, FieldTable, Filter, Landing, Policy, PolicySpec, Progress, PseudonymKey,
+    Query, Rules, Score, StreamRedactor, StreamRestorer, Vault, find, redact_json, redact_text,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -58,6 +59,37 @@ proptest! {
         let done = redact_json(body.as_bytes(), rules(&policy), &mut vault()).unwrap().to_vec();
         let value: Value = serde_json::from_slice(&done).unwrap();
         prop_assert_eq!(value["messages"][0]["content"][1].as_str().unwrap().as_bytes(), plain);
+    }
+
+    #[test]
+    fn pausing_changes_nothing(text in text(), budget in 1_usize..2000, times in 1_usize..40) {
+        let mut policy = PolicySpec { filter: Filter::Strict, action: Action::Pseudonym, ..PolicySpec::default() };
+        policy.custom.push(CustomSpec {
+            name: "Digits".into(),
+            pattern: "[0-9]{3}-[a-z]+".into(),
+            context: vec!["ann".into()],
+            score: Score::percent(60),
+        });
+        let policy = Policy::compile(&policy).unwrap();
+        let names = Tagger::embedded().unwrap();
+        let long = text.repeat(times);
+        let body = json!({"messages": [
+            {"content": [long, "Ann Lee lives in Berlin"]},
+            {"tool_calls": [{"function": {"arguments": json!({"born": text, "n": 536_228_726, "deep": [long]}).to_string()}}]},
+        ]})
+        .to_string();
+        let rules = Rules { names: Some(names), ..rules(&policy) };
+        let (mut one, mut two) = (vault(), vault());
+        let whole = redact_json(body.as_bytes(), rules, &mut one).map(|done| (done.to_vec(), done.counts().clone()));
+        let mut engine = Engine::new(body.as_bytes(), rules, &mut two);
+        let paused = loop {
+            match engine.step(budget) {
+                Ok(Progress::More) => {}
+                Ok(Progress::Done) => break engine.finish().map(|done| (done.to_vec(), done.counts().clone())),
+                Err(refused) => break Err(refused),
+            }
+        };
+        prop_assert_eq!(paused, whole);
     }
 
     #[test]

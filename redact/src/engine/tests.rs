@@ -59,16 +59,37 @@ fn redacting_twice_changes_nothing() {
     }
 }
 
+/// A finder that keeps track of how much it was asked at once.
+#[derive(Default)]
+struct Counting(std::cell::Cell<usize>);
+
+impl crate::NameFinder for Counting {
+    fn find(&self, text: &str, _: f32, _: &mut Vec<crate::NameSpan>) {
+        self.0.set(self.0.get() + text.len());
+    }
+}
+
 #[test]
-fn small_steps_give_the_same_bytes() {
-    let body = r#"{"messages":[{"content":"ann@example.org"},{"content":"call +49 30 901820"}]}"#;
-    let policy = Policy::compile(&PolicySpec::default()).unwrap();
-    let rules = Rules { policy: &policy, table: FieldTable::OpenAiChat, names: None };
-    let (mut one, mut two) = (vault(), vault());
-    let mut engine = Engine::new(body.as_bytes(), rules, &mut one);
-    while engine.step(1).unwrap() == Progress::More {}
-    let whole = redact_json(body.as_bytes(), rules, &mut two).unwrap();
-    assert_eq!(engine.finish().unwrap().to_vec(), whole.to_vec());
+fn a_long_string_pauses_as_often_as_many_short_ones() {
+    let prose = "Ann wrote 12 words. ".repeat(5_000);
+    let nested = serde_json::json!({ "text": prose }).to_string();
+    for body in [
+        serde_json::json!({"messages": [{"content": prose}]}),
+        serde_json::json!({"messages": [{"content": nested}]}),
+    ] {
+        let (body, names) = (body.to_string(), Counting::default());
+        let policy =
+            Policy::compile(&PolicySpec { filter: Filter::Balanced, ..PolicySpec::default() }).unwrap();
+        let rules = Rules { policy: &policy, table: FieldTable::OpenAiChat, names: Some(&names) };
+        let mut vault = vault();
+        let mut engine = Engine::new(body.as_bytes(), rules, &mut vault);
+        let mut asked = 0;
+        while engine.step(512).unwrap() == Progress::More {
+            assert!(names.0.get() - asked <= 1024, "{} bytes in one step", names.0.get() - asked);
+            asked = names.0.get();
+        }
+        assert!(asked >= prose.len());
+    }
 }
 
 #[test]

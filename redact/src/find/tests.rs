@@ -1,4 +1,6 @@
 use super::*;
+use crate::finding::Score;
+use crate::names::{NameKind, NameSpan};
 use crate::policy::{Filter, PolicySpec};
 
 fn labels(text: &str) -> Vec<String> {

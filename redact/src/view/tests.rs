@@ -1,13 +1,13 @@
 use super::*;
 
 fn shown(raw: &str, escapes: Escapes) -> String {
-    String::from_utf8(View::new(raw.as_bytes(), escapes).unwrap().bytes().to_vec()).unwrap()
+    String::from_utf8(View::new(raw.as_bytes(), escapes).unwrap().bytes(raw.as_bytes()).to_vec()).unwrap()
 }
 
 #[test]
 fn plain_ascii_is_not_copied() {
     let view = View::new(b"call me", Escapes::Json).unwrap();
-    assert!(matches!(view.text, Cow::Borrowed(_)));
+    assert!(view.text.is_none());
     assert_eq!(view.raw_range(&(2..4)), 2..4);
 }
 
@@ -22,7 +22,7 @@ fn digits_spaces_and_dashes_become_ascii() {
 fn invisible_characters_vanish_and_ranges_still_cover_them() {
     let raw = "x 1\u{200b}2 y";
     let view = View::new(raw.as_bytes(), Escapes::None).unwrap();
-    assert_eq!(view.bytes(), b"x 12 y");
+    assert_eq!(view.bytes(raw.as_ref()), b"x 12 y");
     assert_eq!(&raw.as_bytes()[view.raw_range(&(2..4))], "1\u{200b}2".as_bytes());
     assert_eq!(view.raw_range(&(5..6)), raw.len() - 1..raw.len());
 }
@@ -31,7 +31,7 @@ fn invisible_characters_vanish_and_ranges_still_cover_them() {
 fn escapes_decode_and_map_to_whole_escapes() {
     let raw = br"a\u0040b \ud83d\ude00 \n";
     let view = View::new(raw, Escapes::Json).unwrap();
-    assert_eq!(view.bytes(), "a@b 😀 \n".as_bytes());
+    assert_eq!(view.bytes(raw.as_ref()), "a@b 😀 \n".as_bytes());
     assert_eq!(view.raw_range(&(1..2)), 1..7);
     assert_eq!(view.raw_range(&(0..3)), 0..8);
     assert_eq!(view.raw_range(&(4..8)), 9..21);
@@ -56,8 +56,11 @@ fn look_alikes_change_only_in_mixed_tokens() {
     assert_eq!(shown("аnna@eхample.com", Escapes::None), "anna@example.com");
     let raw = "см. аnna@x.com";
     let view = View::new(raw.as_bytes(), Escapes::None).unwrap();
-    let at = view.bytes().len() - "anna@x.com".len();
-    assert_eq!(&raw.as_bytes()[view.raw_range(&(at..view.bytes().len()))], "аnna@x.com".as_bytes());
+    let at = view.bytes(raw.as_ref()).len() - "anna@x.com".len();
+    assert_eq!(
+        &raw.as_bytes()[view.raw_range(&(at..view.bytes(raw.as_ref()).len()))],
+        "аnna@x.com".as_bytes()
+    );
 }
 
 #[test]

@@ -1,0 +1,97 @@
+//! Asks the tagger piece by piece, and joins places to addresses.
+
+use super::Query;
+use crate::entity::Entity;
+use crate::finding::{Evidence, Score, Span};
+use crate::names::{NameFinder, NameKind, NameSpan};
+
+/// Longest piece of text that the tagger sees at once.
+const PIECE: usize = 512;
+/// Bytes that may stand between a street and its place.
+const MAX_GAP: usize = 3;
+
+/// Where the tagger is.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    at: usize,
+    found: Vec<NameSpan>,
+    /// Places in `spans` of the addresses that a place may follow, in order.
+    addresses: Vec<usize>,
+    next_address: usize,
+}
+
+impl Names {
+    /// After the spans that stand already.
+    pub(super) fn new(spans: &[Span]) -> Self {
+        let is_address = |span: &Span| span.entity == Entity::Address;
+        let addresses = spans.iter().enumerate().filter(|(_, span)| is_address(span)).map(|(at, _)| at);
+        Self { addresses: addresses.collect(), ..Self::default() }
+    }
+
+    /// Reads one piece: a line, or the part of one that ends at a space. Returns its length, zero at the end.
+    pub(super) fn step(
+        &mut self,
+        text: &[u8],
+        finder: &dyn NameFinder,
+        query: &Query<'_>,
+        spans: &mut Vec<Span>,
+    ) -> usize {
+        let from = self.at;
+        let len = piece(&text[from..]);
+        self.at += len;
+        let Ok(piece) = std::str::from_utf8(&text[from..from + len]) else { return len };
+        self.found.clear();
+        finder.find(piece, query.policy.filter.recall_bias(), &mut self.found);
+        for name in std::mem::take(&mut self.found) {
+            let span = named(&name, from);
+            if span.entity == Entity::Location {
+                self.join(text, &span, spans);
+            }
+            if query.policy.entities.contains(span.entity) {
+                spans.push(span);
+            }
+        }
+        len
+    }
+
+    /// A place that follows a street, after a comma or a line's end, belongs to the address.
+    fn join(&mut self, text: &[u8], place: &Span, spans: &mut [Span]) {
+        while let Some(address) =
+            self.addresses.get(self.next_address).and_then(|index| spans.get_mut(*index))
+        {
+            if address.range.end > place.range.start {
+                return;
+            }
+            let gap = &text[address.range.end..place.range.start];
+            if gap.len() <= MAX_GAP && gap.iter().all(|byte| b" ,\n".contains(byte)) {
+                address.range.end = place.range.end;
+                return;
+            }
+            self.next_address += 1;
+        }
+    }
+}
+
+fn named(name: &NameSpan, from: usize) -> Span {
+    let entity = match name.kind {
+        NameKind::Person => Entity::Person,
+        NameKind::Location => Entity::Location,
+        NameKind::Organization => Entity::Organization,
+    };
+    let score = Score::from_probability(name.score);
+    Span::plain(from + name.start..from + name.end, entity, score, Evidence::Words, "tagger")
+}
+
+fn piece(rest: &[u8]) -> usize {
+    let window = &rest[..rest.len().min(PIECE)];
+    if let Some(end) = window.iter().position(|byte| *byte == b'\n') {
+        return end + 1;
+    }
+    if window.len() == rest.len() {
+        return rest.len();
+    }
+    let space = window.iter().rposition(|byte| *byte == b' ').map(|at| at + 1);
+    // Without a space the cut must still fall between characters.
+    let boundary = (1..=window.len()).rev().find(|at| rest.get(*at).is_none_or(|byte| byte & 0xC0 != 0x80));
+    space.or(boundary).unwrap_or(window.len())
+}
