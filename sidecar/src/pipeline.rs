@@ -1,6 +1,7 @@
 //! One client request, from its head to the last streamed byte: THE screenful.
 
 mod attempt;
+mod body;
 mod deadline;
 mod identify;
 mod intake;
@@ -19,8 +20,9 @@ use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 
 use self::attempt::{Call, Outcome};
+pub(crate) use self::body::ClientBody;
 pub(crate) use self::identify::Tenant;
-pub(crate) use self::relay::{ClientBody, answer_locally};
+pub(crate) use self::relay::answer_locally;
 pub(crate) use self::select::route as route_of;
 use crate::api;
 use crate::live::World;

@@ -3,21 +3,16 @@
 //! A partner is read at its own pace into a bounded buffer; an app that does not read loses its own stream alone.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use chaperone_protocol::limits;
+use bytes::Bytes;
 use chaperone_protocol::reason::Reason;
 use http::{HeaderValue, Response, header};
-use http_body::{Body, Frame, SizeHint};
-use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
 use super::attempt::Committed;
+use super::body::{ClientBody, Finish, Sender};
 use super::upstream::{Piece, Upstream};
 use crate::api;
 use crate::clock;
@@ -27,8 +22,6 @@ use crate::record::{Ending, Record};
 use crate::refusal::Refusal;
 use crate::sidecar::Shared;
 
-/// Pieces that may wait for the app; their bytes are bounded apart.
-const PIECES: usize = 1_024;
 /// How long the end of the HTTP message is waited for behind the end of the answer, so that the connection can be used again.
 const TAIL: Duration = Duration::from_secs(1);
 
@@ -90,7 +83,7 @@ async fn relay(mut committed: Committed, mut record: Record, sender: Sender) {
     let mut seen = committed.answer.progress().meaningful;
     let result = loop {
         if !sender.send_all(&mut committed.out, &mut record) {
-            return; // The app has left, or does not read: dropping the record says so.
+            return left(&committed, record); // Or it does not read.
         }
         if committed.answer.progress().finished {
             break committed.answer.end(&mut committed.out);
@@ -102,7 +95,7 @@ async fn relay(mut committed: Committed, mut record: Record, sender: Sender) {
         };
         let piece = tokio::select! {
             biased;
-            () = sender.pieces.closed() => return,
+            () = sender.app_is_gone() => return left(&committed, record),
             piece = timeout_at(until, committed.partner.next()) => piece,
         };
         let taken = match piece {
@@ -123,6 +116,11 @@ async fn relay(mut committed: Committed, mut record: Record, sender: Sender) {
     conclude(committed, record, sender, result).await;
 }
 
+/// The app is gone. What its partner has sent by now is what it cost.
+fn left(committed: &Committed, mut record: Record) {
+    record.progressed(committed.answer.progress());
+}
+
 async fn conclude(mut committed: Committed, mut record: Record, sender: Sender, result: Result<(), Failure>) {
     let (ending, reason) = match result {
         Ok(()) => (ending(committed.answer.progress()), None),
@@ -136,10 +134,11 @@ async fn conclude(mut committed: Committed, mut record: Record, sender: Sender, 
         }
     };
     record.progressed(committed.answer.progress());
-    let delivered = sender.send_all(&mut committed.out, &mut record);
-    drop(sender);
-    if delivered {
+    if sender.send_all(&mut committed.out, &mut record) {
+        sender.end();
         record.served(ending, reason);
+    } else {
+        drop(sender);
     }
     if reason.is_none() {
         tail(committed.partner).await;
@@ -151,115 +150,5 @@ async fn tail(mut partner: Upstream) {
     if matches!(partner, Upstream::Http(_)) {
         let rest = async { while matches!(partner.next().await, Piece::Bytes(_)) {} };
         let _ = timeout_at(clock::now() + TAIL, rest).await;
-    }
-}
-
-/// The app's end of a stream.
-struct Sender {
-    pieces: mpsc::Sender<Bytes>,
-    waiting: Arc<AtomicUsize>,
-}
-
-impl Sender {
-    /// `false` if the app is gone or has let more than its share pile up.
-    fn send_all(&self, out: &mut VecDeque<Bytes>, record: &mut Record) -> bool {
-        let Some(piece) = joined(out) else { return true };
-        let length = piece.len();
-        // Relaxed: the channel orders what matters.
-        if self.waiting.fetch_add(length, Ordering::Relaxed) > limits::RELAY_BUFFER_BYTES
-            || self.pieces.try_send(piece).is_err()
-        {
-            return false;
-        }
-        record.sent(length);
-        true
-    }
-}
-
-/// All of `out` as one piece. What the partner sent at once goes on at once: an app must not be taken for slow because
-/// it got no turn between two pieces.
-fn joined(out: &mut VecDeque<Bytes>) -> Option<Bytes> {
-    if out.len() <= 1 {
-        return out.pop_front();
-    }
-    let mut whole = BytesMut::with_capacity(out.iter().map(Bytes::len).sum());
-    out.drain(..).for_each(|piece| whole.extend_from_slice(&piece));
-    Some(whole.freeze())
-}
-
-/// What the app receives.
-pub(crate) enum ClientBody {
-    /// Complete; the record ends when the last piece has been handed over.
-    Whole { pieces: VecDeque<Bytes>, left: u64, finish: Option<Box<Finish>> },
-    /// On its way.
-    Stream { pieces: mpsc::Receiver<Bytes>, waiting: Arc<AtomicUsize> },
-}
-
-/// A record that ends as served when the app has got everything, and as client gone otherwise.
-pub(crate) struct Finish {
-    record: Record,
-    ending: Ending,
-}
-
-impl ClientBody {
-    /// No bytes.
-    pub(crate) fn empty() -> Self {
-        Self::whole(VecDeque::new(), None)
-    }
-
-    /// All of `pieces`, with a known length.
-    pub(crate) fn whole(pieces: VecDeque<Bytes>, finish: Option<Box<Finish>>) -> Self {
-        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self::Whole { pieces, left, finish }
-    }
-
-    fn stream() -> (Sender, Self) {
-        let (sender, pieces) = mpsc::channel(PIECES);
-        let waiting = Arc::new(AtomicUsize::new(0));
-        (Sender { pieces: sender, waiting: Arc::clone(&waiting) }, Self::Stream { pieces, waiting })
-    }
-}
-
-impl Body for ClientBody {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match self.get_mut() {
-            Self::Whole { pieces, left, finish } => {
-                let piece = pieces.pop_front();
-                let length = piece.as_ref().map_or(0, |piece| piece.len() as u64);
-                *left -= length;
-                if let Some(finish) = finish.as_mut() {
-                    finish.record.sent(usize::try_from(length).unwrap_or(usize::MAX));
-                }
-                if *left == 0
-                    && let Some(finish) = finish.take()
-                {
-                    finish.record.served(finish.ending, None);
-                }
-                Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
-            }
-            Self::Stream { pieces, waiting } => pieces.poll_recv(context).map(|piece| {
-                piece.map(|piece| {
-                    waiting.fetch_sub(piece.len(), Ordering::Relaxed);
-                    Ok(Frame::data(piece))
-                })
-            }),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Whole { left: 0, .. })
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole { left, .. } => SizeHint::with_exact(*left),
-            Self::Stream { .. } => SizeHint::default(),
-        }
     }
 }

@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 /// No test waits longer for a byte.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Between two looks at what changes by itself.
+const PACE: Duration = Duration::from_millis(20);
+
 /// What a partner does with one connection, once it has seen the request's head.
 pub(crate) type Play = fn(&mut TcpStream);
 
@@ -48,7 +51,7 @@ pub(crate) fn hold(stream: &mut TcpStream) {
 
 /// Lets a little time pass.
 pub(crate) fn pace(stream: &mut TcpStream) {
-    stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    stream.set_read_timeout(Some(PACE)).unwrap();
     let _ = stream.read(&mut [0; 1_024]);
 }
 
@@ -96,6 +99,13 @@ impl Write for Lines {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl Lines {
+    fn records(&self) -> Vec<Value> {
+        let lines = self.0.lock().unwrap();
+        lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
     }
 }
 
@@ -166,8 +176,17 @@ impl World {
     /// Drains within `grace`, and gives all records.
     pub(crate) fn drain(self, grace: Duration) -> Vec<Value> {
         self.sidecar.drain(grace);
-        let lines = self.lines.0.lock().unwrap();
-        lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+        self.lines.records()
+    }
+
+    /// All records, as soon as there are `count`.
+    pub(crate) fn records(&self, count: usize) -> Vec<Value> {
+        let tries = PATIENCE.as_millis() / PACE.as_millis();
+        let mut looks = (0..tries).map(|_| {
+            thread::park_timeout(PACE);
+            self.lines.records()
+        });
+        looks.find(|records| records.len() >= count).unwrap()
     }
 }
 
