@@ -50,6 +50,7 @@ pub(crate) struct Args {
 
 /// Serves until SIGTERM or Ctrl-C.
 pub(crate) fn run(args: Args, environment: Environment, output: &Output) -> Result<ExitCode> {
+    chaperone_sidecar::keep_content_out_of_panics();
     chaperone_sidecar::log_warnings_to_stderr();
     let _lock = state::lock(&state::folder(args.state, &environment)?)?;
     let manifests = Manifests { filename: args.filename, namespace: args.namespace };

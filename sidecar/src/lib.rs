@@ -6,6 +6,7 @@ mod adapter;
 mod admin;
 mod api;
 mod clock;
+mod defect;
 mod dialect;
 mod exchange;
 mod health;
@@ -29,5 +30,6 @@ mod sse;
 mod telemetry;
 mod trace;
 
+pub use self::defect::keep_content_out_of_panics;
 pub use self::run::{Settings, Sidecar};
 pub use self::telemetry::log_warnings_to_stderr;

@@ -25,6 +25,7 @@ pub(crate) use self::identify::Tenant;
 pub(crate) use self::relay::answer_locally;
 pub(crate) use self::select::route as route_of;
 use crate::api;
+use crate::defect::caught;
 use crate::live::World;
 use crate::record::{Ids, Record};
 use crate::refusal::Refusal;
@@ -38,7 +39,8 @@ pub(crate) async fn serve(
 ) -> Response<ClientBody> {
     let mut record = Record::begin(shared, api.path(), Ids::of(request.headers()));
     let (head, mut body) = request.into_parts();
-    let outcome = run(shared, api, &mut record, (&head.headers, &mut body)).await;
+    let outcome = caught(run(shared, api, &mut record, (&head.headers, &mut body))).await;
+    let outcome = outcome.unwrap_or_else(|defect| Err(defect.into()));
     if outcome.is_err() {
         intake::discard(&head.headers, &mut body, shared.body_limit).await;
     }

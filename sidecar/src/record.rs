@@ -211,6 +211,20 @@ impl Record {
         self.finish(Event::Refused);
     }
 
+    /// Nobody has said how the request ended: the app has left it, or a defect of ours has.
+    fn left(&mut self) {
+        if !std::thread::panicking() {
+            return self.finish(Event::ClientGone);
+        }
+        self.line.reason = Some(Reason::Internal.code());
+        if self.target.is_some() {
+            self.line.ending = Some(Ending::Broken);
+            return self.finish(Event::Served);
+        }
+        self.line.status = 500;
+        self.finish(Event::Refused);
+    }
+
     fn push_attempt(
         &mut self,
         target: &Target,
@@ -247,7 +261,42 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         if !self.written {
-            self.finish(Event::ClientGone);
+            self.left();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, sync_channel};
+
+    use http::HeaderMap;
+
+    use super::*;
+
+    fn shared() -> (Arc<Shared>, Receiver<String>) {
+        let (records, lines) = sync_channel(writer::WAITING);
+        (Arc::new(Shared::for_test(records)), lines)
+    }
+
+    #[test]
+    fn a_request_that_a_panic_ends_was_not_left_by_its_app() {
+        let (shared, lines) = shared();
+        let begin = || Record::begin(&shared, "/v1/models", Ids::of(&HeaderMap::new()));
+        drop(begin());
+        let record = std::panic::AssertUnwindSafe(begin());
+        let caught = std::panic::catch_unwind(move || {
+            let _record = record;
+            panic!("a defect, for this test");
+        });
+        assert!(caught.is_err());
+        let lines: Vec<serde_json::Value> =
+            lines.try_iter().map(|line| serde_json::from_str(&line).unwrap()).collect();
+        assert_eq!(lines[0]["event"], "client_gone");
+        assert_eq!(
+            (&lines[1]["event"], &lines[1]["reason"]),
+            (&"request_refused".into(), &"internal".into())
+        );
+        assert_eq!(shared.metrics.gauges.in_flight.get(), 0);
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use chaperone_protocol::adapter::Dialect;
 use chaperone_protocol::reason::Reason;
 
+use crate::defect::Defect;
+
 /// Why a request is not served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
@@ -57,6 +59,12 @@ impl Refusal {
     /// Who has to act.
     pub(crate) fn class(&self) -> Class {
         row(self.reason).1
+    }
+}
+
+impl From<Defect> for Refusal {
+    fn from(_: Defect) -> Self {
+        Self::new(Reason::Internal, "this sidecar has a defect, which ended the request; its log says where")
     }
 }
 

@@ -26,6 +26,21 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Without a configuration, for tests of what needs none.
+    #[cfg(test)]
+    pub(crate) fn for_test(records: SyncSender<String>) -> Self {
+        Self {
+            live: Live::default(),
+            metrics: Metrics::new().unwrap(),
+            memory: BodyMemory::new(usize::MAX, None),
+            body_limit: usize::MAX,
+            tasks: TaskTracker::new(),
+            pools: TaskTracker::new(),
+            records,
+            draining: AtomicBool::new(false),
+        }
+    }
+
     /// Whether the process is ending, so that new requests are refused.
     pub(crate) fn is_draining(&self) -> bool {
         // Relaxed: a request that is let in late is served to its end all the same.

@@ -1,6 +1,8 @@
 //! One sidecar in this process against partners that misbehave byte by byte: every request ends, and has one record.
 #![cfg(test)]
 
+#[path = "serving/brittle.rs"]
+mod brittle;
 #[path = "serving/world.rs"]
 mod world;
 
@@ -244,4 +246,22 @@ fn an_sdk_that_hangs_up_after_a_second_is_refused_by_then_and_only_if_it_wants_t
     let stream = read(world.send_with(CHAT, &hasty, &chat(&json!(true))));
     assert!(stream.contains("x-chaperone-fallback: first_token_timeout\r\n"), "{stream}");
     assert_eq!(events(&world.drain(GRACE)), [("request_refused", "deadline"), ("request_served", "")]);
+}
+
+#[test]
+fn a_panic_is_one_refusal_and_the_sidecar_lives_on() {
+    tracing::subscriber::set_global_default(brittle::Brittle).unwrap();
+    let plain = partner(hold);
+    let mut first = openai(plain, &json!({"connect": 200}));
+    first["endpoint"] = json!(format!("https://{plain}")); // Whose handshake it never answers.
+    let world = World::of(first, Some(mock("elsewhere")));
+    for _ in 0..2 {
+        let answer = read(world.send(CHAT, &chat(&json!(false))));
+        assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
+        assert!(answer.contains("x-chaperone-reason: internal\r\n"), "{answer}");
+        assert!(answer.contains("x-request-id: ") && answer.contains("\"error\""), "{answer}");
+    }
+    assert!(world.get("/v1/models").starts_with("HTTP/1.1 200"));
+    let refused = ("request_refused", "internal");
+    assert_eq!(events(&world.drain(GRACE)), [refused, refused, ("request_served", "")]);
 }
