@@ -3,10 +3,13 @@
 #![expect(clippy::duplicated_attributes, reason = "each printcolumn has a type of its own")]
 #![expect(unreachable_pub, reason = "KubeSchema copies each struct into the body of a function")]
 
+mod fault;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::fault::{Fault, FaultKind, FaultUsage, FaultWindow};
 use crate::condition::{Condition, Sidecars};
 use crate::explain::explain_values;
 use crate::field::{
@@ -80,6 +83,15 @@ pub struct ModelRouteSpec {
     /// How partners are asked when the app wants a whole answer; default `AsAsked`.
     #[serde(default)]
     pub whole_answers: WholeAnswers,
+    /// Failures that the sidecar plays on purpose, at most 16; default none. Example: `[{percent: 1, kind: StallFirstToken, delay: 6s}]`. Answers that had one carry `x-chaperone-fault`; other routes of the same partners never feel them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(
+        merge_strategy = ListMerge::Atomic,
+        validation = Rule::new("self.map(f, f.percent).sum() <= 100")
+            .message("the percentages of all faults must not sum above 100: a request gets one fault at most"),
+    )]
+    pub faults: Vec<Fault>,
     /// In which namespaces applications may use the alias; default `{from: Same}`. Elsewhere the alias is unknown.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,

@@ -7,6 +7,7 @@ mod admission;
 mod chain;
 mod cycle;
 mod endpoint;
+mod fault;
 mod finding;
 mod partner;
 mod reference;

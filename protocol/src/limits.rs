@@ -12,6 +12,8 @@ pub const MODELS: usize = 128;
 pub const TARGETS: usize = 16;
 /// Fallbacks behind one target.
 pub const FALLBACKS: usize = 16;
+/// Declared faults of one route.
+pub const FAULTS: usize = 16;
 /// Named tenants in one scope's snapshot.
 pub const TENANTS: usize = 10_000;
 /// Tenants that an app may invent under `*`: each gets a budget and a label of its own.

@@ -2,6 +2,7 @@
 //!
 //! A snapshot names credentials and never holds them. It comes from [`crate::wire`] alone.
 
+pub(crate) mod fault;
 mod partner;
 mod protection;
 mod route;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+pub use self::fault::{Fault, FaultKind, FaultWindow, WrongUsage};
 pub use self::partner::{
     AddressPolicy, Endpoint, HealthCheck, InvalidEndpoint, Mock, MockReply, Model, Partner, Timeouts, Tls,
 };

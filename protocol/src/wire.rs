@@ -18,8 +18,8 @@ use crate::invalid::{Invalid, Problems};
 use crate::limits;
 use crate::name::{Alias, CredentialName, ModelName, PartnerName, TenantId};
 use crate::snapshot::{
-    AddressPolicy, Endpoint, HealthCheck, MaxTokens, Mock, Model, Partner, Protection, Route, Scope,
-    Snapshot, Target, TenantPolicy, Tenants, Timeouts, Tls, Version, WeightedTarget, WholeAnswers,
+    AddressPolicy, Endpoint, Fault, HealthCheck, MaxTokens, Mock, Model, Partner, Protection, Route, Scope,
+    Snapshot, Target, TenantPolicy, Tenants, Timeouts, Tls, Version, WeightedTarget, WholeAnswers, fault,
 };
 
 /// The version of this form. A sidecar refuses a later one.
@@ -109,6 +109,9 @@ pub struct WireRoute {
     /// See [`Route::whole_answers`].
     #[serde(default)]
     pub whole_answers: WholeAnswers,
+    /// See [`Route::faults`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
 }
 
 /// A [`WeightedTarget`] as it travels.
@@ -279,7 +282,7 @@ fn route(
     partners: &BTreeMap<PartnerName, Arc<Partner>>,
     problems: &mut Problems,
 ) -> Option<Route> {
-    let WireRoute { targets, data_class, max_tokens, deadline_ms, whole_answers } = wire;
+    let WireRoute { targets, data_class, max_tokens, deadline_ms, whole_answers, faults } = wire;
     let path = format!("routes.{alias}");
     problems.bound(format!("{path}.targets"), targets.len(), limits::TARGETS);
     let sum: u64 = targets.iter().map(|target| u64::from(target.weight)).sum();
@@ -292,7 +295,10 @@ fn route(
         .map(|(index, wire)| weighted(wire, partners, &format!("{path}.targets[{index}]"), problems))
         .collect::<Option<Vec<_>>>()?;
     let deadline = Duration::from_millis(deadline_ms);
-    Some(Route { alias, targets, data_class, max_tokens, deadline, whole_answers })
+    let route = Route { alias, targets, data_class, max_tokens, deadline, whole_answers, faults };
+    let is_asked = |name: &PartnerName| route.every_target().any(|target| target.partner.name == *name);
+    fault::check(&route.faults, is_asked, &format!("{path}.faults"), problems);
+    Some(route)
 }
 
 fn weighted(

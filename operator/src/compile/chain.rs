@@ -34,6 +34,13 @@ pub(super) struct Link {
     pub(super) fallbacks: Vec<TargetKey>,
 }
 
+impl Link {
+    /// Whom it asks, as often as they stand there.
+    pub(super) fn partners(&self) -> impl Iterator<Item = &ObjectKey> {
+        std::iter::once(&self.target).chain(&self.fallbacks).map(|target| &target.partner)
+    }
+}
+
 /// Where a target is written in its route, for the path of a finding.
 #[derive(Debug, Clone)]
 pub(super) struct Placed {

@@ -166,6 +166,8 @@ reasons! {
     RatePerSidecar: Warning,
     /// A model that thinks before it speaks has the first-token limit of one that does not.
     ReasoningFirstToken: Warning,
+    /// A fault for a partner that the route never asks.
+    FaultUnreachable: Error,
     /// More than a snapshot may hold.
     LimitExceeded: Error,
 }

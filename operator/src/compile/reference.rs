@@ -42,7 +42,12 @@ pub(super) fn resolve(
     Ok(TargetKey { partner: key, model })
 }
 
-fn key_of(partner: &str, namespace: Option<&str>, from: &ObjectName) -> Result<ObjectKey, Problem> {
+/// The Partner that a name means in `from`.
+pub(super) fn key_of(
+    partner: &str,
+    namespace: Option<&str>,
+    from: &ObjectName,
+) -> Result<ObjectKey, Problem> {
     let parse = |text: &str| {
         text.parse::<ObjectName>().map_err(|error| {
             Problem::new(Reason::InvalidValue, format!("{text:?} {error}"), "name a Partner of the cluster")

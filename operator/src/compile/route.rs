@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use super::admission::Admission;
 use super::chain::{self, Demands, Link, Placed, TargetKey, look_up};
+use super::fault::{self, ReadyFault};
 use super::finding::{Findings, Kind, Notes, Problem, Reason};
 use super::partner::{Partners, capability, data_class, duplicate, milliseconds, seconds, tokens};
 use super::reference::{self, Unresolved};
@@ -41,17 +42,13 @@ pub(super) struct ReadyRoute {
     pub(super) max_tokens: MaxTokens,
     pub(super) deadline_ms: u64,
     pub(super) whole_answers: WholeAnswers,
+    pub(super) faults: Vec<ReadyFault>,
 }
 
 impl ReadyRoute {
     /// Every partner that may serve it, once each.
     pub(super) fn partners(&self) -> impl Iterator<Item = &ObjectKey> {
-        let all: BTreeSet<_> = self
-            .targets
-            .iter()
-            .flat_map(|link| std::iter::once(&link.target).chain(&link.fallbacks))
-            .map(|target| &target.partner)
-            .collect();
+        let all: BTreeSet<_> = self.targets.iter().flat_map(Link::partners).collect();
         all.into_iter()
     }
 }
@@ -96,6 +93,7 @@ impl Context<'_> {
             max_tokens,
             deadline,
             whole_answers,
+            faults,
             allowed_namespaces: _,
         } = spec;
         let max_tokens = bounds(max_tokens.as_ref(), notes);
@@ -111,11 +109,13 @@ impl Context<'_> {
         let first: Vec<_> = placed.iter().map(|(placed, _)| placed.clone()).collect();
         chain::check(&first, fallbacks, &demands, self.partners, notes);
         self.check_deadline(&first, deadline.as_duration(), notes);
+        let targets: Vec<_> = placed
+            .iter()
+            .map(|(placed, weight)| self.link(&placed.target, *weight, chain.as_deref()))
+            .collect();
         Some(ReadyRoute {
-            targets: placed
-                .iter()
-                .map(|(placed, weight)| self.link(&placed.target, *weight, chain.as_deref()))
-                .collect(),
+            faults: fault::all(faults, &targets, &self.key.namespace, notes),
+            targets,
             data_class: demands.data_class,
             max_tokens,
             deadline_ms: milliseconds(deadline),

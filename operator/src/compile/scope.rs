@@ -4,13 +4,14 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chaperone_protocol::name::{Alias, ObjectName, PartnerName};
-use chaperone_protocol::snapshot::{Scope, Snapshot};
+use chaperone_protocol::snapshot::{Fault, Scope, Snapshot};
 use chaperone_protocol::wire::{
     Document, PROTOCOL, WirePartner, WireRoute, WireTarget, WireTenants, WireWeightedTarget,
 };
 
 use super::Parts;
 use super::chain::{Link, TargetKey};
+use super::fault::ReadyFault;
 use super::finding::{Findings, Kind, Notes, Problem, Reason};
 use super::route::{CompiledRoute, ReadyRoute};
 use super::tenants;
@@ -150,7 +151,7 @@ fn name_in(namespace: &ObjectName, partner: &ObjectKey) -> PartnerName {
 }
 
 fn wire_route(ready: &ReadyRoute, namespace: &ObjectName) -> WireRoute {
-    let ReadyRoute { targets, data_class, max_tokens, deadline_ms, whole_answers } = ready;
+    let ReadyRoute { targets, data_class, max_tokens, deadline_ms, whole_answers, faults } = ready;
     let wire = |target: &TargetKey| WireTarget {
         partner: name_in(namespace, &target.partner),
         model: target.model.clone(),
@@ -169,6 +170,13 @@ fn wire_route(ready: &ReadyRoute, namespace: &ObjectName) -> WireRoute {
         max_tokens: *max_tokens,
         deadline_ms: *deadline_ms,
         whole_answers: *whole_answers,
+        faults: faults
+            .iter()
+            .map(|ReadyFault { fault, partner }| Fault {
+                partner: partner.as_ref().map(|partner| name_in(namespace, partner)),
+                ..fault.clone()
+            })
+            .collect(),
     }
 }
 

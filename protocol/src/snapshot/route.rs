@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::fault::Fault;
 use super::partner::{Model, Partner};
 use crate::adapter::DataClass;
 use crate::name::{Alias, ModelName};
@@ -25,6 +26,23 @@ pub struct Route {
     pub deadline: Duration,
     /// Whether whole answers are asked for as streams.
     pub whole_answers: WholeAnswers,
+    /// Failures that are played on purpose.
+    pub faults: Vec<Fault>,
+}
+
+impl Route {
+    /// The owner of what is learnt of partners on this route: breakers, runs, retry tokens. `None`: all routes share it.
+    ///
+    /// A route that declares faults learns for itself alone, so that a drill never refuses another route's request.
+    #[must_use]
+    pub fn isolation(&self) -> Option<&Alias> {
+        (!self.faults.is_empty()).then_some(&self.alias)
+    }
+
+    /// Every target that it may ask, as often as it stands there.
+    pub fn every_target(&self) -> impl Iterator<Item = &Target> {
+        self.targets.iter().flat_map(|weighted| std::iter::once(&weighted.target).chain(&weighted.fallbacks))
+    }
 }
 
 /// A target with its share of the traffic, and what to try after it.

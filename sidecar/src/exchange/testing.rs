@@ -40,6 +40,7 @@ impl Setup {
             max_tokens: MaxTokens { default: Some(Tokens(512)), cap: None },
             deadline: Duration::from_secs(300),
             whole_answers: WholeAnswers::AsAsked,
+            faults: Vec::new(),
         };
         Self {
             prompt,

@@ -44,6 +44,7 @@ fn route(targets: Vec<(Target, u32, Vec<Target>)>) -> Route {
         max_tokens: Default::default(),
         deadline: Duration::from_secs(300),
         whole_answers: Default::default(),
+        faults: Vec::new(),
     }
 }
 
