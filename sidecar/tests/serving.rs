@@ -23,7 +23,7 @@ fn events(records: &[Value]) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn pings_without_a_token_fall_back_and_leave_nothing_behind() {
+fn rule_2_2_pings_without_a_token_fall_back_and_leave_nothing_behind() {
     let pings = partner(|stream| {
         let ping =
             "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n: abandoned\n\n";
@@ -232,7 +232,7 @@ fn a_deadline_that_is_no_number_is_refused() {
 }
 
 #[test]
-fn an_sdk_that_hangs_up_after_a_second_is_refused_by_then_and_only_if_it_wants_the_whole() {
+fn rule_2_6_an_sdk_that_hangs_up_after_a_second_is_refused_by_then_and_only_if_it_wants_the_whole() {
     let silent = partner(|stream| {
         if stream.write_all(b"HTTP/1.1 200 OK\r\n").is_ok() {
             hold(stream);

@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shortest_of_all_limits_is_the_deadline() {
+    fn rule_2_6_the_shortest_of_all_limits_is_the_deadline() {
         let cases: &[(&[(&str, &str)], u128)] = &[
             (&[], 300_000),
             (&[("x-chaperone-deadline", "2000")], 2_000),
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn an_sdks_timeout_says_nothing_of_a_stream() {
+    fn rule_2_6_an_sdks_timeout_says_nothing_of_a_stream() {
         assert_eq!(deadline(&[("x-stainless-timeout", "1")], Mode::Stream), Some(300_000));
         assert_eq!(deadline(&[("x-chaperone-deadline", "1")], Mode::Stream), Some(1));
     }
