@@ -1,10 +1,11 @@
 //! Words nearby move a score.
 //!
 //! Cues are searched only around candidates, and each byte at most once per value: the search
-//! moves forward with the candidates. A cue counts within 48 bytes before or 24 after, in the same
+//! moves forward with the candidates. The head of a table's column is a cue for all of it. Else a cue counts within 48 bytes before or 24 after, in the same
 //! value and the same sentence; the JSON key of the value counts as a cue at no distance.
 
 mod cues;
+mod table;
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -12,6 +13,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, MatchKind};
 
 pub(crate) use cues::CueGroup;
+use table::{Cell, Table};
 
 /// A cue before a candidate counts up to this far.
 const REACH_BEFORE: usize = 48;
@@ -24,19 +26,31 @@ const LONGEST_CUE: usize = 40;
 
 struct Lexicon {
     automaton: AhoCorasick,
-    /// Whether the word may go on: "telefon" in "Telefonnummer".
-    stems: Vec<bool>,
+    /// The row of the table that each pattern spells.
+    rows: Vec<usize>,
 }
 
 static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
-    let words = cues::TABLE.iter().map(|row| row.word.trim_end_matches('*'));
+    let spelled = cues::TABLE.iter().enumerate().flat_map(|(row, cue)| {
+        let mut spellings = spellings(cue.word.trim_end_matches('*'));
+        spellings.dedup();
+        spellings.into_iter().map(move |word| (row, word))
+    });
+    let (rows, words): (Vec<usize>, Vec<String>) = spelled.unzip();
     let automaton = AhoCorasick::builder()
         .ascii_case_insensitive(true)
         .match_kind(MatchKind::LeftmostLongest)
         .build(words)
         .expect("the table of cues is small");
-    Lexicon { automaton, stems: cues::TABLE.iter().map(|row| row.word.ends_with('*')).collect() }
+    Lexicon { automaton, rows }
 });
+
+/// "date of birth" as prose, `date_of_birth`, `date-of-birth` and `dateOfBirth` write it; "driver's"
+/// with the typographic apostrophe too.
+fn spellings(word: &str) -> Vec<String> {
+    let joined = ["", "_", "-"].map(|mark| word.replace(' ', mark));
+    std::iter::once(word.to_owned()).chain([word.replace('\'', "\u{2019}")]).chain(joined).collect()
+}
 
 #[derive(Clone, Debug)]
 struct Hit {
@@ -59,6 +73,7 @@ pub(crate) struct Context {
     key: Vec<usize>,
     hits: Vec<Hit>,
     searched_to: usize,
+    table: Table,
     work: u64,
 }
 
@@ -72,7 +87,7 @@ impl Context {
 
     /// Bytes searched so far.
     pub(crate) const fn work(&self) -> u64 {
-        self.work
+        self.work + self.table.work
     }
 
     /// The nearest cue of the wanted groups for a candidate.
@@ -89,9 +104,13 @@ impl Context {
         if let Some(row) = from_key {
             return Some(Support { word: cues::TABLE[*row].word, distance: 0, at: None });
         }
+        let cell = self.table.cell(text, candidate.start);
+        if let Some(cue) = cell.as_ref().and_then(|cell| head(text, cell, groups)) {
+            return Some(Support { word: cues::TABLE[cue.row].word, distance: 1, at: Some(cue.range.start) });
+        }
         self.search_around(text, candidate);
         self.near(candidate)
-            .filter(|hit| wanted(hit.row, groups))
+            .filter(|hit| wanted(hit.row, groups) && !elsewhere(hit, cell.as_ref()))
             .filter_map(|hit| {
                 let distance = distance(text, &hit.range, candidate)?;
                 let word = cues::TABLE[hit.row].word;
@@ -102,14 +121,22 @@ impl Context {
 
     /// A word right before the candidate that says it is something else, and how far away it is.
     pub(crate) fn doubt(&mut self, text: &[u8], candidate: &Range<usize>) -> Option<(&'static str, usize)> {
+        let negative = [CueGroup::Negative];
+        let cell = self.table.cell(text, candidate.start);
+        if let Some(cue) = cell.as_ref().and_then(|cell| head(text, cell, &negative)) {
+            return Some((cues::TABLE[cue.row].word, 1));
+        }
         self.search_around(text, candidate);
-        let key = self.key.iter().find(|row| wanted(**row, &[CueGroup::Negative]));
+        let key = self.key.iter().find(|row| wanted(**row, &negative));
         let nearby = self
             .near(candidate)
-            .filter(|hit| wanted(hit.row, &[CueGroup::Negative]) && hit.range.end <= candidate.start)
+            .filter(|hit| wanted(hit.row, &negative) && hit.range.end <= candidate.start)
+            .filter(|hit| !elsewhere(hit, cell.as_ref()))
             .filter_map(|hit| {
+                // The next field of a row or a list is another thing.
+                let same = !text[hit.range.end..candidate.start].iter().any(|byte| b",;|\t".contains(byte));
                 let distance = distance(text, &hit.range, candidate)?;
-                (distance <= REACH_NEGATIVE).then_some((cues::TABLE[hit.row].word, distance))
+                (same && distance <= REACH_NEGATIVE).then_some((cues::TABLE[hit.row].word, distance))
             })
             .min_by_key(|(_, distance)| *distance);
         nearby.or_else(|| key.map(|row| (cues::TABLE[*row].word, 0)))
@@ -142,15 +169,44 @@ fn wanted(row: usize, groups: &[CueGroup]) -> bool {
     cues::TABLE[row].groups.iter().any(|group| groups.contains(group))
 }
 
+/// A cue of the wanted groups in the head cell above a value.
+fn head(text: &[u8], cell: &Cell, groups: &[CueGroup]) -> Option<Hit> {
+    search(&text[..cell.head.end], cell.head.start).find(|hit| wanted(hit.row, groups))
+}
+
+/// Whether a cue stands in the head of another column.
+fn elsewhere(hit: &Hit, cell: Option<&Cell>) -> bool {
+    cell.is_some_and(|cell| {
+        cell.head_line.contains(&hit.range.start) && !cell.head.contains(&hit.range.start)
+    })
+}
+
 /// Whole-word cues of `text` from `from` on.
 fn search(text: &[u8], from: usize) -> impl Iterator<Item = Hit> {
     let lexicon = &*LEXICON;
     lexicon.automaton.find_iter(&text[from..]).filter_map(move |found| {
         let range = found.start() + from..found.end() + from;
-        let row = found.pattern().as_usize();
-        let begins = range.start == 0 || !is_word(text[range.start - 1]);
-        let ends = lexicon.stems[row] || text.get(range.end).is_none_or(|next| !is_word(*next));
-        (begins && ends).then_some(Hit { range, row })
+        let row = lexicon.rows[found.pattern().as_usize()];
+        let ends = cues::TABLE[row].word.ends_with('*') || ends_word(text, range.end);
+        (begins_word(text, range.start) && ends).then_some(Hit { range, row })
+    })
+}
+
+/// Nothing of a word before it, or a hump of an identifier: `customerPhone`, but not "iPhone".
+fn begins_word(text: &[u8], start: usize) -> bool {
+    match text[..start] {
+        [.., first, last] if is_word(last) => {
+            is_word(first) && !last.is_ascii_uppercase() && text[start].is_ascii_uppercase()
+        }
+        [last] => !is_word(last),
+        _ => true,
+    }
+}
+
+/// Nothing of a word after it, or the next hump: `phoneNumber`.
+fn ends_word(text: &[u8], end: usize) -> bool {
+    text.get(end).is_none_or(|next| {
+        !is_word(*next) || (next.is_ascii_uppercase() && text[end - 1].is_ascii_lowercase())
     })
 }
 
@@ -262,7 +318,7 @@ mod tests {
     #[test]
     fn cues_are_shorter_than_the_overlap_and_in_lower_case() {
         for row in cues::TABLE {
-            assert!(row.word.len() < LONGEST_CUE && !row.groups.is_empty(), "{}", row.word);
+            assert!(row.word.len() < LONGEST_CUE, "{}", row.word);
             assert_eq!(row.word, row.word.to_lowercase());
         }
     }

@@ -17,7 +17,10 @@ pub(crate) enum CueGroup {
     Account,
     Routing,
     NationalId,
+    /// An identity document of a kind that has no check digits.
+    Document,
     Wallet,
+    Address,
     /// The number is something else.
     Negative,
 }
@@ -32,7 +35,8 @@ const fn cue(word: &'static str, groups: &'static [CueGroup]) -> Cue {
 }
 
 use CueGroup::{
-    Account, Birth, Card, Iban, Ip, License, Mac, NationalId, Negative, Passport, Phone, Routing, Ssn, Wallet,
+    Account, Address, Birth, Card, Document, Iban, Ip, License, Mac, NationalId, Negative, Passport, Phone,
+    Routing, Ssn, Wallet,
 };
 
 #[rustfmt::skip]
@@ -50,7 +54,7 @@ pub(crate) const TABLE: &[Cue] = &[
     // SSN
     cue("ssn", &[Ssn]), cue("ssns", &[Ssn]), cue("ss#", &[Ssn]), cue("social", &[Ssn]), cue("soc sec", &[Ssn]),
     cue("social security*", &[Ssn, NationalId]), cue("soc. sec.", &[Ssn]), cue("seguro social", &[Ssn, NationalId]),
-    cue("tax id", &[Ssn, NationalId]), cue("taxpayer id*", &[Ssn, NationalId]), cue("tin", &[Ssn, NationalId]),
+    cue("tax id", &[Ssn, NationalId, Document]), cue("taxpayer id*", &[Ssn, NationalId]), cue("tin", &[Ssn, NationalId]),
     // Phones
     cue("phone*", &[Phone]), cue("telephone*", &[Phone]), cue("tel", &[Phone]), cue("call", &[Phone]),
     cue("mobile*", &[Phone]), cue("cell", &[Phone]), cue("cell phone", &[Phone]), cue("cellphone", &[Phone]),
@@ -91,7 +95,7 @@ pub(crate) const TABLE: &[Cue] = &[
     cue("licencia de conducir", &[License]), cue("carnet de conducir", &[License]), cue("permiso de conducir", &[License]),
     cue("patente di guida", &[License]), cue("rijbewijs*", &[License]), cue("dmv", &[License]),
     // Accounts
-    cue("account*", &[Account]), cue("acct", &[Account]), cue("acc no", &[Account]), cue("a/c", &[Account]), cue("account number", &[Account]),
+    cue("account", &[Account]), cue("accounts", &[Account]), cue("account no", &[Account]), cue("account nr", &[Account]), cue("acct", &[Account]), cue("acc no", &[Account]), cue("a/c", &[Account]), cue("account number", &[Account]),
     cue("bank account*", &[Account]), cue("checking", &[Account]), cue("savings", &[Account]), cue("direct deposit", &[Account, Routing]),
     cue("konto*", &[Account]), cue("bankverbindung", &[Account]), cue("compte", &[Account]), cue("numéro de compte", &[Account]),
     cue("cuenta*", &[Account]), cue("conto corrente", &[Account]), cue("sort code*", &[Account, Routing]), cue("sortcode", &[Account, Routing]),
@@ -101,21 +105,29 @@ pub(crate) const TABLE: &[Cue] = &[
     cue("nhs*", &[NationalId]), cue("national insurance*", &[NationalId]), cue("ni number", &[NationalId]), cue("nino", &[NationalId]),
     cue("itin", &[NationalId]), cue("aadhaar*", &[NationalId]), cue("aadhar*", &[NationalId]), cue("uidai", &[NationalId]), cue("pesel", &[NationalId]),
     cue("dni", &[NationalId]), cue("nie", &[NationalId]), cue("nif", &[NationalId]), cue("codice fiscale", &[NationalId]), cue("cf", &[NationalId]),
-    cue("national id*", &[NationalId]), cue("identity number", &[NationalId]), cue("identity card*", &[NationalId]), cue("id card*", &[NationalId]),
-    cue("id number", &[NationalId]), cue("personal number", &[NationalId]), cue("citizen*", &[NationalId]), cue("sin", &[NationalId]),
+    cue("national id*", &[NationalId, Document]), cue("identity number", &[NationalId, Document]), cue("identity card*", &[NationalId, Document]), cue("id card*", &[NationalId, Document]),
+    cue("id number", &[NationalId, Document]), cue("personal number", &[NationalId, Document]), cue("citizen*", &[NationalId, Document]), cue("sin", &[NationalId]),
     cue("social insurance*", &[NationalId]), cue("steuer-id*", &[NationalId]), cue("steueridentifikationsnummer", &[NationalId]), cue("steuer-identifikationsnummer", &[NationalId]),
-    cue("steuernummer", &[NationalId]), cue("idnr", &[NationalId]), cue("personalausweis*", &[NationalId]), cue("ausweisnummer", &[NationalId]),
+    cue("steuernummer", &[NationalId, Document]), cue("idnr", &[NationalId, Document]), cue("personalausweis*", &[NationalId, Document]), cue("ausweisnummer", &[NationalId, Document]),
     cue("sécurité sociale", &[NationalId]), cue("securite sociale", &[NationalId]), cue("numéro de sécu*", &[NationalId]), cue("nir", &[NationalId]), cue("insee", &[NationalId]),
-    cue("cpf", &[NationalId]), cue("bsn", &[NationalId]), cue("burgerservicenummer", &[NationalId]), cue("personnummer", &[NationalId]),
-    cue("ahv*", &[NationalId]), cue("avs", &[NationalId]), cue("curp", &[NationalId]), cue("tfn", &[NationalId]), cue("tax file number", &[NationalId]),
-    cue("patient*", &[NationalId]), cue("health number", &[NationalId]), cue("documento*", &[NationalId]), cue("identidad", &[NationalId]),
+    cue("cpf", &[NationalId]), cue("bsn", &[NationalId]), cue("burgerservicenummer", &[NationalId]), cue("personnummer", &[NationalId, Document]),
+    cue("ahv*", &[NationalId]), cue("avs", &[NationalId]), cue("curp", &[NationalId, Document]), cue("tfn", &[NationalId]), cue("tax file number", &[NationalId]),
+    cue("patient*", &[NationalId]), cue("health number", &[NationalId, Document]), cue("documento*", &[NationalId, Document]), cue("identidad", &[NationalId, Document]),
     // Wallets
     cue("wallet*", &[Wallet]), cue("bitcoin*", &[Wallet]), cue("btc", &[Wallet]), cue("eth", &[Wallet]), cue("ethereum", &[Wallet]),
+    // Postal addresses
+    cue("address*", &[Address]), cue("live at", &[Address]), cue("lives at", &[Address]), cue("living at", &[Address]), cue("live on", &[Address]), cue("i live", &[Address]),
+    cue("ship to", &[Address]), cue("shipping", &[Address]), cue("deliver*", &[Address]), cue("delivery", &[Address]), cue("mail to", &[Address]), cue("send it to", &[Address]),
+    cue("send to", &[Address]), cue("home", &[Address]), cue("resid*", &[Address]), cue("located at", &[Address]), cue("moved to", &[Address]), cue("billing", &[Address]),
+    cue("anschrift*", &[Address]), cue("adresse*", &[Address]), cue("wohn*", &[Address]), cue("habite", &[Address]), cue("domicil*", &[Address]), cue("dirección", &[Address]),
+    cue("direccion", &[Address]), cue("vivo", &[Address]), cue("vive", &[Address]), cue("indirizzo", &[Address]), cue("pick up at", &[Address]), // Longer than "address", so that these are none of them.
+    cue("email address*", &[]),
+    cue("e-mail address*", &[]), cue("memory address*", &[]), cue("web address*", &[]),
     // What numbers also are
     cue("order", &[Negative]), cue("order number", &[Negative]), cue("order no", &[Negative]), cue("order id", &[Negative]), cue("invoice*", &[Negative]),
     cue("version*", &[Negative]), cue("ver", &[Negative]), cue("build", &[Negative]), cue("build number", &[Negative]), cue("isbn*", &[Negative]), cue("issn", &[Negative]),
     cue("tracking*", &[Negative]), cue("part number", &[Negative]), cue("part no", &[Negative]), cue("part #", &[Negative]), cue("part", &[Negative]), cue("p/n", &[Negative]),
-    cue("sku", &[Negative]), cue("serial*", &[Negative]), cue("sha", &[Negative]), cue("sha1", &[Negative]), cue("commit", &[Negative]), cue("id", &[Negative]), cue("ids", &[Negative]),
+    cue("sku", &[Negative]), cue("serial*", &[Negative]), cue("uuid", &[Negative]), cue("guid", &[Negative]), cue("sha", &[Negative]), cue("sha1", &[Negative]), cue("commit", &[Negative]), cue("id", &[Negative]), cue("ids", &[Negative]),
     cue("ticket*", &[Negative]), cue("case", &[Negative]), cue("case number", &[Negative]), cue("ref", &[Negative]), cue("reference*", &[Negative]), cue("product", &[Negative]),
     cue("model", &[Negative]), cue("firmware", &[Negative]), cue("release", &[Negative]), cue("section", &[Negative]), cue("chapter", &[Negative]), cue("oid", &[Negative]),
     cue("timestamp", &[Negative]), cue("epoch", &[Negative]), cue("revision", &[Negative]), cue("rev", &[Negative]), cue("barcode", &[Negative]), cue("ean", &[Negative]),

@@ -1,0 +1,149 @@
+//! Columns of tables: the head cell above a value is a cue for it, however far above it stands.
+//!
+//! A table is a block of lines whose first one has short cells, and at least one delimiter; a later
+//! line with as many delimiters is a row. Markdown, CSV with commas or semicolons, tabs. Read once,
+//! moving forward with the candidates.
+
+use std::ops::Range;
+
+const DELIMITERS: [u8; 4] = [b'|', b'\t', b';', b','];
+/// Longest line that counts as one.
+const LONGEST_LINE: usize = 1024;
+/// Longest text in a head cell.
+const LONGEST_HEAD: usize = 48;
+
+type Counts = [u16; DELIMITERS.len()];
+
+/// Where the reading is: the head of the block, and the line that was read last.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    head: Option<(Range<usize>, Counts)>,
+    line: Option<(Range<usize>, Counts)>,
+    /// Delimiters of the line before a position in it, so that many values of a line cost one reading.
+    cursor: Cursor,
+    /// Start of the next line that was not read.
+    next: usize,
+    pub(super) work: u64,
+}
+
+/// A value's place in a table.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Cell {
+    /// The head line, whose other cells say nothing about the value.
+    pub(super) head_line: Range<usize>,
+    /// The cell above.
+    pub(super) head: Range<usize>,
+}
+
+impl Table {
+    /// The place of the value that begins at `at`, if it stands in a row below a head.
+    pub(super) fn cell(&mut self, text: &[u8], at: usize) -> Option<Cell> {
+        while self.next <= at && self.next < text.len() {
+            self.read_line(text);
+        }
+        let (head_line, heads) = self.head.as_ref()?;
+        let (line, counts) = self.line.as_ref().filter(|(line, _)| line.contains(&at))?;
+        if line.start == head_line.start {
+            return None;
+        }
+        let kind = (0..DELIMITERS.len()).find(|kind| heads[*kind] > 0 && heads[*kind] == counts[*kind])?;
+        if at < self.cursor.at || self.cursor.at < line.start {
+            self.cursor = Cursor { at: line.start, ..Cursor::default() };
+        }
+        self.work += (at - self.cursor.at) as u64;
+        let from = self.cursor.at;
+        self.cursor.read(&text[from..at]);
+        let head = cell_at(head_line, text, DELIMITERS[kind], self.cursor.counts[kind])?;
+        Some(Cell { head_line: head_line.clone(), head })
+    }
+
+    fn read_line(&mut self, text: &[u8]) {
+        let rest = &text[self.next..];
+        let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+        let range = self.next..self.next + end;
+        self.work += end as u64;
+        self.next = range.end + 1;
+        let blank = text[range.clone()].iter().all(u8::is_ascii_whitespace);
+        if blank || end > LONGEST_LINE {
+            (self.head, self.line) = (None, None);
+            return;
+        }
+        let mut line = Cursor::default();
+        line.read(&text[range.clone()]);
+        let counts = line.counts;
+        if self.head.is_none() {
+            // A line that cannot be a head has no delimiters, and so no rows below it.
+            let heads = |kind: usize| {
+                if is_head(&text[range.clone()], DELIMITERS[kind]) { counts[kind] } else { 0 }
+            };
+            self.head = Some((range.clone(), std::array::from_fn(heads)));
+        }
+        self.line = Some((range, counts));
+    }
+}
+
+/// Counts delimiters outside of double quotes.
+#[derive(Debug, Default)]
+struct Cursor {
+    at: usize,
+    counts: Counts,
+    quoted: bool,
+}
+
+impl Cursor {
+    fn read(&mut self, more: &[u8]) {
+        self.at += more.len();
+        for byte in more {
+            self.quoted ^= *byte == b'"';
+            let kind = DELIMITERS.iter().position(|delimiter| delimiter == byte);
+            if let (Some(kind), false) = (kind, self.quoted) {
+                self.counts[kind] = self.counts[kind].saturating_add(1);
+            }
+        }
+    }
+}
+
+fn cell_at(line: &Range<usize>, text: &[u8], delimiter: u8, column: u16) -> Option<Range<usize>> {
+    let mut start = line.start;
+    let cells = text[line.clone()].split(|byte| *byte == delimiter);
+    let mut cells = cells.map(|cell| {
+        let range = start..start + cell.len();
+        start = range.end + 1;
+        range
+    });
+    cells.nth(usize::from(column))
+}
+
+/// Heads are a few words each, and no sentences.
+fn is_head(line: &[u8], delimiter: u8) -> bool {
+    let cells = line.split(|byte| *byte == delimiter);
+    let short =
+        |cell: &[u8]| cell.len() <= LONGEST_HEAD && !cell.iter().any(|byte| b":!?{}<>=".contains(byte));
+    cells.into_iter().all(short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head<'t>(text: &'t str, value: &str) -> Option<&'t str> {
+        let cell = Table::default().cell(text.as_bytes(), text.find(value).unwrap())?;
+        text.get(cell.head).map(str::trim)
+    }
+
+    #[test]
+    fn the_head_cell_is_found_in_every_kind_of_table() {
+        assert_eq!(head("name,dob\nA,x\nB,1984", "1984"), Some("dob"));
+        assert_eq!(head("name;dob\n\"B;b\";1984", "1984"), Some("dob"));
+        assert_eq!(head("name\tdob\nB\t1984", "1984"), Some("dob"));
+        assert_eq!(head("intro:\n\n| a | dob |\n|---|---|\n| 7 | 1984 |", "1984"), Some("dob"));
+    }
+
+    #[test]
+    fn prose_has_no_columns() {
+        for text in ["a, b", "name,dob\n\n1984,x", "As asked, my SSN:\n1984, thanks", "one\ntwo 1984"] {
+            assert_eq!(head(text, text.split([' ', '\n']).next_back().unwrap()), None, "{text}");
+        }
+        assert_eq!(head("name,dob\n1984", "1984"), None, "fewer cells");
+    }
+}
