@@ -1,12 +1,29 @@
 //! Overlapping findings become disjoint spans; the whole union is covered, so nothing is left over.
+//!
+//! Names give way: what a rule found keeps its own bounds, and a name that reaches into it keeps what
+//! lies outside.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 
 use crate::finding::Span;
 
 /// Unites what overlaps. The best evidence names the union: checksum before form in context before
 /// form before words, then the nearer cue, then the higher score, then the earlier entity.
-pub(crate) fn merge(mut spans: Vec<Span>) -> Vec<Span> {
+pub(crate) fn merge(text: &[u8], spans: Vec<Span>) -> Vec<Span> {
+    let (names, rules): (Vec<Span>, Vec<Span>) = spans.into_iter().partition(|span| span.entity.is_name());
+    let mut merged = unite_all(rules);
+    let mut outside = Vec::new();
+    for name in names {
+        let parts = pieces(&name.range, &merged).into_iter();
+        let kept = parts.filter_map(|part| if part == name.range { Some(part) } else { trimmed(text, part) });
+        outside.extend(kept.map(|range| Span { range, ..name.clone() }));
+    }
+    merged.extend(outside);
+    unite_all(merged)
+}
+
+fn unite_all(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort_by_key(|span| (span.range.start, Reverse(span.range.end)));
     let mut merged: Vec<Span> = Vec::with_capacity(spans.len());
     for span in spans {
@@ -26,4 +43,28 @@ fn unite(left: &Span, right: Span) -> Span {
 
 fn rank(span: &Span) -> impl Ord + use<> {
     (span.evidence, Reverse(span.cue_distance), span.score, Reverse(span.entity.index()))
+}
+
+/// The parts of a range that no span covers; `spans` are disjoint and in order.
+fn pieces(whole: &Range<usize>, spans: &[Span]) -> Vec<Range<usize>> {
+    let first = spans.partition_point(|span| span.range.end <= whole.start);
+    let mut parts = Vec::new();
+    let mut at = whole.start;
+    for span in spans[first..].iter().take_while(|span| span.range.start < whole.end) {
+        parts.push(at..span.range.start.max(at));
+        at = span.range.end;
+    }
+    parts.push(at..whole.end.max(at));
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+/// What a rule left of a name is a name if it begins with a capital letter.
+fn trimmed(text: &[u8], part: Range<usize>) -> Option<Range<usize>> {
+    let belongs = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80;
+    let piece = &text[part.clone()];
+    let start = part.start + piece.iter().position(belongs)?;
+    let end = part.start + piece.iter().rposition(belongs)? + 1;
+    let capital = text[start].is_ascii_uppercase() || text[start] >= 0x80;
+    capital.then_some(start..end)
 }

@@ -48,6 +48,7 @@ impl Judge {
         };
         // The word that stands nearer decides: "order, card 4111…" against "card order 4111…".
         let doubt = doubt.filter(|(_, distance)| support.is_none_or(|support| *distance < support.distance));
+        let support = support.filter(|_| doubt.is_none());
         let score = if support.is_some() { rule.cued } else { rule.base };
         let score = if doubt.is_some() { score.minus(DOUBT) } else { score };
         let threshold = query.policy.filter.threshold();

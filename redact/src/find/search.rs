@@ -121,6 +121,6 @@ impl Search {
         let work = self.sweep.work + self.judge.work() + text.len() as u64;
         let mut near_misses = self.sweep.near.unwrap_or_default();
         near_misses.extend(self.judge.into_near_misses());
-        Findings { spans: merge(self.spans), near_misses, work }
+        Findings { spans: merge(text, self.spans), near_misses, work }
     }
 }
