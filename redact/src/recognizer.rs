@@ -53,6 +53,7 @@ pub(crate) fn on_number(out: &mut Candidates<'_>, start: usize) {
     bank::number(out, &number);
     national::number(out, &number);
     identity::number(out, &number);
+    address::post_code(out, start);
 }
 
 /// A run of letters: only its length, its first letters or what follows can matter.
@@ -70,6 +71,10 @@ pub(crate) fn on_plain_word(out: &mut Candidates<'_>, word: Range<usize>) {
 
 /// A run of letters and digits.
 pub(crate) fn on_mixed_word(out: &mut Candidates<'_>, word: Range<usize>) {
+    // The API's paths join them: `/bot123456789:AA…`.
+    if out.text[word.clone()].starts_with(b"bot") {
+        secret::bot_token(out, word.start + 3);
+    }
     secret::token(out, &word);
     if word.start < out.settled_to {
         return;
@@ -83,6 +88,7 @@ pub(crate) fn on_mixed_word(out: &mut Candidates<'_>, word: Range<usize>) {
     mac::address(out, word.start);
     national::word(out, &word);
     identity::word(out, &word);
+    address::post_code(out, word.start);
     number_before_extension(out, &word);
 }
 

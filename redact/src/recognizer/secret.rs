@@ -206,8 +206,7 @@ pub(super) fn assignment(out: &mut Candidates<'_>, at: usize) {
     // `token=…&next=…`: an ampersand ends a value only where another assignment follows.
     let query = text[start..start + len].iter().position(|byte| *byte == b'&');
     let len = query.filter(|cut| text[start + cut..start + len].contains(&b'=')).unwrap_or(len);
-    let trimmed =
-        text[start..start + len].iter().rev().take_while(|byte| matches!(byte, b'.' | b':' | b'!' | b'?'));
+    let trimmed = text[start..start + len].iter().rev().take_while(|byte| matches!(byte, b'.' | b':' | b'?'));
     let range = start..start + len - trimmed.count().min(len);
     out.work += (range.len() + 32) as u64;
     out.assigned_to = range.end;
