@@ -20,7 +20,10 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
     let first = number.start()..number.end(0);
     if number.shaped(&[2, 2, 2]) && number.uniform(text, 3) == Some(b'-') && ends_cleanly(text, number.end(2))
     {
-        return out.propose(&SORT_CODE, number.start()..number.end(2));
+        // The account right after its sort code: "20-00-00 55779911".
+        let joined = number.shaped(&[2, 2, 2, 8]) && number.gap(text, 2) == b" ";
+        let last = if joined && ends_cleanly(text, number.end(3)) { 3 } else { 2 };
+        return out.propose(&SORT_CODE, number.start()..number.end(last));
     }
     if !ends_cleanly(text, first.end) {
         return;

@@ -34,8 +34,11 @@ fn value(text: &[u8], group: Range<usize>) -> u32 {
     text[group].iter().take(8).fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'))
 }
 
+/// Nobody's birthday lies after this year. Text is judged without a clock.
+const LATEST: u32 = 2030;
+
 fn is_year(year: u32) -> bool {
-    (1900..2100).contains(&year)
+    (1900..=LATEST).contains(&year)
 }
 
 fn numeric(text: &[u8], number: &Number) -> Option<usize> {
@@ -43,9 +46,8 @@ fn numeric(text: &[u8], number: &Number) -> Option<usize> {
         let parts =
             [value(text, number.group(0)), value(text, number.group(1)), value(text, number.group(2))];
         let lengths = number.lengths(3)?;
-        let small = |part: u32, most: u32| (1..=most).contains(&part);
         let valid = match lengths.as_slice() {
-            [4, 1 | 2, 1 | 2] => is_year(parts[0]) && small(parts[1], 12) && small(parts[2], 31),
+            [4, 1 | 2, 1 | 2] => is_year(parts[0]) && day_and_month(parts[2], parts[1]),
             [1 | 2, 1 | 2, 4] => is_year(parts[2]) && day_and_month(parts[0], parts[1]),
             [1 | 2, 1 | 2, 2] => day_and_month(parts[0], parts[1]),
             _ => false,
@@ -60,9 +62,18 @@ fn numeric(text: &[u8], number: &Number) -> Option<usize> {
     None
 }
 
+/// Whether one is a day of the other, a month; leap years aside.
 fn day_and_month(first: u32, second: u32) -> bool {
-    let small = |part: u32, most: u32| (1..=most).contains(&part);
-    (small(first, 31) && small(second, 12)) || (small(first, 12) && small(second, 31))
+    let fits = |day: u32, month: u32| {
+        let days = match month {
+            2 => 29,
+            4 | 6 | 9 | 11 => 30,
+            1..=12 => 31,
+            _ => 0,
+        };
+        (1..=days).contains(&day)
+    };
+    fits(first, second) || fits(second, first)
 }
 
 /// "12 March 1985", "12. März 1985", "12th of March, 1985", "12 de marzo de 1985".

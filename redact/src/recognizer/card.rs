@@ -9,13 +9,16 @@ use crate::scan::Candidates;
 const CUES: &[CueGroup] = &[CueGroup::Card];
 static CARD: Rule =
     Rule::new("card", Entity::CreditCard, 90, 95).checked("issuer range and Luhn").beside(CUES);
+/// Every tenth order number passes Luhn: without groups, "order" or "build" before it decides.
+static BARE: Rule =
+    Rule::new("card-bare", Entity::CreditCard, 79, 95).checked("issuer range and Luhn").beside(CUES);
 /// 12 and 13 digits are also article numbers: only beside a cue.
 static SHORT: Rule =
     Rule::new("card-short", Entity::CreditCard, 30, 85).checked("issuer range and Luhn").beside(CUES);
 
 /// Finds the longest card that begins at the number's first digit.
 pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
-    if !begins_cleanly(out.text, number.start()) && !after_name(out.text, number.start()) {
+    if !begins(out.text, number.start()) {
         return;
     }
     for count in (1..=number.len().min(6)).rev() {
@@ -36,14 +39,26 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
         } else if total < 14 && digits[0] != 4 {
             return out.propose(&SHORT, range);
         } else {
-            return out.settle(&CARD, range);
+            return out.settle(if count == 1 { &BARE } else { &CARD }, range);
         }
     }
 }
 
-/// "VISA-4111…": a hyphen after a word; the checks that follow are strong enough.
-fn after_name(text: &[u8], start: usize) -> bool {
-    start >= 2 && text[start - 1] == b'-' && text[start - 2].is_ascii_alphabetic()
+/// A clean start, "VISA-4111…", or the next field after a comma: the checks that follow are strong
+/// enough. Not after `+`, which begins a phone number.
+fn begins(text: &[u8], start: usize) -> bool {
+    let (mark, before) = match text[..start] {
+        [.., before, mark] => (mark, before),
+        [mark] => (mark, b' '),
+        [] => return true,
+    };
+    match mark {
+        b'+' => false,
+        b'-' => before.is_ascii_alphabetic() || begins_cleanly(text, start),
+        // "0,4532…" is a decimal, "7,4532…" two fields.
+        b',' => before != b'0',
+        _ => begins_cleanly(text, start),
+    }
 }
 
 /// One group, groups of four, or the 4-6-5 and 4-6-4 of American Express and Diners.

@@ -44,14 +44,26 @@ fn local_part(text: &[u8], at: usize) -> Range<usize> {
         start -= 1;
     }
     // Query strings, assignments and markup are not part of the address.
-    if let Some(cut) = text[start..at].iter().rposition(|byte| b"=?&/|`{}'*".contains(byte)) {
-        start += cut + 1;
+    let marks = |at: &usize| b"=?&/|`{}*".contains(&text[*at]) || (text[*at] == b'\'' && !elides(text, *at));
+    if let Some(cut) = (start..at).rev().find(marks) {
+        start = cut + 1;
     }
     start = after_script_change(text, start, at);
     while start < at && !(text[start].is_ascii_alphanumeric() || text[start] >= 0x80 || text[start] == b'_') {
         start += 1;
     }
     start..at
+}
+
+/// The apostrophe of "o'neil@", not the quote of `f'ann@…'`.
+fn elides(text: &[u8], at: usize) -> bool {
+    let [.., mark, letter] = text[..at] else {
+        return text[..at].iter().all(u8::is_ascii_alphabetic) && at == 1;
+    };
+    let single = letter.is_ascii_alphabetic() && !mark.is_ascii_alphanumeric() && mark < 0x80;
+    let closed =
+        text[at + 1..].iter().take(MAX_LOCAL).find(|byte| byte.is_ascii_whitespace() || **byte == b'\'');
+    single && text.get(at + 1).is_some_and(u8::is_ascii_alphabetic) && closed != Some(&b'\'')
 }
 
 /// Chinese, Japanese and Korean have no spaces: a change to Latin is where the address begins.

@@ -17,6 +17,37 @@ const SPOKEN: &[&str] = &[
     "ch", "nl", "ai", "dev", "app", "me", "example", "test",
 ];
 
+/// Words before "at" that speak of a place on the web, not of a mailbox.
+const PLACED: &[&str] = &[
+    "look",
+    "looking",
+    "looked",
+    "see",
+    "me",
+    "us",
+    "it",
+    "them",
+    "is",
+    "are",
+    "was",
+    "here",
+    "there",
+    "available",
+    "hosted",
+    "find",
+    "found",
+    "visit",
+    "site",
+    "page",
+    "website",
+    "online",
+    "live",
+    "work",
+    "works",
+    "meet",
+    "start",
+];
+
 /// Longest part on either side.
 const LONGEST: usize = 100;
 
@@ -102,7 +133,9 @@ pub(super) fn spelled(out: &mut Candidates<'_>, word: &Range<usize>) {
         let Some(next) = dot(text, at + len).filter(|_| len > 0 && labels < 5) else { break };
         at = next;
     }
-    if let (Some(address_end), true) = (address_end, before > 0 && local > 0) {
+    let name = &text[end - local..end];
+    let placed = !bracketed && PLACED.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name));
+    if let (Some(address_end), true) = (address_end, before > 0 && local > 0 && !placed) {
         out.propose(&SPELLED, end - local..address_end);
     }
 }

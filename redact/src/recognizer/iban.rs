@@ -47,6 +47,10 @@ pub(super) fn word(out: &mut Candidates<'_>, word: &Range<usize>) {
         out.settle(&IBAN, word.start..end);
     } else {
         out.reject(&IBAN, word.start..end, "the mod 97 check fails");
+        if in_fours(&text[word.start..end]) {
+            // Mistyped: its groups are no cards and no phone numbers.
+            out.settled_to = out.settled_to.max(end);
+        }
     }
 }
 
@@ -68,6 +72,13 @@ fn gather(text: &[u8], start: usize, length: usize) -> Option<(Vec<u8>, usize)> 
         at += 1;
     }
     Some((letters, at))
+}
+
+/// Upper case in groups of four, as account numbers are printed.
+fn in_fours(number: &[u8]) -> bool {
+    let mut groups = number.rsplit(|byte| !byte.is_ascii_alphanumeric());
+    let last = groups.next().is_some_and(|last| last.len() <= 4);
+    last && groups.all(|group| group.len() == 4) && !number.iter().any(u8::is_ascii_lowercase)
 }
 
 fn remainder_97(letters: &[u8]) -> Option<u32> {

@@ -14,8 +14,9 @@ static PASSPORT: Rule = Rule::new("passport", Entity::Passport, 5, 80).beside(PA
 static LICENSE: Rule = Rule::new("license", Entity::DriverLicense, 5, 75).beside(LICENSES).unmoved();
 /// British licences encode name and birthday: letters at fixed places.
 static BRITISH: Rule = Rule::new("license-gb", Entity::DriverLicense, 75, 95).beside(LICENSES).unmoved();
+/// Beside a cue that names no kind of number whose check digits we know.
 static DOCUMENT: Rule =
-    Rule::new("document", Entity::NationalId, 5, 65).beside(&[CueGroup::NationalId]).unmoved();
+    Rule::new("document", Entity::NationalId, 5, 65).beside(&[CueGroup::Document]).unmoved();
 
 /// Digits alone.
 pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
@@ -78,7 +79,7 @@ fn hyphenated(text: &[u8], word: &Range<usize>) -> usize {
             break;
         }
         let group = text[end + 1..].iter().take(8).take_while(|byte| byte.is_ascii_digit()).count();
-        if group < 2 {
+        if group == 0 {
             break;
         }
         end += 1 + group;

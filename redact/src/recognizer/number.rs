@@ -102,7 +102,8 @@ fn separator(text: &[u8], end: usize) -> usize {
 pub(super) fn ends_cleanly(text: &[u8], end: usize) -> bool {
     match text.get(end) {
         None => true,
-        Some(b'-' | b'.' | b',' | b'/' | b':') => !text.get(end + 1).is_some_and(u8::is_ascii_digit),
+        Some(b'-') => !text.get(end + 1).is_some_and(u8::is_ascii_alphanumeric),
+        Some(b'.' | b',' | b'/' | b':') => !text.get(end + 1).is_some_and(u8::is_ascii_digit),
         Some(b'_' | b'%') => false,
         Some(byte) => !byte.is_ascii_alphanumeric(),
     }

@@ -52,8 +52,9 @@ fn plus(out: &mut Candidates<'_>, number: &Number, start: usize, first_digit: us
         };
         let end = number.end(count - 1);
         let whole = text.get(end).is_none_or(|byte| !byte.is_ascii_digit() && *byte != b'_');
+        let coded = number.group(0).len() - skip;
         let trunk = text[number.start()..end].windows(3).filter(|part| *part == b"(0)").count();
-        if whole && phone_table::fits(digits, trunk) {
+        if whole && phone_table::fits(digits, coded, trunk) {
             let end = extension(text, end);
             return out.propose(&INTERNATIONAL, start..end);
         }
@@ -102,6 +103,8 @@ fn national(out: &mut Candidates<'_>, number: &Number) {
             continue;
         }
         if let Some(rule) = form(text, number, count, lead) {
+            // The tail of a longer row of groups, such as a mistyped card, needs a cue.
+            let rule = if spaced_group(text, start) && rule.id == FORMATTED.id { &WEAK } else { rule };
             return out.propose(rule, start..extension(text, end));
         }
     }
@@ -110,6 +113,12 @@ fn national(out: &mut Candidates<'_>, number: &Number) {
 /// A group right before, joined by a mark, belongs to the same number.
 fn follows_group(text: &[u8], start: usize) -> bool {
     start >= 2 && matches!(text[start - 1], b'-' | b'.' | b'/') && text[start - 2].is_ascii_digit()
+}
+
+/// A group of four digits or more before a space: "4532 0151 1283 0361".
+fn spaced_group(text: &[u8], start: usize) -> bool {
+    let Some(before) = text[..start].strip_suffix(b" ") else { return false };
+    before.len() >= 4 && before[before.len() - 4..].iter().all(u8::is_ascii_digit)
 }
 
 /// A further group of the same kind: the number is longer than the form.

@@ -31,10 +31,10 @@ const COUNTRIES: &[Row] = &[
     (992, 9, 9), (993, 8, 8), (994, 9, 9), (995, 9, 9), (996, 9, 9), (998, 9, 9),
 ];
 
-/// Whether a country with these leading digits has numbers of this length. `trunk` digits among
-/// them are a trunk zero in parentheses: "+44 (0)20 …".
-pub(super) fn fits(digits: &[u8], trunk: usize) -> bool {
-    (1..=3).any(|width| {
+/// Whether a country with these leading digits has numbers of this length. The code lies within the
+/// first `coded` digits; `trunk` digits are a trunk zero in parentheses: "+44 (0)20 …".
+pub(super) fn fits(digits: &[u8], coded: usize, trunk: usize) -> bool {
+    (1..=coded.min(3)).any(|width| {
         let Some(code) = digits.get(..width) else { return false };
         let code = code.iter().fold(0_u16, |sum, digit| sum * 10 + u16::from(*digit));
         let national = digits.len() - width;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
+use sha3::Keccak256;
 
 use crate::context::CueGroup;
 use crate::entity::Entity;
@@ -23,6 +24,9 @@ const BECH32_LETTERS: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 pub(super) fn word(out: &mut Candidates<'_>, word: &Range<usize>) {
     let text = &out.text[word.clone()];
     if text.len() == 42 && text.starts_with(b"0x") && text[2..].iter().all(u8::is_ascii_hexdigit) {
+        if !cased_as_checked(&text[2..]) {
+            return out.reject(&ETHEREUM, word.clone(), "its case is no EIP-55 checksum");
+        }
         return out.settle(&ETHEREUM, word.clone());
     }
     if (26..=35).contains(&text.len()) && matches!(text[0], b'1' | b'3' | b'L' | b'M' | b'D') {
@@ -42,6 +46,20 @@ pub(super) fn word(out: &mut Candidates<'_>, word: &Range<usize>) {
             out.reject(&BECH32, word.clone(), "the checksum fails");
         }
     }
+}
+
+/// EIP-55: a letter is upper case where the hash of the lower-case digits has an 8 or more. Digits
+/// in one case carry no checksum.
+fn cased_as_checked(digits: &[u8]) -> bool {
+    let lower = digits.to_ascii_lowercase();
+    if digits == lower || digits == digits.to_ascii_uppercase() {
+        return true;
+    }
+    let hash = Keccak256::digest(&lower);
+    digits.iter().enumerate().all(|(at, digit)| {
+        let nibble = if at % 2 == 0 { hash[at / 2] >> 4 } else { hash[at / 2] & 15 };
+        digit.is_ascii_digit() || digit.is_ascii_uppercase() == (nibble >= 8)
+    })
 }
 
 fn base58check(text: &[u8]) -> bool {
