@@ -1,8 +1,10 @@
-# Thin: each target says what it does, and calls what does it. Needs Rust, Python 3, Node, a C compiler and make.
+# Thin: each target says what it does, and calls what does it. Needs Rust, Go, Python 3, Node, a C compiler and make.
 # Build caches stand outside the checkout, so that a fresh clone finds them.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/chaperone
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 export PATH := $(CACHE)/tools/bin:$(PATH)
+# The highest tier of tests to run: e2e/README.md.
+export CHAPERONE_E2E ?= 1
 
 .PHONY: help demo test check unit e2e gen tools advisories
 
@@ -17,7 +19,7 @@ test: tools check unit e2e ## Set up and pass all tests
 	@echo "all tests passed"
 
 tools: ## Say which programs are missing, and how to get them
-	@scripts/need cargo cc python3 node npm
+	@scripts/need cargo cc go python3 node npm
 
 check: ## Format, lints, documentation, dependency rules
 	cargo fmt --all --check
@@ -29,9 +31,10 @@ check: ## Format, lints, documentation, dependency rules
 unit: ## Pure, golden and in-process tests: no network beyond loopback, no cluster
 	cargo test --workspace --exclude chaperone-e2e --features chaperone-redact/train --locked
 
-e2e: ## The shipped binary against scripted partners and the official SDKs
+e2e: ## The shipped binaries against scripted partners, the official SDKs and a real API server
 	cargo build -p chaperone --locked
 	e2e/clients/setup
+	cargo run -q -p chaperone-e2e --bin chaperone-e2e-tools --locked
 	CHAPERONE_BIN=$(CARGO_TARGET_DIR)/debug/chaperone cargo test -p chaperone-e2e --locked
 
 gen: ## Write generated files: the CRDs' YAML

@@ -3,7 +3,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, KeyPair,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -13,7 +16,9 @@ use tokio_rustls::TlsAcceptor;
 /// An authority whose files live as long as it does.
 pub struct TestCa {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    folder: TempDir,
+    folder: PathBuf,
+    /// Removes `folder`, where it is the authority's own.
+    _own: Option<TempDir>,
     certificate: PathBuf,
 }
 
@@ -31,13 +36,23 @@ impl TestCa {
     /// # Errors
     /// If its files cannot be written.
     pub fn new() -> Result<Self> {
+        let own = tempfile::tempdir()?;
+        let ca = Self::in_folder(own.path())?;
+        Ok(Self { _own: Some(own), ..ca })
+    }
+
+    /// As [`TestCa::new`], with its files in `folder`, which outlives it.
+    ///
+    /// # Errors
+    /// If its files cannot be written.
+    pub fn in_folder(folder: &Path) -> Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name = named("chaperone-e2e");
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-        let folder = tempfile::tempdir()?;
-        let certificate = folder.path().join("ca.crt");
+        let certificate = folder.join("ca.crt");
         std::fs::write(&certificate, issuer.pem())?;
-        Ok(Self { issuer, folder, certificate })
+        Ok(Self { issuer, folder: folder.to_owned(), _own: None, certificate })
     }
 
     /// The authority's own certificate.
@@ -57,16 +72,59 @@ impl TestCa {
     /// # Errors
     /// If `name` is neither, or files cannot be written.
     pub fn issue(&self, name: &str) -> Result<Issued> {
+        self.issue_for(name, &[name])
+    }
+
+    /// A server's certificate for all of `names`, in files called after `stem`.
+    ///
+    /// # Errors
+    /// If one is neither a host name nor an address, or files cannot be written.
+    pub fn issue_for(&self, stem: &str, names: &[&str]) -> Result<Issued> {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        self.sign(stem, CertificateParams::new(names)?)
+    }
+
+    /// A client's certificate, which tells an API server who calls: the common name and the organization.
+    ///
+    /// # Errors
+    /// If files cannot be written.
+    pub fn issue_user(&self, user: &str, group: &str) -> Result<Issued> {
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.distinguished_name = named(user);
+        params.distinguished_name.push(DnType::OrganizationName, group);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(&user.replace([':', '/'], "-"), params)
+    }
+
+    fn sign(&self, stem: &str, params: CertificateParams) -> Result<Issued> {
         let key = KeyPair::generate()?;
-        let certificate = CertificateParams::new(vec![name.to_owned()])?.signed_by(&key, &self.issuer)?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
         let issued = Issued {
-            certificate: self.folder.path().join(format!("{name}.crt")),
-            key: self.folder.path().join(format!("{name}.key")),
+            certificate: self.folder.join(format!("{stem}.crt")),
+            key: self.folder.join(format!("{stem}.key")),
         };
         std::fs::write(&issued.certificate, certificate.pem())?;
         std::fs::write(&issued.key, key.serialize_pem())?;
         Ok(issued)
     }
+}
+
+/// A key pair without a certificate, as two PEM files in `folder`: private as `sa.key`, public as `sa.pub`.
+///
+/// # Errors
+/// If they cannot be written.
+pub fn signing_key(folder: &Path) -> Result<(PathBuf, PathBuf)> {
+    let pair = KeyPair::generate()?;
+    let (private, public) = (folder.join("sa.key"), folder.join("sa.pub"));
+    std::fs::write(&private, pair.serialize_pem())?;
+    std::fs::write(&public, pair.public_key_pem())?;
+    Ok((private, public))
+}
+
+fn named(common_name: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, common_name);
+    name
 }
 
 /// Accepts TLS with this certificate.

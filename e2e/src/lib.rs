@@ -4,14 +4,19 @@
 //! [`partner`] scripted providers, whose arrival log is the truth of every test;
 //! [`fixture`] both together; [`manifest`] the objects that a user would write; [`local`] `chaperone local` on them;
 //! [`process`] spawn, stop and kill by pid; [`client`] and [`raw`] well-formed and ill-formed requests;
-//! [`sdk`] the official SDKs; [`checker`] what must hold after every test; [`wait`], [`certs`], [`clock`],
-//! [`settings`] small means. Nothing here links the product: it is only run.
+//! [`tier`] which tests may run; [`tools`] the programs of a cluster; [`control_plane`] a real API server; [`cluster`] it,
+//! or the user's own, as a test sees it; [`kubelet`] runs its Pods as processes; [`sdk`] the official SDKs; [`checker`] what must hold after every test; [`wait`], [`certs`], [`clock`],
+//! [`settings`] small means. Of the product, only the definitions of its kinds are linked;
+//! the rest is only run.
 
 pub mod certs;
 pub mod checker;
 pub mod client;
 pub mod clock;
+pub mod cluster;
+pub mod control_plane;
 pub mod fixture;
+pub mod kubelet;
 pub mod local;
 pub mod manifest;
 pub mod partner;
@@ -19,4 +24,6 @@ pub mod process;
 pub mod raw;
 pub mod sdk;
 pub mod settings;
+pub mod tier;
+pub mod tools;
 pub mod wait;

@@ -19,7 +19,23 @@ const TAIL_LINES: usize = 40;
 pub struct Process {
     name: String,
     child: Child,
-    folder: TempDir,
+    folder: PathBuf,
+    /// Removes `folder`, where it is the process's own.
+    _own: Option<TempDir>,
+}
+
+/// A process that must not outlive the test binary, whatever ends it.
+pub struct Tethered<'a> {
+    /// What it is called in errors; its output stands in `<folder>/<name>.{stdout,stderr}`.
+    pub name: &'a str,
+    /// What to run.
+    pub program: &'a Path,
+    /// With these arguments.
+    pub arguments: Vec<String>,
+    /// Beside `PATH` and `HOME`.
+    pub environment: Vec<(String, String)>,
+    /// Its working directory and home; outlives it.
+    pub folder: &'a Path,
 }
 
 impl Process {
@@ -33,22 +49,37 @@ impl Process {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let output = |stream: &str| File::create(folder.path().join(stream));
-        let child = Command::new(program)
-            .args(arguments)
-            .env_clear()
-            .env("PATH", settings::search_path())
-            .env("HOME", folder.path())
-            .env("RUST_BACKTRACE", "1")
-            .envs(environment.iter().copied())
+        let own = tempfile::tempdir()?;
+        let mut command = bare(program, own.path());
+        command.args(arguments).env("RUST_BACKTRACE", "1").envs(environment.iter().copied());
+        Self::start(name, command, own.path().to_owned(), Some(own))
+    }
+
+    /// Starts a process that the kernel kills when the thread that called this ends, and with it the whole test binary.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn tether(launch: Tethered<'_>) -> Result<Self> {
+        // Of util-linux; a call between fork and exec would be `unsafe`.
+        let mut command = bare(Path::new("setpriv"), launch.folder);
+        command.args(["--pdeathsig", "KILL", "--"]).arg(launch.program).args(launch.arguments);
+        command.envs(launch.environment).current_dir(launch.folder);
+        Self::start(launch.name, command, launch.folder.to_owned(), None)
+    }
+
+    fn start(name: &str, mut command: Command, folder: PathBuf, own: Option<TempDir>) -> Result<Self> {
+        // A process that is started again goes on in the same files.
+        let output = |stream: &str| {
+            File::options().create(true).append(true).open(folder.join(format!("{name}.{stream}")))
+        };
+        let child = command
             .stdin(Stdio::null())
             .stdout(output("stdout")?)
             .stderr(output("stderr")?)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("starting {}", program.display()))?;
-        Ok(Self { name: name.to_owned(), child, folder })
+            .with_context(|| format!("starting {name}"))?;
+        Ok(Self { name: name.to_owned(), child, folder, _own: own })
     }
 
     /// What it wrote to standard output so far.
@@ -64,8 +95,21 @@ impl Process {
     }
 
     fn read(&self, stream: &str) -> String {
-        let bytes = std::fs::read(self.folder.path().join(stream)).unwrap_or_default();
+        let bytes = std::fs::read(self.folder.join(format!("{}.{stream}", self.name))).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// What it is called in errors.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The last lines of both streams, under its name.
+    #[must_use]
+    pub fn tail(&self) -> String {
+        let (stdout, stderr) = (self.stdout(), self.stderr());
+        format!("--- {0} stdout\n{1}\n--- {0} stderr\n{2}\n", self.name, tail(&stdout), tail(&stderr))
     }
 
     /// Its process id; `None` once it has ended.
@@ -139,6 +183,14 @@ impl Process {
         self.signal(Signal::STOP)
     }
 
+    /// Sends `SIGCONT`: a frozen process goes on.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
     /// Sends `SIGKILL` and waits.
     ///
     /// # Errors
@@ -153,6 +205,14 @@ impl Process {
         kill_process(pid, signal).with_context(|| format!("signal to {}", self.name))
     }
 
+    /// Waits until it ends, however long that takes.
+    ///
+    /// # Errors
+    /// If it cannot be waited for.
+    pub async fn wait(&mut self) -> Result<ExitStatus> {
+        self.child.wait().await.context("waiting for a child")
+    }
+
     /// Waits until it ends.
     ///
     /// # Errors
@@ -163,6 +223,13 @@ impl Process {
             .with_context(|| format!("{} still runs after {patience:?}", self.name))?
             .context("waiting for a child")
     }
+}
+
+/// `program` with `PATH` and a home, and nothing else of our environment.
+fn bare(program: &Path, home: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("PATH", settings::search_path()).env("HOME", home);
+    command
 }
 
 impl Drop for Process {
@@ -176,16 +243,8 @@ impl Drop for Process {
 impl Process {
     /// Shows the tail of the output: a failed test needs it. `kill_on_drop` ends the process.
     fn show(&self) {
-        let mut stderr = std::io::stderr().lock();
         // Nobody is left to tell that standard error is closed.
-        let _ = writeln!(
-            stderr,
-            "--- {} stdout\n{}\n--- {} stderr\n{}",
-            self.name,
-            tail(&self.stdout()),
-            self.name,
-            tail(&self.stderr())
-        );
+        let _ = write!(std::io::stderr(), "{}", self.tail());
     }
 }
 

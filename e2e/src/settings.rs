@@ -26,13 +26,25 @@ pub fn chaperone_binary() -> Option<PathBuf> {
     variable("CHAPERONE_BIN").map(PathBuf::from)
 }
 
-/// Where the environments of the SDK clients live: `${XDG_CACHE_HOME:-~/.cache}/chaperone/clients`.
+/// Which tests may run: `CHAPERONE_E2E`, see [`crate::tier`].
 #[must_use]
-pub fn clients_cache() -> Option<PathBuf> {
+pub fn tests_to_run() -> Option<String> {
+    variable("CHAPERONE_E2E")
+}
+
+/// The user's cluster, touched only where `CHAPERONE_E2E=cluster` says so too: `KUBECONFIG`.
+#[must_use]
+pub fn users_kubeconfig() -> Option<PathBuf> {
+    variable("KUBECONFIG").map(PathBuf::from)
+}
+
+/// Where things live that are built once: `${XDG_CACHE_HOME:-~/.cache}/chaperone`.
+#[must_use]
+pub fn cache() -> Option<PathBuf> {
     let cache = variable("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".cache")))?;
-    Some(cache.join("chaperone").join("clients"))
+    Some(cache.join("chaperone"))
 }
 
 /// The `PATH` that children inherit.
