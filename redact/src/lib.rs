@@ -32,8 +32,10 @@ pub use explain::code_points;
 pub use find::{Findings, NearMisses, Query, Unscannable, find};
 pub use finding::{Evidence, NearMiss, Score, Span, Why};
 pub use names::{NameFinder, NameKind, NameSpan};
-pub use policy::{Action, CustomSpec, Filter, InvalidPolicy, NonText, Policy, PolicySpec};
-pub use pseudonym::{PseudonymKey, Vault};
+pub use policy::{
+    Action, CustomSpec, Filter, InvalidPolicy, NonText, Policy, PolicySpec, PseudonymFormat, PseudonymSpec,
+};
+pub use pseudonym::{HINT, PseudonymKey, Vault};
 pub use splice::{Counts, Redacted, Slice};
-pub use stream::{ArgumentRedactor, Landing, MAX_HELD, StreamRedactor, StreamRestorer};
+pub use stream::{ArgumentRedactor, Landing, MAX_HELD, StreamRedactor, StreamRestorer, Urls};
 pub use view::InvalidText;

@@ -7,6 +7,7 @@ use regex_automata::util::syntax;
 
 use crate::entity::{Entity, EntitySet, MAX_CUSTOM};
 use crate::finding::Score;
+use crate::pseudonym::{Form, Kind, Link};
 use crate::view::{Escapes, View};
 
 /// How much to look for and how sure to be.
@@ -104,6 +105,30 @@ pub struct CustomSpec {
     pub score: Score,
 }
 
+/// How placeholders of Pseudonym are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PseudonymFormat {
+    /// `EMAIL_7Q4FX`: survives most that models do to text.
+    #[default]
+    Tag,
+    /// A valid value from a reserved range, for tools that validate their input: e-mail addresses at
+    /// `example.com`, telephone numbers and cards from the ranges for fiction and tests, IP and MAC
+    /// addresses for documentation. Entities without such a range have tags.
+    Surrogate,
+}
+
+/// How Pseudonym makes its placeholders.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PseudonymSpec {
+    /// How they are written.
+    pub format: PseudonymFormat,
+    /// How those of single entities are written.
+    pub formats: BTreeMap<Entity, PseudonymFormat>,
+    /// Whether a later part of exactly one known full name has the name's placeholder; it is restored as the
+    /// full name.
+    pub link_names: bool,
+}
+
 /// A policy as it is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicySpec {
@@ -123,6 +148,8 @@ pub struct PolicySpec {
     pub custom: Vec<CustomSpec>,
     /// What to do with images, audio and files.
     pub non_text: NonText,
+    /// How Pseudonym makes its placeholders.
+    pub pseudonym: PseudonymSpec,
 }
 
 /// Why a policy was refused: the field and the problem.
@@ -155,6 +182,7 @@ pub struct Policy {
     allow: BTreeSet<Vec<u8>>,
     pub(crate) custom: Vec<Custom>,
     pub(crate) non_text: NonText,
+    pseudonym: PseudonymSpec,
 }
 
 /// Largest automaton of a custom pattern, in bytes.
@@ -203,7 +231,7 @@ impl Policy {
         let named = spec.entities.as_ref().map(|named| named.iter().copied().collect());
         let custom_set: EntitySet = (0..MAX_CUSTOM).take(custom.len()).map(Entity::Custom).collect();
         let entities = named.unwrap_or_else(|| spec.filter.default_entities()).union(custom_set);
-        Ok(Self {
+        let policy = Self {
             filter: spec.filter,
             entities: if spec.filter == Filter::Off { EntitySet::EMPTY } else { entities },
             actions: spec.actions.clone(),
@@ -212,7 +240,46 @@ impl Policy {
             allow: spec.allow.iter().map(|value| normalised(value.as_bytes())).collect(),
             custom,
             non_text: spec.non_text,
-        })
+            pseudonym: spec.pseudonym.clone(),
+        };
+        let problems = policy.pseudonym_problems();
+        if problems.is_empty() { Ok(policy) } else { Err(problems) }
+    }
+
+    /// A surrogate that nothing would have is a mistake that its author should know of.
+    fn pseudonym_problems(&self) -> Vec<InvalidPolicy> {
+        let surrogate = PseudonymFormat::Surrogate;
+        let named = self.pseudonym.formats.iter().filter(|(_, format)| **format == surrogate);
+        let mut problems: Vec<InvalidPolicy> = named
+            .filter(|(entity, _)| Kind::of(**entity).is_none())
+            .map(|(entity, _)| InvalidPolicy {
+                path: format!("pseudonym.formats.{}", entity.name()),
+                problem: "no range is reserved for surrogates of this entity; write Tag".into(),
+            })
+            .collect();
+        let used = |entity: &Entity| {
+            self.entities.contains(*entity)
+                && self.action(*entity) == Action::Pseudonym
+                && Kind::of(*entity).is_some()
+        };
+        let looks = !self.entities.is_empty();
+        if looks && self.pseudonym.format == surrogate && !Entity::BUILT_IN.iter().any(used) {
+            problems.push(InvalidPolicy {
+                path: "pseudonym.format".into(),
+                problem: "no entity of this policy that Pseudonym replaces has surrogates: Email, Phone, CreditCard, \
+                    Ip and MacAddress do; write Tag, or give one of them the action Pseudonym"
+                    .into(),
+            });
+        }
+        problems
+    }
+
+    /// How the placeholder of a finding is written.
+    pub(crate) fn form(&self, entity: Entity) -> Form {
+        let format = self.pseudonym.formats.get(&entity).copied().unwrap_or(self.pseudonym.format);
+        let surrogate = if format == PseudonymFormat::Surrogate { Kind::of(entity) } else { None };
+        let linked = self.pseudonym.link_names && entity == Entity::Person;
+        Form { surrogate, link: if linked { Link::Parts } else { Link::None } }
     }
 
     /// What happens to findings of `entity`.
@@ -309,6 +376,23 @@ mod tests {
         let policy = Policy::compile(&custom("E-[0-9]{6}")).unwrap();
         assert_eq!(policy.label(Entity::Custom(0)), "EMPLOYEE_ID");
         assert!(policy.entities().contains(Entity::Custom(0)));
+    }
+
+    #[test]
+    fn surrogates_without_a_reserved_range_are_refused() {
+        let with =
+            |pseudonym: PseudonymSpec, action| PolicySpec { pseudonym, action, ..PolicySpec::default() };
+        let format = PseudonymFormat::Surrogate;
+        let named =
+            PseudonymSpec { formats: BTreeMap::from([(Entity::Person, format)]), ..PseudonymSpec::default() };
+        let problems = Policy::compile(&with(named, Action::Pseudonym)).unwrap_err();
+        assert_eq!(problems[0].path, "pseudonym.formats.Person");
+        let unused = PseudonymSpec { format, ..PseudonymSpec::default() };
+        assert_eq!(
+            Policy::compile(&with(unused.clone(), Action::Mask)).unwrap_err()[0].path,
+            "pseudonym.format"
+        );
+        assert!(Policy::compile(&with(unused, Action::Pseudonym)).is_ok());
     }
 
     #[test]

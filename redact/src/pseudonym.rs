@@ -1,10 +1,13 @@
 //! Placeholders that a response can be restored from.
 //!
-//! A tag is derived from the value by a keyed hash, so a resent history gets the same tags on every
-//! replica without a shared store. The map back lives in one [`Vault`], for one request; it cannot
-//! be printed and is wiped when it is dropped.
+//! A placeholder is derived from the value by a keyed hash, so a resent history gets the same ones on
+//! every replica without a shared store. The map back lives in one [`Vault`], for one request; it
+//! cannot be printed and is wiped when it is dropped.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod surrogate;
+mod tag;
+
+use std::collections::BTreeMap;
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -12,15 +15,20 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::policy::normalised;
+pub(crate) use surrogate::{Kind, canonical};
+pub(crate) use tag::{LONG_TAG, TAG, is_tag};
 
-/// Crockford's alphabet: no I, L, O, U.
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-/// Characters of a tag.
-pub(crate) const TAG: usize = 5;
-/// Characters of a tag whose first choice was taken.
-const LONG_TAG: usize = 8;
-/// Tries with long tags; each fails with a chance of one in 10^12.
+/// Tries after the first; with long tags each fails with a chance of one in 10^12.
 const TRIES: u8 = 8;
+/// Stands in the place of a label in hashes of words of names; no label is written so.
+const PART: &str = "part of a name";
+/// The block of a hash that makes digests.
+const DIGEST: u8 = u8::MAX;
+
+/// A line for the end of the system text that asks the model to leave placeholders as they are. It is
+/// always the same, so that providers' prompt caches keep hitting.
+pub const HINT: &str = "Some words in this conversation stand for private values and look like PERSON_7Q4FX or \
+    EMAIL_2M8KD: copy such words exactly as they are written wherever you mean the same value.";
 
 /// The key of a namespace.
 pub struct PseudonymKey(Zeroizing<[u8; 32]>);
@@ -39,17 +47,48 @@ impl fmt::Debug for PseudonymKey {
     }
 }
 
-/// The tags of one request and the values behind them.
+/// How a value's placeholder is written, and whether it may share that of a longer name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Form {
+    pub(crate) surrogate: Option<Kind>,
+    pub(crate) link: Link,
+}
+
+/// Whether parts of names are linked to whole ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// Each surface has a placeholder of its own.
+    None,
+    /// A word of exactly one known name stands for that name.
+    Parts,
+}
+
+/// A placeholder that lives in this request.
+#[derive(Debug)]
+pub(crate) struct Live<'v> {
+    pub(crate) placeholder: &'v str,
+    pub(crate) value: &'v str,
+    pub(crate) surrogate: Option<Kind>,
+}
+
+struct Minted {
+    value: Zeroizing<String>,
+    surrogate: Option<Kind>,
+}
+
+/// The placeholders of one request and the values behind them.
 pub struct Vault {
     /// The key and the bytes that every hash begins with: partner and scope.
     key: PseudonymKey,
     domain: Vec<u8>,
-    /// Tags that stand in the user's own text, and must not be minted.
-    taken: BTreeSet<Vec<u8>>,
+    taken: tag::Taken,
+    taken_surrogates: surrogate::Taken,
     /// Keyed hash of label and value -> placeholder.
     minted: BTreeMap<[u8; 32], String>,
-    /// Placeholder -> value as it was written.
-    values: BTreeMap<String, Zeroizing<String>>,
+    /// Placeholder -> value as it was first written.
+    values: BTreeMap<String, Minted>,
+    /// Keyed hash of a word of a name -> the name's placeholder, or `None` if several names have the word.
+    parts: BTreeMap<[u8; 32], Option<String>>,
 }
 
 impl fmt::Debug for Vault {
@@ -65,47 +104,70 @@ impl Vault {
         let mut domain = Vec::new();
         frame(&mut domain, partner.as_bytes());
         frame(&mut domain, scope.as_bytes());
-        Self { key, domain, taken: BTreeSet::new(), minted: BTreeMap::new(), values: BTreeMap::new() }
+        Self {
+            key,
+            domain,
+            taken: tag::Taken::default(),
+            taken_surrogates: surrogate::Taken::default(),
+            minted: BTreeMap::new(),
+            values: BTreeMap::new(),
+            parts: BTreeMap::new(),
+        }
     }
 
     /// Notes what already looks like one of our placeholders in about `budget` bytes of `body`, so that it is never
     /// minted; returns where to go on.
     pub(crate) fn reserve(&mut self, body: &[u8], from: usize, budget: usize) -> usize {
         let until = from.saturating_add(budget).min(body.len());
-        for at in memchr::memchr_iter(b'_', &body[from..until]) {
-            let tag: Vec<u8> = body[from + at + 1..]
-                .iter()
-                .take(TAG)
-                .take_while(|byte| byte.is_ascii_alphanumeric())
-                .map(u8::to_ascii_uppercase)
-                .collect();
-            if tag.len() == TAG {
-                self.taken.insert(tag);
-            }
-        }
+        self.taken.note(body, from..until);
+        self.taken_surrogates.note(body, from..until);
         until
     }
 
     /// The placeholder for a value.
-    pub(crate) fn mint(&mut self, label: &str, value: &str) -> String {
+    pub(crate) fn mint(&mut self, label: &str, value: &str, form: Form) -> String {
         let normal = Zeroizing::new(comparable(value));
         let name = self.hash(label, &normal, 0);
         if let Some(known) = self.minted.get(&name) {
             return known.clone();
         }
-        let first = self.tag(label, &normal, 0, TAG);
+        let part = (form.link == Link::Parts).then(|| self.parts.get(&self.hash(PART, &normal, 0)));
+        if let Some(whole) = part.flatten().cloned().flatten() {
+            return whole;
+        }
+        let surrogate = form.surrogate.and_then(|kind| self.surrogate(kind, label, value, &normal));
+        let placeholder = surrogate.unwrap_or_else(|| self.tag(label, &normal, &name));
+        let surrogate = form.surrogate.filter(|_| !placeholder.starts_with(label));
+        let minted = Minted { value: Zeroizing::new(value.to_owned()), surrogate };
+        self.values.insert(placeholder.clone(), minted);
+        self.minted.insert(name, placeholder.clone());
+        if form.link == Link::Parts {
+            self.link(&normal, &placeholder);
+        }
+        placeholder
+    }
+
+    fn tag(&self, label: &str, normal: &[u8], name: &[u8; 32]) -> String {
+        let first = tag::write(name, TAG);
         let mut placeholder = format!("{label}_{first}");
-        let mut free = !self.taken.contains(first.as_bytes()) && !self.clashes(&placeholder);
+        let mut free = !self.taken.has(&first) && !self.clashes(&placeholder);
         for block in 1..=TRIES {
             if free {
                 break;
             }
-            placeholder = format!("{label}_{}", self.tag(label, &normal, block, LONG_TAG));
+            placeholder = format!("{label}_{}", tag::write(&self.hash(label, normal, block), LONG_TAG));
             free = !self.clashes(&placeholder);
         }
-        self.values.insert(placeholder.clone(), Zeroizing::new(value.to_owned()));
-        self.minted.insert(name, placeholder.clone());
         placeholder
+    }
+
+    /// A free surrogate, unless all that were tried are taken: the ranges are small.
+    fn surrogate(&self, kind: Kind, label: &str, value: &str, normal: &[u8]) -> Option<String> {
+        let candidates = (0..=TRIES).map(|block| kind.write(&self.hash(label, normal, block), value));
+        let free = |candidate: &String| {
+            !self.clashes(candidate) && !self.taken_surrogates.has(&canonical(candidate, kind))
+        };
+        candidates.into_iter().find(free)
     }
 
     /// Whether a live placeholder is a prefix of this one, or the reverse.
@@ -116,18 +178,25 @@ impl Vault {
             || shorter.is_some_and(|(live, _)| placeholder.starts_with(live.as_str()))
     }
 
-    fn tag(&self, label: &str, normal: &[u8], block: u8, len: usize) -> String {
-        let bits = self
-            .hash(label, normal, block)
-            .iter()
-            .take(8)
-            .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
-        (0..len).map(|at| char::from(ALPHABET[(bits >> (59 - 5 * at) & 31) as usize])).collect()
+    /// Lets each word of a name stand for it, as long as no other name has the word.
+    fn link(&mut self, normal: &[u8], placeholder: &str) {
+        let words: Vec<&[u8]> = normal.split(|byte| *byte == b' ').filter(|word| word.len() > 1).collect();
+        if words.len() < 2 {
+            return;
+        }
+        for word in words {
+            let same = |known: &String| known == placeholder;
+            let hash = self.hash(PART, word, 0);
+            self.parts
+                .entry(hash)
+                .and_modify(|known| *known = known.take().filter(same))
+                .or_insert_with(|| Some(placeholder.to_owned()));
+        }
     }
 
     /// Sixteen hex digits that stand for a value and do not lead back to it.
     pub(crate) fn digest(&self, label: &str, value: &str) -> String {
-        let hash = self.hash(label, &comparable(value), u8::MAX);
+        let hash = self.hash(label, &comparable(value), DIGEST);
         hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -143,8 +212,12 @@ impl Vault {
     }
 
     /// Live placeholders with their values.
-    pub(crate) fn live(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.values.iter().map(|(tag, value)| (tag.as_str(), value.as_str()))
+    pub(crate) fn live(&self) -> impl Iterator<Item = Live<'_>> {
+        self.values.iter().map(|(placeholder, minted)| Live {
+            placeholder,
+            value: &minted.value,
+            surrogate: minted.surrogate,
+        })
     }
 }
 
@@ -162,36 +235,4 @@ fn comparable(value: &str) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn vault(partner: &str) -> Vault {
-        Vault::new(PseudonymKey::new([7; 32]), partner, "")
-    }
-
-    #[test]
-    fn one_value_has_one_tag_per_partner() {
-        let (mut alpha, mut beta) = (vault("alpha"), vault("beta"));
-        let tag = alpha.mint("PHONE", "(212) 555-0187");
-        assert_eq!(alpha.mint("PHONE", "212 555 0187"), tag);
-        assert_ne!(beta.mint("PHONE", "(212) 555-0187"), tag);
-        assert_eq!(vault("alpha").mint("PHONE", "2125550187"), tag);
-        assert_eq!(tag.len(), "PHONE_".len() + TAG);
-    }
-
-    #[test]
-    fn a_tag_in_the_users_text_is_never_minted() {
-        let tag = vault("alpha").mint("EMAIL", "a@b.example");
-        let mut other = vault("alpha");
-        let text = format!("see {tag}");
-        other.reserve(text.as_bytes(), 0, text.len());
-        assert_eq!(other.mint("EMAIL", "a@b.example").len(), "EMAIL_".len() + LONG_TAG);
-    }
-
-    #[test]
-    fn nothing_can_be_printed() {
-        let mut vault = vault("alpha");
-        vault.mint("EMAIL", "a@b.example");
-        assert_eq!(format!("{vault:?}"), "Vault(1 tags)");
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ mod arguments;
 mod restore;
 
 pub use arguments::ArgumentRedactor;
-pub use restore::{Landing, StreamRestorer};
+pub use restore::{Landing, StreamRestorer, Urls};
 
 use crate::engine::{Refused, replacement};
 use crate::find::{NearMisses, Query, Unscannable, find_raw};

@@ -20,7 +20,7 @@ pub(crate) fn replacement(
         }
         Action::Label => format!("[{label}]"),
         Action::Hash => vault.digest(label, value),
-        Action::Pseudonym => vault.mint(label, value),
+        Action::Pseudonym => vault.mint(label, value, policy.form(span.entity)),
     }
 }
 

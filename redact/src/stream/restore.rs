@@ -1,11 +1,17 @@
 //! Puts values back where a response names their placeholders.
 //!
-//! Held back is only what can still become a live placeholder. Models bend them a little: case,
-//! `\_`, a space or dash for the underscore, emphasis and invisible marks inside. Nothing is guessed
-//! beyond that, and nothing is restored inside a URL, where it would leave with the next click.
+//! Held back is only what can still become a live placeholder. Models bend them a little: [`needle`]
+//! says how much is accepted. Nothing is guessed beyond that, and nothing is restored inside a URL,
+//! where it would leave with the next click: [`place`] knows where that is.
+
+mod bare;
+mod needle;
+mod place;
 
 use crate::pseudonym::Vault;
 use crate::splice::escape;
+use needle::{Found, Needles};
+use place::Place;
 
 /// Where restored text lands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,77 +22,81 @@ pub enum Landing {
     Json,
 }
 
-/// Most marks that may stand inside a placeholder without belonging to it.
-const MAX_MARKS: usize = 8;
-/// What ends a URL or a link's target.
-const URL_ENDS: &[u8] = b" \t\r\n\"'<>`)";
-
-struct Live {
-    label: Vec<u8>,
-    tag: Vec<u8>,
-    value: Vec<u8>,
+/// Whether placeholders inside URLs and link targets are restored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Urls {
+    /// They stay: a prompt of a stranger could make the client load an address with the value in it.
+    #[default]
+    Keep,
+    /// They are restored too.
+    Restore,
 }
+
+/// Whether more text may follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    More,
+    End,
+}
+
+/// Released text that is kept to look back at. Longer than a label and a link's beginning.
+const KEEP: usize = 96;
 
 /// Restores one channel.
 pub struct StreamRestorer {
-    live: Vec<Live>,
+    needles: Needles,
+    /// What each needle stands for, escaped for where it lands.
+    values: Vec<Vec<u8>>,
     landing: Landing,
-    held: Vec<u8>,
-    /// The last bytes that left, to know words, strings and URLs.
-    tail: Vec<u8>,
+    urls: Urls,
+    /// The last text that left, and what is held.
+    text: Vec<u8>,
+    /// Where in `text` the held part begins.
+    at: usize,
+    /// Where in `text` the last escape of JSON ended: its letters belong to no word.
+    boundary: usize,
     place: Place,
     restored: u32,
     kept_in_urls: u32,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Place {
-    url: bool,
-    string: Quote,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Quote {
-    #[default]
-    Outside,
-    Inside,
-    Escape,
-}
-
-enum Match {
-    No,
-    /// It may become one with more text.
-    Open,
-    Whole(usize),
+    kept_outside_strings: u32,
+    foreign: u32,
 }
 
 impl StreamRestorer {
     /// A channel that knows the placeholders minted so far.
     #[must_use]
     pub fn new(vault: &Vault, landing: Landing) -> Self {
-        let live = vault.live().filter_map(|(placeholder, value)| {
-            let (label, tag) = placeholder.rsplit_once('_')?;
-            let value = match landing {
-                Landing::Text => value.as_bytes().to_vec(),
-                Landing::Json => escape(value.as_bytes()),
-            };
-            Some(Live { label: label.into(), tag: tag.into(), value })
+        let live: Vec<_> = vault.live().collect();
+        let values = live.iter().map(|live| match landing {
+            Landing::Text => live.value.as_bytes().to_vec(),
+            Landing::Json => escape(live.value.as_bytes()),
         });
-        let (held, tail) = (Vec::new(), Vec::new());
         Self {
-            live: live.collect(),
+            needles: Needles::new(&live, landing),
+            values: values.collect(),
             landing,
-            held,
-            tail,
+            urls: Urls::Keep,
+            text: Vec::new(),
+            at: 0,
+            boundary: 0,
             place: Place::default(),
             restored: 0,
             kept_in_urls: 0,
+            kept_outside_strings: 0,
+            foreign: 0,
         }
     }
 
-    /// Takes a chunk and returns what is decided.
+    /// The same, with another rule for URLs.
+    #[must_use]
+    pub fn with_urls(mut self, urls: Urls) -> Self {
+        self.urls = urls;
+        self
+    }
+
+    /// Takes a chunk, which may end anywhere, and returns what is decided.
     pub fn push(&mut self, chunk: &[u8]) -> Vec<u8> {
-        self.held.extend_from_slice(chunk);
+        self.text.extend_from_slice(chunk);
         self.run(Input::More)
     }
 
@@ -107,151 +117,102 @@ impl StreamRestorer {
         self.kept_in_urls
     }
 
+    /// Placeholders that stayed because they stand where JSON has no string.
+    #[must_use]
+    pub const fn kept_outside_strings(&self) -> u32 {
+        self.kept_outside_strings
+    }
+
+    /// Words that look like our placeholders and were not minted for this request.
+    #[must_use]
+    pub const fn foreign(&self) -> u32 {
+        self.foreign
+    }
+
     fn run(&mut self, input: Input) -> Vec<u8> {
-        let held = std::mem::take(&mut self.held);
-        let mut out = Vec::with_capacity(held.len());
-        let mut at = 0;
-        while at < held.len() {
-            match self.look(&held[at..], input) {
-                (Match::Open, _) => break,
-                (Match::Whole(len), live) if !self.place.url => {
-                    out.extend_from_slice(&self.live[live].value);
-                    self.restored += 1;
-                    at += len;
-                    self.tail.push(b'x');
+        let text = std::mem::take(&mut self.text);
+        let mut out = Vec::with_capacity(text.len() - self.at);
+        let mut released = self.at;
+        while self.at < text.len() {
+            let plain = self.needles.plain(&text[self.at..]);
+            self.at += plain;
+            if self.at == text.len() {
+                break;
+            }
+            match self.look(&text, input) {
+                Found::Open => break,
+                Found::No => {
+                    let Some(len) = self.pass(&text, input) else { break };
+                    self.at += len;
                 }
-                (Match::Whole(len), _) => {
-                    self.kept_in_urls += 1;
-                    held[at..at + len].iter().for_each(|byte| self.pass(*byte, &mut out));
-                    at += len;
-                }
-                (Match::No, _) => {
-                    self.pass(held[at], &mut out);
-                    at += 1;
+                Found::Whole { len, needle } => {
+                    if self.may_restore() {
+                        out.extend_from_slice(&text[released..self.at]);
+                        out.extend_from_slice(&self.values[needle]);
+                        self.restored += 1;
+                        released = self.at + len;
+                    }
+                    self.at += len;
                 }
             }
         }
-        self.held = held.get(at..).unwrap_or_default().to_vec();
+        out.extend_from_slice(&text[released..self.at]);
+        self.text = text;
+        let drop = self.at.saturating_sub(KEEP);
+        self.text.drain(..drop);
+        self.at -= drop;
+        self.boundary = self.boundary.saturating_sub(drop);
         out
     }
 
     /// Whether a live placeholder begins here.
-    fn look(&self, text: &[u8], input: Input) -> (Match, usize) {
-        let in_word = self.tail.last().is_some_and(u8::is_ascii_alphanumeric);
-        let outside = self.landing == Landing::Json && self.place.string != Quote::Inside;
-        if in_word || outside || !text[0].is_ascii_alphabetic() {
-            return (Match::No, 0);
+    fn look(&self, text: &[u8], input: Input) -> Found {
+        let before = &text[self.at.saturating_sub(KEEP)..self.at];
+        let in_word = self.at > self.boundary && before.last().is_some_and(u8::is_ascii_alphanumeric);
+        if in_word {
+            return Found::No;
         }
-        let mut open = false;
-        for (index, live) in self.live.iter().enumerate() {
-            match matches(text, live, input) {
-                Match::Whole(len) => return (Match::Whole(len), index),
-                Match::Open => open = true,
-                Match::No => {}
+        match self.needles.find(&text[self.at..], input) {
+            Found::No => self.needles.find_bare(before, &text[self.at..], input),
+            found => found,
+        }
+    }
+
+    fn may_restore(&mut self) -> bool {
+        if self.landing == Landing::Json && !self.place.in_string() {
+            self.kept_outside_strings += 1;
+            return false;
+        }
+        if self.urls == Urls::Keep && self.place.in_url() {
+            self.kept_in_urls += 1;
+            return false;
+        }
+        true
+    }
+
+    /// Steps over a byte or an escape and notes what it means; `None` if more must be known first.
+    fn pass(&mut self, text: &[u8], input: Input) -> Option<usize> {
+        let before = &text[self.at.saturating_sub(KEEP)..self.at];
+        let rest = &text[self.at..];
+        if rest[0] == b'_' {
+            match self.needles.foreign(before, rest, input) {
+                Found::Open => return None,
+                Found::Whole { .. } => self.foreign += 1,
+                Found::No => {}
             }
         }
-        (if open { Match::Open } else { Match::No }, 0)
-    }
-
-    fn pass(&mut self, byte: u8, out: &mut Vec<u8>) {
-        out.push(byte);
-        self.tail.push(byte);
-        let extra = self.tail.len().saturating_sub(8);
-        self.tail.drain(..extra);
-        self.place.string = match (self.place.string, byte) {
-            (Quote::Outside, b'"') | (Quote::Escape, _) => Quote::Inside,
-            (Quote::Inside, b'"') => Quote::Outside,
-            (Quote::Inside, b'\\') => Quote::Escape,
-            (same, _) => same,
-        };
-        let lower = self.tail.to_ascii_lowercase();
-        let begins = [
-            b"//".as_slice(),
-            b"](",
-            b"www.",
-            b"href=",
-            b"src=",
-            b"href=\"",
-            b"src=\"",
-            b"href=\\\"",
-            b"src=\\\"",
-            b"href='",
-            b"src='",
-        ];
-        if begins.iter().any(|start| lower.ends_with(start)) {
-            self.place.url = true;
-        } else if URL_ENDS.contains(&byte) {
-            self.place.url = false;
+        let escapes = self.landing == Landing::Json && self.place.in_string();
+        if !(escapes && rest[0] == b'\\') {
+            self.place.pass(before, rest[0], self.landing);
+            return Some(1);
         }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Input {
-    More,
-    End,
-}
-
-/// Compares `text` with one placeholder, through the changes that models make.
-fn matches(text: &[u8], live: &Live, input: Input) -> Match {
-    let unfinished = || if input == Input::More { Match::Open } else { Match::No };
-    let mut at = 0;
-    let mut marks = 0;
-    let placeholder = live.label.iter().chain(b"_").chain(&live.tag);
-    for wanted in placeholder {
-        while let Some(len) = mark(&text[at..]) {
-            marks += 1;
-            at += len;
-            if marks > MAX_MARKS {
-                return Match::No;
-            }
+        let len = if rest.get(1) == Some(&b'u') { 6 } else { 2 };
+        if rest.len() < len && input == Input::More {
+            return None;
         }
-        let Some(byte) = text.get(at) else { return unfinished() };
-        let step = match wanted {
-            b'_' => separator(&text[at..]),
-            _ => usize::from(byte.eq_ignore_ascii_case(wanted)),
-        };
-        if step == 0 {
-            let cut = partial_sequence(&text[at..]) && input == Input::More;
-            return if cut { Match::Open } else { Match::No };
-        }
-        at += step;
+        let len = len.min(rest.len());
+        self.boundary = self.at + len;
+        self.place.pass_escape(before, &rest[..len]);
+        Some(len)
     }
-    // A capital or a digit goes on to be another tag; small letters are an ending, and stay.
-    match text.get(at) {
-        None => {
-            if input == Input::More {
-                Match::Open
-            } else {
-                Match::Whole(at)
-            }
-        }
-        Some(next) if next.is_ascii_digit() || next.is_ascii_uppercase() => Match::No,
-        Some(_) => Match::Whole(at),
-    }
-}
-
-/// Emphasis, escapes and zero-width characters; their length.
-fn mark(text: &[u8]) -> Option<usize> {
-    match text {
-        [b'*' | b'`' | b'\\', ..] => Some(1),
-        [0xE2, 0x80, 0x8B..=0x8D, ..] | [0xE2, 0x81, 0xA0, ..] | [0xEF, 0xBB, 0xBF, ..] => Some(3),
-        [0xC2, 0xAD, ..] => Some(2),
-        _ => None,
-    }
-}
-
-/// Underscore, space or dash; its length, or zero.
-fn separator(text: &[u8]) -> usize {
-    match text {
-        [b'_' | b' ' | b'-', ..] => 1,
-        [0xC2, 0xA0, ..] => 2,
-        [0xE2, 0x80, 0x90..=0x95, ..] | [0xE2, 0x80, 0xAF, ..] | [0xE2, 0x88, 0x92, ..] => 3,
-        _ => 0,
-    }
-}
-
-/// A character that the chunk's end has cut.
-fn partial_sequence(text: &[u8]) -> bool {
-    text.len() < 3 && matches!(text.first(), Some(0xE2 | 0xEF | 0xC2)) && std::str::from_utf8(text).is_err()
 }

@@ -1,6 +1,8 @@
 use super::*;
 use crate::policy::{Filter, PolicySpec};
-use crate::pseudonym::PseudonymKey;
+use crate::pseudonym::{Form, Link, PseudonymKey};
+
+const PLAIN: Form = Form { surrogate: None, link: Link::None };
 
 fn policy(action: Action) -> Policy {
     Policy::compile(&PolicySpec { filter: Filter::Balanced, action, ..PolicySpec::default() }).unwrap()
@@ -100,7 +102,7 @@ fn restore(vault: &Vault, landing: Landing, text: &str, cuts: &[usize]) -> Strin
 #[test]
 fn placeholders_are_restored_through_what_models_do_to_them() {
     let mut vault = vault();
-    let tag = vault.mint("PERSON", "Ann \"Q\" Lee");
+    let tag = vault.mint("PERSON", "Ann \"Q\" Lee", PLAIN);
     let (label, code) = tag.split_once('_').unwrap();
     for bent in [
         tag.clone(),
@@ -124,7 +126,7 @@ fn placeholders_are_restored_through_what_models_do_to_them() {
 #[test]
 fn urls_foreign_tags_and_numbers_keep_their_placeholders() {
     let mut vault = vault();
-    let tag = vault.mint("PERSON", "Ann");
+    let tag = vault.mint("PERSON", "Ann", PLAIN);
     for text in [
         format!("https://x.example/?q={tag}"),
         format!("![i](x/{tag})"),
