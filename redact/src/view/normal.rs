@@ -1,4 +1,4 @@
-//! Which character the view shows for another: one kind of digits, spaces, dashes and letters.
+//! Which character the view shows for another: one kind of digits, spaces, dashes, quotes and letters.
 
 use super::tables;
 
@@ -16,6 +16,16 @@ pub(super) fn normalise(scalar: char) -> Option<char> {
     }
     if within(tables::DASHES, code) {
         return Some('-');
+    }
+    if within(tables::QUOTES, code) {
+        return Some('"');
+    }
+    if within(tables::APOSTROPHES, code) {
+        return Some('\'');
+    }
+    // What stands between words parts them, whatever it looks like.
+    if within(tables::MARKS, code) {
+        return Some(' ');
     }
     Some(full_width(code).or_else(|| digit(code)).unwrap_or(scalar))
 }

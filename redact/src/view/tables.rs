@@ -1,6 +1,6 @@
 //! Generated facts of Unicode that the view needs, written as small sorted tables.
 //!
-//! Sources: the Unicode Character Database (general categories `Nd`, `Cf`, `Zs`, `Pd`) and the
+//! Sources: the Unicode Character Database (general categories `Nd`, `Cf`, `Zs`, `Pd`, and the blocks of punctuation and symbols) and the
 //! letters of UTS #39's confusables that Cyrillic and Greek share with Latin.
 
 /// The zero of every decimal digit block outside ASCII; each block has ten code points.
@@ -70,6 +70,37 @@ pub(super) const DASHES: &[(u32, u32)] = &[
     (0xFE63, 0xFE63),
     (0xFF0D, 0xFF0D),
     (0x10EAD, 0x10EAD),
+];
+
+/// Double quotes and brackets of quotation.
+pub(super) const QUOTES: &[(u32, u32)] = &[
+    (0x00AB, 0x00AB),
+    (0x00BB, 0x00BB),
+    (0x201C, 0x201F),
+    (0x2039, 0x203A),
+    (0x300C, 0x300F),
+    (0x301D, 0x301F),
+];
+
+/// Single quotes and apostrophes.
+pub(super) const APOSTROPHES: &[(u32, u32)] = &[(0x02BC, 0x02BC), (0x2018, 0x201B), (0x2032, 0x2032)];
+
+/// Punctuation, bullets, arrows and pictures that stand between words.
+pub(super) const MARKS: &[(u32, u32)] = &[
+    (0x00A1, 0x00A1),
+    (0x00A6, 0x00A6),
+    (0x00B7, 0x00B7),
+    (0x00BF, 0x00BF),
+    (0x2016, 0x2016),
+    (0x2020, 0x2027),
+    (0x203B, 0x203D),
+    (0x2190, 0x23FF),
+    (0x2500, 0x27BF),
+    (0x2900, 0x2BFF),
+    (0x3001, 0x3003),
+    (0x3008, 0x300B),
+    (0x3010, 0x3011),
+    (0x1F000, 0x1FAFF),
 ];
 
 /// Letters that look like a Latin one, with that letter. Applied only in tokens that mix scripts.
