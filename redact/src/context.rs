@@ -238,6 +238,8 @@ fn ends_sentence(between: &[u8], next: Option<&u8>) -> bool {
             b'\n' => lines += 1,
             b'\r' | b' ' | b'\t' => {}
             b'.' if abbreviates(&between[..at]) => {}
+            // The answer stands on the next line.
+            b'?' if between.get(at + 1) == Some(&b'\n') => lines = 0,
             b'.' | b'!' | b'?' if stops(&between[at + 1..], next) => return true,
             _ => lines = 0,
         }

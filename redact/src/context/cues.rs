@@ -63,7 +63,7 @@ pub(crate) const TABLE: &[Cue] = &[
     cue("contact", &[Phone]), cue("contact number", &[Phone]), cue("call me", &[Phone]), cue("voicemail", &[Phone]),
     cue("callback", &[Phone]), cue("landline", &[Phone]), cue("telefon*", &[Phone]), cue("handy*", &[Phone]),
     cue("mobil*", &[Phone]), cue("rufnummer", &[Phone]), cue("festnetz*", &[Phone]), cue("anruf*", &[Phone]),
-    cue("rückruf*", &[Phone]), cue("téléphone", &[Phone]), cue("portable", &[Phone]), cue("appelez*", &[Phone]),
+    cue("rückruf*", &[Phone]), cue("téléphone", &[Phone]), cue("tél", &[Phone]), cue("mob", &[Phone]), cue("cel", &[Phone]), cue("gsm", &[Phone]), cue("natel", &[Phone]), cue("tfno", &[Phone]), cue("tlf", &[Phone]), cue("my number", &[Phone]), cue("new number", &[Phone]), cue("portable", &[Phone]), cue("appelez*", &[Phone]),
     cue("teléfono", &[Phone]), cue("móvil", &[Phone]), cue("movil", &[Phone]), cue("celular", &[Phone]),
     cue("llame*", &[Phone]), cue("llama*", &[Phone]), cue("llámame", &[Phone]), cue("telefoon*", &[Phone]), cue("cellulare", &[Phone]),
     cue("telemóvel", &[Phone]), cue("msisdn", &[Phone]), cue("電話", &[Phone]), cue("电话*", &[Phone]), cue("手机*", &[Phone]),
@@ -71,7 +71,10 @@ pub(crate) const TABLE: &[Cue] = &[
     // Network
     cue("ip", &[Ip]), cue("ip address*", &[Ip]), cue("ipv4", &[Ip]), cue("ipv6", &[Ip]), cue("host", &[Ip]),
     cue("client ip", &[Ip]), cue("remote addr", &[Ip]), cue("server", &[Ip]), cue("gateway", &[Ip]), cue("ping", &[Ip]),
-    cue("ip-adresse", &[Ip]), cue("adresse ip", &[Ip]), cue("dirección ip", &[Ip]), cue("subnet", &[Ip]),
+    cue("ip-adresse", &[Ip]), cue("adresse ip", &[Ip]), cue("dirección ip", &[Ip]), cue("subnet", &[Ip]), cue("address*", &[Ip, Address]), cue("addr", &[Ip]), cue("connect*", &[Ip]), cue("ssh", &[Ip]), cue("dns", &[Ip]),
+    cue("nameserver*", &[Ip]), cue("remote", &[Ip]), cue("peer", &[Ip]), cue("client", &[Ip]), cue("login", &[Ip]), cue("firewall", &[Ip]), cue("blocked", &[Ip]), cue("proxy", &[Ip]),
+    cue("router", &[Ip]), cue("network", &[Ip]), cue("vpn", &[Ip]), cue("hosts", &[Ip]), cue("ips", &[Ip]), cue("request*", &[Ip]), cue("resolver*", &[Ip]), cue("traceroute", &[Ip]),
+   
     cue("mac", &[Mac]), cue("mac address*", &[Mac]), cue("hwaddr", &[Mac]), cue("ether", &[Mac]), cue("bssid", &[Mac]),
     // Birth
     cue("dob", &[Birth]), cue("d.o.b.", &[Birth]), cue("d.o.b", &[Birth]), cue("born", &[Birth]), cue("birth", &[Birth]), cue("date of birth", &[Birth]),
@@ -116,7 +119,7 @@ pub(crate) const TABLE: &[Cue] = &[
     // Wallets
     cue("wallet*", &[Wallet]), cue("bitcoin*", &[Wallet]), cue("btc", &[Wallet]), cue("eth", &[Wallet]), cue("ethereum", &[Wallet]),
     // Postal addresses
-    cue("address*", &[Address]), cue("live at", &[Address]), cue("lives at", &[Address]), cue("living at", &[Address]), cue("live on", &[Address]), cue("i live", &[Address]),
+    cue("live at", &[Address]), cue("lives at", &[Address]), cue("living at", &[Address]), cue("live on", &[Address]), cue("i live", &[Address]),
     cue("ship to", &[Address]), cue("shipping", &[Address]), cue("deliver*", &[Address]), cue("delivery", &[Address]), cue("mail to", &[Address]), cue("send it to", &[Address]),
     cue("send to", &[Address]), cue("home", &[Address]), cue("resid*", &[Address]), cue("located at", &[Address]), cue("moved to", &[Address]), cue("billing", &[Address]),
     cue("anschrift*", &[Address]), cue("adresse*", &[Address]), cue("wohn*", &[Address]), cue("habite", &[Address]), cue("domicil*", &[Address]), cue("dirección", &[Address]),

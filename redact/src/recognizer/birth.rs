@@ -17,6 +17,8 @@ const MONTHS: &[&str] = &[
     "giu", "lug", "set", "ott", "mrt", "mei", "out",
 ];
 
+const ORDINALS: [&str; 5] = ["st", "nd", "rd", "th", "er"];
+
 /// A date that begins with digits.
 pub(super) fn date(out: &mut Candidates<'_>, number: &Number) {
     if !begins_cleanly(out.text, number.start()) {
@@ -79,8 +81,7 @@ fn day_and_month(first: u32, second: u32) -> bool {
 /// "12 March 1985", "12. März 1985", "12th of March, 1985", "12 de marzo de 1985".
 fn day_first(text: &[u8], number: &Number) -> Option<usize> {
     (1..=31).contains(&value(text, number.group(0))).then_some(())?;
-    let ordinal =
-        ["st", "nd", "rd", "th"].iter().any(|end| text[number.end(0)..].starts_with(end.as_bytes()));
+    let ordinal = ORDINALS.iter().any(|end| text[number.end(0)..].starts_with(end.as_bytes()));
     let mut at = skip(text, number.end(0) + if ordinal { 2 } else { 0 }, b". -/");
     for filler in ["de ", "of "] {
         at += if text[at..].starts_with(filler.as_bytes()) { filler.len() } else { 0 };
@@ -98,8 +99,7 @@ pub(super) fn month_first(out: &mut Candidates<'_>, word: &Range<usize>) {
     if day_end == at || !(1..=31).contains(&value(text, at..day_end)) {
         return;
     }
-    let ordinal =
-        ["st", "nd", "rd", "th"].iter().any(|ending| text[day_end..].starts_with(ending.as_bytes()));
+    let ordinal = ORDINALS.iter().any(|ending| text[day_end..].starts_with(ending.as_bytes()));
     let at = day_end + if ordinal { 2 } else { 0 };
     if let Some(end) = year(text, at) {
         out.propose(&BIRTH, word.start..end);

@@ -1,6 +1,7 @@
 //! IPv4 and IPv6 addresses; prefix length and port stay outside.
 
 use std::net::Ipv6Addr;
+use std::ops::Range;
 
 use super::number::Number;
 use crate::context::CueGroup;
@@ -10,6 +11,8 @@ use crate::scan::Candidates;
 
 const CUES: &[CueGroup] = &[CueGroup::Ip];
 static V4: Rule = Rule::new("ipv4", Entity::Ip, 70, 90).beside(CUES);
+/// Four small numbers are more often a version.
+static V4_SMALL: Rule = Rule::new("ipv4-small", Entity::Ip, 45, 90).beside(CUES);
 static V6: Rule = Rule::new("ipv6", Entity::Ip, 70, 90).checked("IPv6 syntax").beside(CUES);
 /// Says nothing about anybody: Strict only.
 static LOOPBACK: Rule = Rule::new("ip-loopback", Entity::Ip, 40, 40).unmoved();
@@ -32,8 +35,18 @@ pub(super) fn version_4(out: &mut Candidates<'_>, number: &Number) {
     if out.text[start..end].starts_with(b"127.") || first.iter().all(|digit| *digit == 0) {
         out.propose(&LOOPBACK, range);
     } else {
-        out.propose(&V4, range);
+        out.propose(if like_version(out.text, &range) { &V4_SMALL } else { &V4 }, range);
     }
+}
+
+/// Behind a word and a space, without port and prefix length, and all numbers below 32: "protobuf
+/// 3.21.12.0". Private networks begin with 10.
+fn like_version(text: &[u8], range: &Range<usize>) -> bool {
+    let behind_word = matches!(text[..range.start], [.., word, b' '] if word.is_ascii_alphanumeric());
+    let plain = !matches!(text.get(range.end), Some(b':' | b'/'));
+    let small = |group: &[u8]| group.len() == 1 || (group.len() == 2 && group < b"32".as_slice());
+    let private = text[range.clone()].starts_with(b"10.");
+    behind_word && plain && !private && text[range.clone()].split(|byte| *byte == b'.').all(small)
 }
 
 fn quad(text: &[u8], number: &Number) -> Option<usize> {

@@ -103,10 +103,24 @@ pub(super) fn ends_cleanly(text: &[u8], end: usize) -> bool {
     match text.get(end) {
         None => true,
         Some(b'-') => !text.get(end + 1).is_some_and(u8::is_ascii_alphanumeric),
-        Some(b'.' | b',' | b'/' | b':') => !text.get(end + 1).is_some_and(u8::is_ascii_digit),
+        Some(b',') => match digits_at(text, end + 1) {
+            0 => true,
+            // A fraction; but nobody writes millions without marks, so a long run is a field of a row.
+            1 | 2 => digits_before(text, end) >= 7,
+            _ => digits_before(text, end) >= 4,
+        },
+        Some(b'.' | b'/' | b':') => !text.get(end + 1).is_some_and(u8::is_ascii_digit),
         Some(b'_' | b'%') => false,
         Some(byte) => !byte.is_ascii_alphanumeric(),
     }
+}
+
+fn digits_at(text: &[u8], at: usize) -> usize {
+    text.iter().skip(at).take(MAX_GROUP).take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+fn digits_before(text: &[u8], at: usize) -> usize {
+    text[..at].iter().rev().take(MAX_GROUP).take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 /// Whether a number may begin here: no letter, digit or joining mark before it.
@@ -115,7 +129,11 @@ pub(super) fn begins_cleanly(text: &[u8], start: usize) -> bool {
     let previous = before.checked_sub(1).and_then(|at| text.get(at));
     match text[before] {
         b'-' | b'.' | b'/' => !previous.is_some_and(u8::is_ascii_alphanumeric),
-        b',' => !previous.is_some_and(u8::is_ascii_digit),
+        // "1,234" and "3,1415" go on; "4711,212-555-0147" are fields of a row.
+        b',' => {
+            let grouped = text.get(start + digits_at(text, start)) == Some(&b'-');
+            !previous.is_some_and(u8::is_ascii_digit) || grouped || digits_before(text, before) >= 4
+        }
         b'_' | b'$' => false,
         byte => !byte.is_ascii_alphanumeric(),
     }

@@ -91,7 +91,10 @@ enum Lead {
 /// Numbers without a country: the grouping tells.
 fn national(out: &mut Candidates<'_>, number: &Number) {
     let text = out.text;
-    let lead = if out.before(number.start()) == Some(b'(') { Lead::Parenthesis } else { Lead::None };
+    // "(030) 1234": not the parenthesis around a whole number.
+    let closes = (1..number.len()).any(|index| number.gap(text, index - 1).contains(&b')'));
+    let opens = out.before(number.start()) == Some(b'(') && closes;
+    let lead = if opens { Lead::Parenthesis } else { Lead::None };
     let start = number.start() - usize::from(lead == Lead::Parenthesis);
     if !begins_cleanly(text, start) || (lead == Lead::None && follows_group(text, start)) {
         return;
@@ -139,6 +142,7 @@ fn form(text: &[u8], number: &Number, count: usize, lead: Lead) -> Option<&'stat
         [10] | [11] if american(&digits) => Some(&BARE),
         [9..=11] if digits[0] == 0 && digits[1] != 0 => Some(&BARE),
         [11] if digits[0] == 1 && digits[1] >= 3 => Some(&BARE),
+        [8 | 9] if digits[0] >= 2 => Some(&BARE),
         [3, 4] if digits[0] >= 2 && number.gap(text, 0) == b"-" => Some(&BARE),
         [2, 2, 2, 2, 2] if digits[0] == 0 && digits[1] != 0 => Some(if dotted { &WEAK } else { &FORMATTED }),
         _ if trunk_zero(&digits, &lengths, lead) => Some(if dotted { &WEAK } else { &FORMATTED }),

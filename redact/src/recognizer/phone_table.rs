@@ -35,7 +35,7 @@ const COUNTRIES: &[Row] = &[
 /// first `coded` digits; `trunk` digits are a trunk zero in parentheses: "+44 (0)20 …".
 pub(super) fn fits(digits: &[u8], coded: usize, trunk: usize) -> bool {
     (1..=coded.min(3)).any(|width| {
-        let Some(code) = digits.get(..width) else { return false };
+        let Some(code) = digits.get(..width).filter(|code| code[0] != 0) else { return false };
         let code = code.iter().fold(0_u16, |sum, digit| sum * 10 + u16::from(*digit));
         let national = digits.len() - width;
         let row = COUNTRIES.iter().find(|row| row.0 == code);

@@ -255,7 +255,9 @@ fn is_named(text: &[u8], at: usize) -> bool {
         .take_while(|byte| matches!(byte, b' ' | b'"' | b'\'' | b'`' | b':' | b'\\'))
         .count()
         .min(4);
-    names_secret(&before[..before.len() - gap])
+    let name = &before[..before.len() - gap];
+    let said = [b" is".as_slice(), b" ist", b" es", b" est"].iter().find_map(|verb| name.strip_suffix(*verb));
+    names_secret(said.unwrap_or(name))
 }
 
 fn names_secret(name: &[u8]) -> bool {
@@ -297,11 +299,15 @@ fn is_placeholder(value: &[u8]) -> bool {
 /// Words joined by `_`, `-` or dots, or one plain word.
 fn is_words(value: &[u8]) -> bool {
     let mut parts = value.split(|byte| matches!(byte, b'_' | b'-' | b'.' | b'/' | b':'));
-    parts.all(|part| {
-        part.iter().all(u8::is_ascii_lowercase)
-            || part.iter().all(u8::is_ascii_uppercase)
-            || part.len() <= 3 && part.iter().all(u8::is_ascii_digit)
-    })
+    let dotted =
+        value.contains(&b'.') && value.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'.');
+    // `config.apiKey` is code.
+    dotted
+        || parts.all(|part| {
+            part.iter().all(u8::is_ascii_lowercase)
+                || part.iter().all(u8::is_ascii_uppercase)
+                || part.len() <= 3 && part.iter().all(u8::is_ascii_digit)
+        })
 }
 
 fn classes(value: &[u8]) -> usize {

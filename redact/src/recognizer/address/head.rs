@@ -31,12 +31,10 @@ pub(super) fn street(text: &[u8], word: &Range<usize>, name: &str) -> Option<(Ra
     if upper && lower == "box" {
         return post_office_box(text, word).map(|range| (range, &STREET));
     }
-    let range = if listed(BEFORE) { around(text, word) } else { None };
-    let range = range.or_else(|| {
-        let compound = upper && ENDINGS.iter().any(|ending| lower.ends_with(ending));
-        let end = if compound { number_after(text, word.end) } else { None };
-        end.map(|end| name_start(text, word.start, if listed(ENDINGS) { 3 } else { 0 })..end)
-    });
+    let compound = upper && ENDINGS.iter().any(|ending| lower.ends_with(ending));
+    let end = if compound { number_after(text, word.end) } else { None };
+    let range = end.map(|end| name_start(text, word.start, if listed(ENDINGS) { 3 } else { 0 })..end);
+    let range = range.or_else(|| if listed(BEFORE) { around(text, word) } else { None });
     range.map(|range| (range, &STREET))
 }
 
