@@ -5,6 +5,8 @@
 
 #![expect(unreachable_pub, reason = "KubeSchema copies each struct into the body of a function")]
 
+pub mod pii;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use self::fault::{Fault, FaultKind, FaultUsage, FaultWindow};
 use crate::condition::{Condition, Sidecars};
 use crate::explain::explain_values;
+use crate::field::pii::{PiiFilter, RoutePii};
 use crate::field::{
     AllowedNamespaces, Capability, DataClass, DurationString, MODEL_NAME, NAMESPACE, OBJECT_NAME, TargetRef,
     duration_within,
@@ -46,6 +47,10 @@ use crate::field::{
     doc = "What an application means when it asks for a model by an alias. It names the partners that serve the alias and the rules for it."
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("!has(self.piiFilter) || self.piiFilter != 'Off' || !(self.dataClass in ['Confidential', 'Restricted'])")
+        .message("`piiFilter: Off` is not possible with Confidential or Restricted data: remove it, or lower `dataClass`"),
+)]
 pub struct ModelRouteSpec {
     /// What applications send as `model`; it cannot change later, since they would lose their model. Example: `fast-text`. A second route with the same alias in sight gets `AliasConflict`.
     #[schemars(length(min = 1, max = 128), regex(pattern = MODEL_NAME))]
@@ -68,6 +73,12 @@ pub struct ModelRouteSpec {
     /// How confidential the data of this route is; default `Internal`. A partner whose `dataClasses` do not have it is not used, and `Accepted` says so.
     #[serde(default)]
     pub data_class: DataClass,
+    /// How much personal data is looked for in requests of this route; default: what each Partner says, the least that `dataClass` brings (Internal: Lenient, Confidential: Balanced, Restricted: Strict), and `Lenient` at least. The stricter of Partner and route stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pii_filter: Option<PiiFilter>,
+    /// Which personal data is redacted, and what stands there instead; default: what each Partner says. The filter is not written here but as `piiFilter`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pii: Option<RoutePii>,
     /// What every target and fallback must be able to do; default nothing. Example: `[Tools, JsonSchema]`. One that cannot is a finding, and the route is refused it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 11))]

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::condition::{Condition, Sidecars};
 use crate::explain::explain_values;
+use crate::field::pii::PartnerPii;
 use crate::field::{AllowedNamespaces, DataClass, MODEL_NAME, SecretKeyRef, TargetRef};
 
 /// Judges only what the other rules of an endpoint let pass, so that one mistake gives one message. A regular expression
@@ -141,6 +142,9 @@ pub struct PartnerSpec {
     /// What the partner bills for an answer that was cancelled before it told its usage; default `Unknown`.
     #[serde(default)]
     pub cancel_billing: CancelBilling,
+    /// Which personal data is redacted before it reaches this partner, whatever the route; default: what the route says, and filter `Lenient` with action `Mask` at least. The stricter of Partner and route stands, field by field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pii: Option<PartnerPii>,
     /// Whom to ask in turn when this partner fails, for routes that have no `fallbackChain` of their own; default none, at most 16. Example: `[{partner: partner-beta, model: claude-haiku}]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
