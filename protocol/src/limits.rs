@@ -82,3 +82,14 @@ pub const QUEUE_BYTES: usize = 32 << 20;
 pub const METRIC_SERIES: usize = 2_000;
 /// Largest integer that every JSON parser keeps: 2^53 - 1.
 pub const JSON_INTEGER: u64 = (1 << 53) - 1;
+
+/// Values that a redaction policy may exempt.
+pub const PII_ALLOW: usize = 64;
+/// Patterns of the users' own in one redaction policy.
+pub const PII_CUSTOM: usize = 32;
+/// Bytes of such a pattern. What it compiles to is bounded apart.
+pub const PII_PATTERN_BYTES: usize = 4 * 512;
+/// Context words of such a pattern.
+pub const PII_CONTEXT: usize = 16;
+/// Characters that a mask may leave at the end of a number.
+pub const PII_KEEP_LAST: u8 = 4;

@@ -4,6 +4,7 @@
 
 pub(crate) mod fault;
 mod partner;
+pub mod pii;
 mod protection;
 mod route;
 mod tenant;

@@ -17,6 +17,7 @@ use crate::adapter::{Adapter, ApiVersion, DataClass};
 use crate::invalid::{Invalid, Problems};
 use crate::limits;
 use crate::name::{Alias, CredentialName, ModelName, PartnerName, TenantId};
+use crate::snapshot::pii::Pii;
 use crate::snapshot::{
     AddressPolicy, Endpoint, Fault, HealthCheck, MaxTokens, Mock, Model, Partner, Protection, Route, Scope,
     Snapshot, Target, TenantPolicy, Tenants, Timeouts, Tls, Version, WeightedTarget, WholeAnswers, fault,
@@ -26,7 +27,10 @@ use crate::snapshot::{
 pub const PROTOCOL: u32 = 1;
 
 /// Capabilities of a sidecar that a document may require.
-pub const KNOWN: &[&str] = &[];
+pub const KNOWN: &[&str] = &[REDACTION];
+
+/// A reader redacts by [`WireRoute::pii`]: one that does not know it would send prompts as they are.
+pub const REDACTION: &str = "redaction";
 
 /// A snapshot as it travels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -112,6 +116,9 @@ pub struct WireRoute {
     /// See [`Route::faults`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
+    /// See [`Route::pii`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pii: BTreeMap<PartnerName, Pii>,
 }
 
 /// A [`WeightedTarget`] as it travels.
@@ -282,8 +289,12 @@ fn route(
     partners: &BTreeMap<PartnerName, Arc<Partner>>,
     problems: &mut Problems,
 ) -> Option<Route> {
-    let WireRoute { targets, data_class, max_tokens, deadline_ms, whole_answers, faults } = wire;
+    let WireRoute { targets, data_class, max_tokens, deadline_ms, whole_answers, faults, pii } = wire;
     let path = format!("routes.{alias}");
+    problems.bound(format!("{path}.pii"), pii.len(), limits::PARTNERS);
+    for (partner, pii) in &pii {
+        pii.check(&format!("{path}.pii.{partner}"), problems);
+    }
     problems.bound(format!("{path}.targets"), targets.len(), limits::TARGETS);
     let sum: u64 = targets.iter().map(|target| u64::from(target.weight)).sum();
     if sum == 0 {
@@ -295,7 +306,7 @@ fn route(
         .map(|(index, wire)| weighted(wire, partners, &format!("{path}.targets[{index}]"), problems))
         .collect::<Option<Vec<_>>>()?;
     let deadline = Duration::from_millis(deadline_ms);
-    let route = Route { alias, targets, data_class, max_tokens, deadline, whole_answers, faults };
+    let route = Route { alias, targets, data_class, max_tokens, deadline, whole_answers, faults, pii };
     let is_asked = |name: &PartnerName| route.every_target().any(|target| target.partner.name == *name);
     fault::check(&route.faults, is_asked, &format!("{path}.faults"), problems);
     Some(route)

@@ -1,5 +1,6 @@
 //! A route: the rules of one alias, with its targets resolved.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
 use super::partner::{Model, Partner};
+use super::pii::Pii;
 use crate::adapter::DataClass;
-use crate::name::{Alias, ModelName};
+use crate::name::{Alias, ModelName, PartnerName};
 use crate::units::Tokens;
 
 /// What happens to a request that names an alias.
@@ -26,6 +28,8 @@ pub struct Route {
     pub deadline: Duration,
     /// Whether whole answers are asked for as streams.
     pub whole_answers: WholeAnswers,
+    /// What is redacted, by partner; [`Pii::default`] where one is missing.
+    pub pii: BTreeMap<PartnerName, Pii>,
     /// Failures that are played on purpose.
     pub faults: Vec<Fault>,
 }

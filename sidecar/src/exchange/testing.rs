@@ -41,6 +41,7 @@ impl Setup {
             deadline: Duration::from_secs(300),
             whole_answers: WholeAnswers::AsAsked,
             faults: Vec::new(),
+            pii: BTreeMap::new(),
         };
         Self {
             prompt,

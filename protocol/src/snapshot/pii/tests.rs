@@ -1,0 +1,106 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// Every field, once.
+const FULL: &str = r#"{
+  "filter": "Balanced",
+  "entities": ["Ssn", "Email", "Person"],
+  "actions": {"Email": "Hash", "Person": "Pseudonym"},
+  "restore": ["Text", "Urls"],
+  "ner": "Off",
+  "keepLast": 4,
+  "scope": "Conversation",
+  "hint": true,
+  "allow": ["help@ourco.test"],
+  "custom": [{"name": "EmployeeId", "pattern": "E-[0-9]{6}", "context": ["badge"], "scorePercent": 60, "action": "Block"}],
+  "responses": {"entities": ["Secret"], "action": "Label"},
+  "nonText": "Block"
+}"#;
+
+fn problems(pii: &Pii) -> Vec<String> {
+    let mut problems = Problems::default();
+    pii.check("p", &mut problems);
+    problems.finish(()).err().unwrap_or_default().into_iter().map(|it| it.path).collect()
+}
+
+#[test]
+fn the_written_form_is_stable() {
+    let full: Pii = serde_json::from_str(FULL).unwrap();
+    let wanted: serde_json::Value = serde_json::from_str(FULL).unwrap();
+    assert_eq!(serde_json::to_value(&full).unwrap(), wanted);
+    assert_eq!(problems(&full), [""; 0]);
+}
+
+#[test]
+fn the_least_form_is_the_default() {
+    assert_eq!(serde_json::from_str::<Pii>(r#"{"filter": "Lenient"}"#).unwrap(), Pii::default());
+}
+
+#[test]
+fn every_bound_is_held_by_its_path() {
+    let full: Pii = serde_json::from_str(FULL).unwrap();
+    let pattern = full.custom[0].clone();
+    let long = CustomPattern { pattern: "a".repeat(limits::PII_PATTERN_BYTES + 1), ..pattern.clone() };
+    let words = (0..=limits::PII_CONTEXT).map(|at| at.to_string()).collect();
+    let wordy = CustomPattern { context: words, ..pattern.clone() };
+    let sure = CustomPattern { score_percent: 101, ..pattern.clone() };
+    let answers = ResponsePii { entities: BTreeSet::new(), action: Action::Pseudonym };
+    let beyond = [
+        (
+            "p.allow",
+            Pii { allow: (0..=limits::PII_ALLOW).map(|at| at.to_string()).collect(), ..full.clone() },
+        ),
+        ("p.custom", Pii { custom: vec![pattern; limits::PII_CUSTOM + 1], ..full.clone() }),
+        ("p.keepLast", Pii { keep_last: limits::PII_KEEP_LAST + 1, ..full.clone() }),
+        ("p.custom[0].pattern", Pii { custom: vec![long], ..full.clone() }),
+        ("p.custom[0].context", Pii { custom: vec![wordy], ..full.clone() }),
+        ("p.custom[0].scorePercent", Pii { custom: vec![sure], ..full.clone() }),
+        ("p.responses.action", Pii { responses: Some(answers), ..full }),
+    ];
+    for (path, pii) in beyond {
+        assert_eq!(problems(&pii), [path]);
+    }
+}
+
+fn entities() -> impl Strategy<Value = BTreeSet<Entity>> {
+    prop::collection::btree_set(prop::sample::select(Entity::ALL), 0..6)
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop::sample::select(vec![Action::Pseudonym, Action::Hash, Action::Mask, Action::Label, Action::Block])
+}
+
+prop_compose! {
+    fn pii()(
+        filter in prop::sample::select(vec![Filter::Off, Filter::Lenient, Filter::Balanced, Filter::Strict]),
+        entities in prop::option::of(entities()),
+        actions in prop::collection::btree_map(prop::sample::select(Entity::ALL), action(), 0..4),
+        restore in prop::collection::btree_set(
+            prop::sample::select(vec![Restored::Text, Restored::ToolArguments, Restored::Urls]), 0..3),
+        scope in prop::sample::select(
+            vec![PseudonymScope::Partner, PseudonymScope::Conversation, PseudonymScope::Request]),
+        (hint, keep_last) in (any::<bool>(), 0..5_u8),
+        allow in prop::collection::btree_set(".{1,8}", 0..3),
+        custom in prop::collection::vec(("[A-Z][a-z]{1,6}", ".{1,8}", 0..=100_u8, action()), 0..3),
+        responses in prop::option::of((entities(), action())),
+    ) -> Pii {
+        let custom = custom.into_iter().map(|(name, pattern, score_percent, action)| CustomPattern {
+            name, pattern, context: BTreeSet::from(["badge".to_owned()]), score_percent, action,
+        });
+        Pii {
+            filter, entities, actions, restore, ner: Ner::Embedded, keep_last, scope, hint, allow,
+            custom: custom.collect(),
+            responses: responses.map(|(entities, action)| ResponsePii { entities, action }),
+            non_text: NonText::Allow,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back(pii in pii()) {
+        let written = serde_json::to_string(&pii).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Pii>(&written).unwrap(), pii);
+    }
+}
