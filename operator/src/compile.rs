@@ -10,6 +10,7 @@ mod endpoint;
 mod fault;
 mod finding;
 mod partner;
+mod pii;
 mod reference;
 mod route;
 mod scope;

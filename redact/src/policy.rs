@@ -331,7 +331,15 @@ fn compile_custom(spec: &CustomSpec) -> Result<Custom, String> {
         // Unicode classes switch the fast automaton off; the view has ASCII digits and spaces.
         .syntax(syntax::Config::new().unicode(false).utf8(false))
         .build(&spec.pattern)
-        .map_err(|error| format!("is not a pattern that we run, or compiles to more than 64 kB: {error}"))?;
+        .map_err(|error| {
+            // The last line says what is wrong; those before it show where, for a terminal.
+            let syntax = error.syntax_error().map(ToString::to_string);
+            let why = syntax.as_deref().and_then(|text| text.lines().last()?.strip_prefix("error: "));
+            match why {
+                Some(why) => format!("is not a pattern that we run: {why}"),
+                None => "compiles to more than 64 kB".to_owned(),
+            }
+        })?;
     if regex.find(b"").is_some() {
         return Err(
             "matches the empty text, so it would match everywhere; require at least one character".into()

@@ -140,6 +140,12 @@ reasons! {
     CapabilityUnserved: Warning,
     /// The partner does not take data of this class.
     DataClass: Error,
+    /// A pattern of the user's own that is none, or is too large.
+    InvalidPattern: Error,
+    /// Somebody switched redaction off.
+    NothingRedacted: Warning,
+    /// The filter that a Partner wrote is not possible with data of this class.
+    FilterRaised: Warning,
     /// There is no such Secret.
     SecretMissing: Error,
     /// The Secret does not have this key.

@@ -23,6 +23,7 @@ use super::admission::Admission;
 use super::chain::TargetKey;
 use super::endpoint;
 use super::finding::{Findings, Kind, Notes, Problem, Reason};
+use super::pii;
 use super::reference::{self, Unresolved};
 use crate::world::{ObjectKey, World};
 
@@ -34,6 +35,7 @@ pub(super) type Partners<'w> = BTreeMap<&'w ObjectKey, CompiledPartner<'w>>;
 pub(super) struct CompiledPartner<'w> {
     pub(super) admission: Admission<'w>,
     pub(super) data_classes: BTreeSet<DataClass>,
+    pub(super) pii: pii::Side,
     /// Its part of a snapshot, or why it cannot be used.
     pub(super) wire: Result<WirePartner, String>,
     default_model: Option<ModelName>,
@@ -73,9 +75,11 @@ pub(super) fn all<'w>(world: &'w World, findings: &mut Findings) -> Partners<'w>
         let wire = wire(&object.spec, key, world, &mut notes);
         let spec = &object.spec;
         let default_model = default_model(spec, wire.as_ref(), &mut notes);
+        let pii = pii::of_partner(spec.pii.as_ref(), &mut notes);
         let compiled = CompiledPartner {
             admission: Admission::new(&spec.allowed_namespaces),
             data_classes: spec.data_classes.iter().map(|class| data_class(*class)).collect(),
+            pii,
             wire: notes.finish(wire),
             default_model,
             written_fallbacks: &spec.fallbacks,
@@ -154,6 +158,7 @@ fn wire(spec: &PartnerSpec, key: &ObjectKey, world: &World, notes: &mut Notes<'_
         breaker,
         queue,
         cancel_billing,
+        pii: _,
         fallbacks: _,
         allowed_namespaces: _,
         health_check,

@@ -9,6 +9,7 @@ use chaperone_crds::model_route as written;
 use chaperone_protocol::adapter::DataClass;
 use chaperone_protocol::limits;
 use chaperone_protocol::name::Alias;
+use chaperone_protocol::snapshot::pii::Pii;
 use chaperone_protocol::snapshot::{MaxTokens, WholeAnswers};
 use jiff::Timestamp;
 
@@ -17,6 +18,7 @@ use super::chain::{self, Demands, Link, Placed, TargetKey, look_up};
 use super::fault::{self, ReadyFault};
 use super::finding::{Findings, Kind, Notes, Problem, Reason};
 use super::partner::{Partners, capability, data_class, duplicate, milliseconds, seconds, tokens};
+use super::pii;
 use super::reference::{self, Unresolved};
 use crate::world::{Object, ObjectKey, World};
 
@@ -43,6 +45,8 @@ pub(super) struct ReadyRoute {
     pub(super) deadline_ms: u64,
     pub(super) whole_answers: WholeAnswers,
     pub(super) faults: Vec<ReadyFault>,
+    /// What is redacted, for each of [`ReadyRoute::partners`].
+    pub(super) pii: BTreeMap<ObjectKey, Pii>,
 }
 
 impl ReadyRoute {
@@ -89,6 +93,8 @@ impl Context<'_> {
             targets,
             fallback_chain,
             data_class: class,
+            pii_filter,
+            pii,
             requires,
             max_tokens,
             deadline,
@@ -113,6 +119,8 @@ impl Context<'_> {
             .iter()
             .map(|(placed, weight)| self.link(&placed.target, *weight, chain.as_deref()))
             .collect();
+        let side = pii::of_route(*pii_filter, pii.as_ref(), notes);
+        let pii = self.pii(first.iter().chain(fallbacks), &side, demands.data_class, notes);
         Some(ReadyRoute {
             faults: fault::all(faults, &targets, &self.key.namespace, notes),
             targets,
@@ -123,6 +131,7 @@ impl Context<'_> {
                 written::WholeAnswers::AsAsked => WholeAnswers::AsAsked,
                 written::WholeAnswers::Stream => WholeAnswers::Stream,
             },
+            pii,
         })
     }
 
@@ -222,6 +231,27 @@ impl Context<'_> {
         };
         let fallbacks = fallbacks.into_iter().filter(|fallback| *fallback != target).cloned().collect();
         Link { target: target.clone(), weight, fallbacks }
+    }
+
+    /// What is redacted for each partner that may be asked.
+    fn pii<'p>(
+        &self,
+        targets: impl Iterator<Item = &'p Placed>,
+        route: &pii::Side,
+        class: DataClass,
+        notes: &mut Notes<'_>,
+    ) -> BTreeMap<ObjectKey, Pii> {
+        let mut policies = BTreeMap::new();
+        for Placed { path, target } in targets {
+            let Some(partner) = self.partners.get(&target.partner) else { continue };
+            if policies.contains_key(&target.partner) {
+                continue;
+            }
+            let pii = pii::combine(&partner.pii, route, class);
+            pii::check(&pii, (&target.partner, &partner.pii), class, path, notes);
+            policies.insert(target.partner.clone(), pii);
+        }
+        policies
     }
 
     /// A limit of a target that the route's deadline cuts off first is a limit that nobody gets.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chaperone_protocol::name::{Alias, ObjectName, PartnerName};
 use chaperone_protocol::snapshot::{Fault, Scope, Snapshot};
 use chaperone_protocol::wire::{
-    Document, PROTOCOL, WirePartner, WireRoute, WireTarget, WireTenants, WireWeightedTarget,
+    Document, PROTOCOL, REDACTION, WirePartner, WireRoute, WireTarget, WireTenants, WireWeightedTarget,
 };
 
 use super::Parts;
@@ -151,7 +151,7 @@ fn name_in(namespace: &ObjectName, partner: &ObjectKey) -> PartnerName {
 }
 
 fn wire_route(ready: &ReadyRoute, namespace: &ObjectName) -> WireRoute {
-    let ReadyRoute { targets, data_class, max_tokens, deadline_ms, whole_answers, faults } = ready;
+    let ReadyRoute { targets, data_class, max_tokens, deadline_ms, whole_answers, faults, pii } = ready;
     let wire = |target: &TargetKey| WireTarget {
         partner: name_in(namespace, &target.partner),
         model: target.model.clone(),
@@ -177,6 +177,7 @@ fn wire_route(ready: &ReadyRoute, namespace: &ObjectName) -> WireRoute {
                 ..fault.clone()
             })
             .collect(),
+        pii: pii.iter().map(|(partner, pii)| (name_in(namespace, partner), pii.clone())).collect(),
     }
 }
 
@@ -184,7 +185,7 @@ fn wire_route(ready: &ReadyRoute, namespace: &ObjectName) -> WireRoute {
 fn assemble(scope: &Scope, seen: &[Seen<'_>], length: usize, tenants: &WireTenants) -> Document {
     let mut document = Document {
         protocol: PROTOCOL,
-        requires: BTreeSet::new(),
+        requires: BTreeSet::from([REDACTION.to_owned()]),
         scope: scope.clone(),
         partners: BTreeMap::new(),
         routes: BTreeMap::new(),
