@@ -45,6 +45,7 @@ fn route(targets: Vec<(Target, u32, Vec<Target>)>) -> Route {
         deadline: Duration::from_secs(300),
         whole_answers: Default::default(),
         faults: Vec::new(),
+        pii: Default::default(),
     }
 }
 
