@@ -10,6 +10,7 @@ use std::io::{Read, Write};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use chaperone_protocol::limits;
 use serde_json::{Value, json};
 use world::{STOP, STREAM, TOKEN, World, chat, hold, mock, openai, pace, partner, read};
 
@@ -213,6 +214,21 @@ fn draining_delivers_a_whole_answer_to_a_slow_reader() {
     );
     assert!(read(stream).len() > BODY);
     assert_eq!(events(&records.recv_timeout(GRACE).unwrap()), [("request_served", "")]);
+}
+
+#[test]
+fn announced_bytes_take_no_memory_from_others_before_they_arrive() {
+    let world = World::of(mock("hello"), None);
+    let announce = |bytes: usize| {
+        let mut stream = world.connect();
+        let head = format!("POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n");
+        write!(stream, "{head}content-length: {bytes}\r\n\r\n{{").unwrap();
+        stream
+    };
+    let many = limits::BODY_MEMORY_BYTES / limits::BODY_BYTES + 1;
+    let _waiting: Vec<_> = (0..many).map(|_| announce(limits::BODY_BYTES)).collect();
+    let answer = read(world.send(CHAT, &chat(&json!(false))));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[test]

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::reason::Reason;
 use http::{HeaderMap, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use crate::clock;
 use crate::memory::Lease;
@@ -71,36 +71,43 @@ fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 async fn collect(body: &mut Incoming, limit: usize, lease: &mut Lease) -> Result<Bytes, Refusal> {
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if announced > limit {
+    let announced = body.size_hint();
+    let whole = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    if whole(announced.lower()) > limit {
         return Err(too_large(limit));
     }
-    if !lease.grow_to(announced) {
-        return Err(short_of_memory());
-    }
+    // What was announced takes memory as it arrives: whoever only announces must not take it from others.
+    let most = announced.upper().map_or(limit, whole);
     let began = clock::now();
-    let mut bytes = BytesMut::with_capacity(announced);
-    loop {
-        let until = began + PATIENCE + Duration::from_secs((bytes.len() / RATE) as u64);
-        let frame = match timeout_at(until, body.frame()).await {
-            Ok(Some(Ok(frame))) => frame,
-            Ok(None) => return Ok(bytes.freeze()),
-            Ok(Some(Err(_))) => {
-                return Err(Refusal::new(Reason::InvalidRequest, "the body broke off before its end"));
-            }
-            Err(_) => {
-                let message = "the body did not arrive in 30 s; send it faster than 1 KiB/s";
-                return Err(Refusal::new(Reason::RequestTimeout, message));
-            }
-        };
-        let Ok(data) = frame.into_data() else { continue };
-        if bytes.len() + data.len() > limit {
+    let mut bytes = Vec::new();
+    while let Some(data) = next(body, began, bytes.len()).await? {
+        let needed = bytes.len() + data.len();
+        if needed > limit {
             return Err(too_large(limit));
         }
-        if !lease.grow_to(bytes.len() + data.len()) {
-            return Err(short_of_memory());
+        if needed > bytes.capacity() {
+            let room = bytes.capacity().saturating_mul(2).clamp(needed, most.max(needed));
+            if !lease.grow_to(room) {
+                return Err(short_of_memory());
+            }
+            bytes.reserve_exact(room - bytes.len());
         }
         bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.into())
+}
+
+/// The next part of a body of which `seen` bytes have arrived since `began`.
+async fn next(body: &mut Incoming, began: Instant, seen: usize) -> Result<Option<Bytes>, Refusal> {
+    let until = began + PATIENCE + Duration::from_secs((seen / RATE) as u64);
+    match timeout_at(until, body.frame()).await {
+        Ok(None) => Ok(None),
+        Ok(Some(Ok(frame))) => Ok(Some(frame.into_data().unwrap_or_default())),
+        Ok(Some(Err(_))) => Err(Refusal::new(Reason::InvalidRequest, "the body broke off before its end")),
+        Err(_) => {
+            let message = "the body did not arrive in 30 s; send it faster than 1 KiB/s";
+            Err(Refusal::new(Reason::RequestTimeout, message))
+        }
     }
 }
 
