@@ -4,10 +4,10 @@
 //! [`partner`] scripted providers, whose arrival log is the truth of every test;
 //! [`fixture`] both together; [`manifest`] the objects that a user would write; [`local`] `chaperone local` on them;
 //! [`process`] spawn, stop and kill by pid; [`client`] and [`raw`] well-formed and ill-formed requests;
-//! [`tier`] which tests may run; [`tools`] the programs of a cluster; [`control_plane`] a real API server; [`cluster`] it,
-//! or the user's own, as a test sees it; [`kubelet`] runs its Pods as processes; [`sdk`] the official SDKs; [`checker`] what must hold after every test; [`wait`], [`certs`], [`clock`],
-//! [`settings`] small means. Of the product, only the definitions of its kinds are linked;
-//! the rest is only run.
+//! [`name_server`] names whose addresses change; [`tier`] which tests may run; [`tools`] the programs of a cluster;
+//! [`control_plane`] a real API server; [`cluster`] it, or the user's own, as a test sees it; [`kubelet`] runs its Pods
+//! as processes; [`sdk`] the official SDKs; [`checker`] what must hold after every test; [`wait`], [`certs`], [`clock`],
+//! [`settings`] small means. Of the product, only the definitions of its kinds are linked; the rest is only run.
 
 pub mod certs;
 pub mod checker;
@@ -19,6 +19,7 @@ pub mod fixture;
 pub mod kubelet;
 pub mod local;
 pub mod manifest;
+pub mod name_server;
 pub mod partner;
 pub mod process;
 pub mod raw;
