@@ -85,6 +85,26 @@ fn an_empty_completion_ends_with_its_last_event_and_not_with_the_connection() {
 }
 
 #[test]
+fn a_break_before_the_commit_point_is_a_protocol_failure() {
+    let breaks = partner(|stream| {
+        pace(stream); // Reads the request's body: closing with bytes unread would be a reset.
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 4000\r\n\r\n";
+        stream.write_all([head, r#"{"choices":[{"index":0"#].concat().as_bytes()).unwrap();
+    });
+    let streams = partner(|stream| {
+        pace(stream);
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 4000\r\n\r\n";
+        stream.write_all([head, ": soon\n\n"].concat().as_bytes()).unwrap();
+    });
+    for (address, mode) in [(breaks, false), (streams, true)] {
+        let world = World::of(openai(address, &json!({})), None);
+        let answer = read(world.send(CHAT, &chat(&json!(mode))));
+        assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+        assert!(answer.contains("x-chaperone-reason: partner_protocol\r\n"), "{answer}");
+    }
+}
+
+#[test]
 fn a_burst_of_small_tokens_is_no_slow_reader() {
     let bursts = partner(|stream| {
         stream.write_all([STREAM, &TOKEN.repeat(20_000), STOP].concat().as_bytes()).unwrap();

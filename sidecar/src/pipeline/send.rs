@@ -175,7 +175,7 @@ async fn commit(
             if limits.total < until { (limits.total, Reason::TotalTimeout) } else { (until, reason) };
         let piece = timeout_at(until, partner.next()).await.map_err(|_| Failure::new(reason))?;
         answer.elapsed(clock::now() - limits.accepted);
-        let mut more = relay::take(&mut answer, piece, &mut out)?;
+        let mut more = relay::take(&mut answer, piece, &mut out).map_err(before_commit)?;
         if more && answer.progress().finished {
             // The answer is over, whether or not the partner ends its message.
             answer.end(&mut out)?;
@@ -198,4 +198,9 @@ async fn commit(
             });
         }
     }
+}
+
+/// Nobody has seen anything of the stream that broke: what is left is an answer that is none.
+fn before_commit(failure: Failure) -> Failure {
+    if failure.reason == Reason::StreamBroken { Failure::new(Reason::PartnerProtocol) } else { failure }
 }
