@@ -53,9 +53,6 @@ async fn manifests_that_change_under_500_requests_lose_none_of_them() -> Result<
     fixture.partner.arrivals_until("500 requests in flight", |all| all.len() == 500).await?;
     let mut asked = 0;
     let manifests = fixture.local.manifests();
-    // One route stays, since a folder that serves nothing is taken for a mistake.
-    manifests.apply(&manifest::partner("beta", "OpenAI", "http://127.0.0.1:9/v1"))?;
-    manifests.apply(&manifest::route("stays", &["beta"]))?;
     manifests.apply(&manifest::route("second", &["alpha"]))?;
     asked += until_status(&fixture.local, "second", 200).await?;
     manifests.apply(&manifest::partner("alpha", "OpenAI", "http://127.0.0.1:9/v1"))?;
@@ -78,6 +75,24 @@ async fn manifests_that_change_under_500_requests_lose_none_of_them() -> Result<
         ensure!(text == "one two", "{text:?}");
     }
     checker::nothing_lost(&fixture.local, 500 + asked).await.map(drop)
+}
+
+#[tokio::test]
+async fn the_last_route_that_is_deleted_is_gone_until_it_is_back() -> Result<()> {
+    let hold =
+        Step { shape: Shape { hold_after: Some(2), ..Shape::default() }, times: Some(1), ..says("one two") };
+    let fixture = Fixture::start("OpenAI", vec![hold, says("hello")]).await?;
+    let mut connection = Connection::open(fixture.local.data()).await?;
+    let body = chat_request("chat", Mode::Stream).to_string().into_bytes();
+    let open = connection.send(Method::POST, CHAT, &[("content-type", "application/json")], body).await?;
+    let manifests = fixture.local.manifests();
+    manifests.delete("ModelRoute", "chat")?;
+    let mut asked = until_status(&fixture.local, "chat", 404).await?;
+    manifests.apply(&manifest::route("chat", &["alpha"]))?;
+    asked += until_status(&fixture.local, "chat", 200).await?;
+    fixture.partner.release().await?;
+    ensure!(client::chat_text(&client::whole(open).await?.text())? == "one two", "the open stream was cut");
+    fixture.settle(asked + 1).await.map(drop)
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use chaperone_operator::compile::{Compiled, Severity, compile};
 use chaperone_protocol::keys::Keys;
 use chaperone_protocol::name::ObjectName;
 use chaperone_protocol::snapshot::{Scope, Snapshot};
+use chaperone_protocol::wire::Document;
 
 use super::event::Event;
 use crate::args::{Environment, Manifests};
@@ -76,7 +77,12 @@ impl Source {
         for Id { kind, key } in kept {
             output.event(&Event::Kept { object: format!("{kind} {key}") })?;
         }
-        let world = world(&loaded, &mut compiled, &scope)?;
+        let document = compiled.snapshots.remove(&scope).context("the scope was not compiled")?;
+        // At the start that is a mistake; later somebody has deleted the last route.
+        if self.good.is_empty() && document.routes.is_empty() && document.refused.is_empty() {
+            bail!("no ModelRoute can be used by {scope}: there is nothing to serve");
+        }
+        let world = world(&loaded, document)?;
         self.remember(loaded, &compiled);
         Ok(world)
     }
@@ -119,11 +125,7 @@ fn broken(compiled: &Compiled) -> impl Iterator<Item = Id> {
     errors.map(|finding| Id { kind: finding.object.kind.as_str(), key: finding.object.key.clone() })
 }
 
-fn world(loaded: &Loaded, compiled: &mut Compiled, scope: &Scope) -> Result<World> {
-    let document = compiled.snapshots.remove(scope).context("the scope was not compiled")?;
-    if document.routes.is_empty() && document.refused.is_empty() {
-        bail!("no ModelRoute can be used by {scope}: there is nothing to serve");
-    }
+fn world(loaded: &Loaded, document: Document) -> Result<World> {
     let snapshot = Snapshot::try_from(document).map_err(|problems| {
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         anyhow!("the snapshot is not valid: {}", problems.join("; "))
