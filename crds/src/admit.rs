@@ -2,7 +2,8 @@
 //!
 //! In this order: kind and metadata are checked, `status` is dropped, nulls are pruned, defaults are filled in,
 //! the schema and then the CEL rules are checked. Unlike an API server that prunes quietly, it refuses
-//! unknown fields, as `kubectl` does. All problems are found, not the first; CEL runs once the schema holds.
+//! unknown fields, as `kubectl` does. All problems are found, not the first; CEL does not run on an object of another
+//! shape than the schema's, as it does not there.
 //!
 //! `structure.rs` holds the schema's checks, `core_kind.rs` reads Secrets, ConfigMaps and Namespaces.
 
@@ -28,11 +29,17 @@ pub struct Problem {
     pub path: String,
     /// What is wrong, and where it helps what to do.
     pub message: String,
+    /// Whether rules cannot be asked any more: the object has not the shape that they were written for.
+    stops_rules: bool,
 }
 
 impl Problem {
     pub(crate) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into() }
+        Self { path: path.into(), message: message.into(), stops_rules: false }
+    }
+
+    fn of_shape(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { stops_rules: true, ..Self::new(path, message) }
     }
 }
 
@@ -139,7 +146,7 @@ impl Door {
         let object = custom.structure.complete(object);
         let mut problems = metadata::check(&object, metadata::Scope::Namespaced);
         problems.extend(custom.structure.check(&object));
-        if problems.is_empty() {
+        if !problems.iter().any(|problem| problem.stops_rules) {
             problems.extend(self.rules_broken(custom, &object));
         }
         if !problems.is_empty() {

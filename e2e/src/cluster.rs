@@ -29,6 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A cluster, as one of its users.
 #[derive(Clone)]
 pub struct Cluster {
+    config: Config,
     client: Client,
     kubeconfig: PathBuf,
     programs: Programs,
@@ -75,7 +76,7 @@ impl Cluster {
             Self::of_user().await?
         } else {
             let Some(plane) = ControlPlane::for_test(test)? else { return Ok(None) };
-            plane.cluster().clone()
+            plane.cluster()?
         };
         cluster.apply_kinds().await?;
         Ok(Some(cluster))
@@ -96,8 +97,17 @@ impl Cluster {
     pub async fn connect(kubeconfig: &Path) -> Result<Self> {
         let parsed = Kubeconfig::read_from(kubeconfig)?;
         let config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default()).await?;
-        let client = Client::try_from(config)?;
-        Ok(Self { client, kubeconfig: kubeconfig.to_owned(), programs: Programs::Built })
+        let client = Client::try_from(config.clone())?;
+        Ok(Self { config, client, kubeconfig: kubeconfig.to_owned(), programs: Programs::Built })
+    }
+
+    /// The same cluster with connections of its own: those of a client end with the runtime that opened them, and
+    /// every test has a runtime of its own.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub(crate) fn reconnected(&self) -> Result<Self> {
+        Ok(Self { client: Client::try_from(self.config.clone())?, ..self.clone() })
     }
 
     /// A client of its API.

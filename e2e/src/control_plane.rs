@@ -146,10 +146,12 @@ impl ControlPlane {
         Ok(Self { controller_manager, api_server, etcd, cluster, ca, port: ports.api, folder })
     }
 
-    /// The cluster, as its administrator.
-    #[must_use]
-    pub fn cluster(&self) -> &Cluster {
-        &self.cluster
+    /// The cluster, as its administrator, with connections for the runtime that asks.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub fn cluster(&self) -> Result<Cluster> {
+        self.cluster.reconnected()
     }
 
     /// The authority that API server and clients trust.

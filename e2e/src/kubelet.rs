@@ -89,7 +89,7 @@ impl Kubelet {
         images: Images,
     ) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("chaperone-e2e-node-").tempdir()?;
-        let cluster = plane.cluster().clone();
+        let cluster = plane.cluster()?;
         node::register(&cluster, node).await?;
         let mut tasks = JoinSet::new();
         tasks.spawn(node::keep_alive(cluster.clone(), node.to_owned()));

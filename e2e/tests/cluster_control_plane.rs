@@ -38,7 +38,7 @@ async fn the_api_server_and_the_commands_say_the_pinned_versions() -> Result<()>
     else {
         return Ok(());
     };
-    let cluster = plane.cluster();
+    let cluster = plane.cluster()?;
     let versions: serde_json::Value =
         serde_json::from_str(&cluster.kubectl(&["version", "--output=json"]).await?.ok()?)?;
     assert_eq!(versions["serverVersion"]["gitVersion"], KUBERNETES);
@@ -65,14 +65,14 @@ async fn a_cluster_with_a_chaperone_of_its_own_is_left_alone() -> Result<()> {
     else {
         return Ok(());
     };
-    let cluster = plane.cluster();
-    guard::refuse_if_installed(cluster).await?;
+    let cluster = plane.cluster()?;
+    guard::refuse_if_installed(&cluster).await?;
     let release: Secret = serde_json::from_value(json!({
         "metadata": {"name": "sh.helm.release.v1.chaperone.v1", "labels": {"owner": "helm", "name": "chaperone"}},
         "type": "helm.sh/release.v1",
     }))?;
     Api::namespaced(cluster.client(), "default").create(&PostParams::default(), &release).await?;
-    let refused = guard::refuse_if_installed(cluster).await.unwrap_err();
+    let refused = guard::refuse_if_installed(&cluster).await.unwrap_err();
     assert!(refused.to_string().contains("has a Chaperone in namespace default"), "{refused}");
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! It knows the keywords that our definitions use; a test fails when a definition uses another one.
 
 mod bounds;
+mod format;
 mod unique;
 
 use std::collections::BTreeMap;
@@ -39,11 +40,9 @@ impl Structure {
     }
 
     fn walk(&self, schema: &Value, value: &Value, path: &str, problems: &mut Vec<Problem>) {
-        let wanted = schema["type"].as_str().unwrap_or_default();
-        if !is_of_type(value, wanted) {
-            let found = type_name(value);
-            let message = format!("Invalid value: \"{found}\": must be of type {wanted}: \"{found}\"");
-            return problems.push(Problem::new(path, message));
+        if let Some(message) = format::wrong_type(schema, value) {
+            problems.push(Problem::of_shape(path, message));
+            return problems.extend(bad_value(schema, value).map(|message| Problem::of_shape(path, message)));
         }
         match value {
             Value::Object(members) => self.members(schema, members, path, problems),
@@ -58,7 +57,7 @@ impl Structure {
         bounds::size(schema, "Properties", members.len(), path, problems);
         for required in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             if !members.contains_key(required) {
-                problems.push(Problem::new(path::member(path, required), "Required value"));
+                problems.push(Problem::of_shape(path::member(path, required), "Required value"));
             }
         }
         for (key, value) in members {
@@ -67,7 +66,7 @@ impl Structure {
             match property.or_else(|| schema.get("additionalProperties")) {
                 Some(property) => self.walk(property, value, &inside, problems),
                 None if path.is_empty() && matches!(key.as_str(), "apiVersion" | "kind" | "metadata") => {}
-                None => problems.push(Problem::new(&inside, format!("unknown field {inside:?}"))),
+                None => problems.push(Problem::of_shape(&inside, format!("unknown field {inside:?}"))),
             }
         }
     }
@@ -82,10 +81,14 @@ impl Structure {
 
     /// One problem at most: a text of the wrong length is not measured by a pattern too, as an API server has it.
     fn text(&self, schema: &Value, text: &str, path: &str, problems: &mut Vec<Problem>) {
-        let broken = bad_value(schema, text)
-            .or_else(|| bounds::length(schema, text))
-            .or_else(|| self.mismatch(schema, text));
-        problems.extend(broken.map(|message| Problem::new(path, message)));
+        let broken = bad_value(schema, &Value::String(text.to_owned()))
+            .or_else(|| bounds::too_long(schema, text))
+            .map(|message| Problem::of_shape(path, message));
+        let broken = broken.or_else(|| {
+            let message = bounds::too_short(schema, text).or_else(|| self.mismatch(schema, text))?;
+            Some(Problem::new(path, message))
+        });
+        problems.extend(broken);
     }
 
     fn mismatch(&self, schema: &Value, text: &str) -> Option<String> {
@@ -96,10 +99,11 @@ impl Structure {
 }
 
 /// A value that its enum does not have.
-fn bad_value(schema: &Value, text: &str) -> Option<String> {
-    let values = schema["enum"].as_array().filter(|values| !values.iter().any(|value| value == text))?;
+fn bad_value(schema: &Value, value: &Value) -> Option<String> {
+    let values = schema["enum"].as_array().filter(|values| !values.contains(value))?;
     let values: Vec<String> = values.iter().map(Value::to_string).collect();
-    Some(format!("Unsupported value: {}: supported values: {}", quoted(text), values.join(", ")))
+    let shown = value.as_str().map_or_else(|| value.to_string(), quoted);
+    Some(format!("Unsupported value: {shown}: supported values: {}", values.join(", ")))
 }
 
 fn collect_patterns(schema: &Value, patterns: &mut BTreeMap<String, Regex>) {
@@ -134,22 +138,6 @@ fn without_nulls(schema: &Value, value: Value) -> Value {
             Value::Array(items.into_iter().map(|item| without_nulls(&schema["items"], item)).collect())
         }
         scalar => scalar,
-    }
-}
-
-fn is_of_type(value: &Value, wanted: &str) -> bool {
-    type_name(value) == wanted
-}
-
-fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.is_i64() => "integer",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
     }
 }
 

@@ -17,13 +17,15 @@ pub(super) fn number(schema: &Value, number: &Number, path: &str, problems: &mut
     }
 }
 
-/// `maxLength` and `minLength`, in characters: what is broken, if anything is.
-pub(super) fn length(schema: &Value, text: &str) -> Option<String> {
-    let length = text.chars().count();
-    if let Some(most) = bound(schema, "maxLength").filter(|most| length > *most) {
-        return Some(format!("Too long: may not be more than {most} chars long"));
-    }
-    let least = bound(schema, "minLength").filter(|least| length < *least)?;
+/// `maxLength`, in characters.
+pub(super) fn too_long(schema: &Value, text: &str) -> Option<String> {
+    let most = bound(schema, "maxLength").filter(|most| text.chars().count() > *most)?;
+    Some(format!("Too long: may not be more than {most} chars long"))
+}
+
+/// `minLength`, in characters.
+pub(super) fn too_short(schema: &Value, text: &str) -> Option<String> {
+    let least = bound(schema, "minLength").filter(|least| text.chars().count() < *least)?;
     Some(format!("Invalid value: {}: should be at least {least} chars long", quoted(text)))
 }
 
@@ -36,7 +38,7 @@ pub(super) fn size(schema: &Value, of: &str, size: usize, path: &str, problems: 
     }
     if let Some(most) = bound(schema, &format!("max{of}")).filter(|most| size > *most) {
         let of = of.to_lowercase();
-        problems.push(Problem::new(path, format!("Too many: {size}: must have at most {most} {of}")));
+        problems.push(Problem::of_shape(path, format!("Too many: {size}: must have at most {most} {of}")));
     }
 }
 
