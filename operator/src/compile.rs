@@ -5,6 +5,7 @@
 
 mod admission;
 mod chain;
+mod contents;
 mod cycle;
 mod endpoint;
 mod fault;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use chaperone_protocol::snapshot::Scope;
 use chaperone_protocol::wire::{Document, WirePartner};
 
+pub use self::contents::Contents;
 pub use self::finding::{Finding, Kind, ObjectRef, Reason, Severity};
 use crate::world::{ObjectKey, World};
 
@@ -30,6 +32,8 @@ use crate::world::{ObjectKey, World};
 pub struct Compiled {
     /// One snapshot for each scope of the World, valid: `Snapshot::try_from` takes it.
     pub snapshots: BTreeMap<Scope, Document>,
+    /// Which objects are in each of them.
+    pub contents: BTreeMap<Scope, Contents>,
     /// Every partner that can be used, whether or not a route does: these are probed.
     pub partners: BTreeMap<ObjectKey, WirePartner>,
     /// All that is wrong, sorted by object and path, without repeats.
@@ -54,14 +58,15 @@ pub fn compile(world: &World) -> Compiled {
     let routes = route::all(world, &partners, &mut findings);
     let quotas = tenant_quota::all(world, &mut findings);
     let parts = Parts { world, partners, routes, quotas };
-    let snapshots = world
-        .scopes
-        .iter()
-        .map(|scope| (scope.clone(), scope::document(scope, &parts, &mut findings)))
-        .collect();
+    let (mut snapshots, mut contents) = (BTreeMap::new(), BTreeMap::new());
+    for scope in &world.scopes {
+        let (document, inside) = scope::document(scope, &parts, &mut findings);
+        snapshots.insert(scope.clone(), document);
+        contents.insert(scope.clone(), inside);
+    }
     let usable = |(key, partner): (&ObjectKey, &partner::CompiledPartner<'_>)| {
         Some((key.clone(), partner.wire.as_ref().ok()?.clone()))
     };
     let partners = parts.partners.iter().map(|(key, partner)| (*key, partner)).filter_map(usable).collect();
-    Compiled { snapshots, partners, findings: findings.into_sorted() }
+    Compiled { snapshots, contents, partners, findings: findings.into_sorted() }
 }

@@ -34,6 +34,20 @@ pub struct Object<Spec> {
     pub spec: Spec,
 }
 
+/// An object that may not be read before somebody labels it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unlabelled {
+    /// Needs [`CREDENTIAL_LABEL`].
+    Secret(ObjectKey),
+    /// Needs [`SCHEMA_LABEL`].
+    ConfigMap(ObjectKey),
+}
+
+/// With value `true` on a Secret: its keys may be given to the sidecars that need them.
+pub const CREDENTIAL_LABEL: &str = "chaperone.dev/credential";
+/// With value `true` on a ConfigMap: its certificates and schemas may be read.
+pub const SCHEMA_LABEL: &str = "chaperone.dev/schema";
+
 /// Labels of a namespace.
 pub type Labels = BTreeMap<String, String>;
 
@@ -53,6 +67,8 @@ pub struct World {
     pub config_maps: BTreeMap<ObjectKey, BTreeMap<String, String>>,
     /// Secrets, as the names of the keys that they hold.
     pub secrets: BTreeMap<ObjectKey, BTreeSet<String>>,
+    /// Secrets and ConfigMaps that are there without the label that lets them be read.
+    pub unlabelled: BTreeSet<Unlabelled>,
     /// Namespaces with their labels. One that is not here has none.
     pub namespaces: BTreeMap<ObjectName, Labels>,
     /// For whom snapshots are wanted.

@@ -148,10 +148,14 @@ reasons! {
     FilterRaised: Warning,
     /// There is no such Secret.
     SecretMissing: Error,
+    /// The Secret is there, without the label that lets it be read.
+    SecretNotLabelled: Error,
     /// The Secret does not have this key.
     SecretKeyMissing: Error,
     /// There is no such ConfigMap.
     ConfigMapMissing: Error,
+    /// The ConfigMap is there, without the label that lets it be read.
+    ConfigMapNotLabelled: Error,
     /// The ConfigMap does not have this key.
     ConfigMapKeyMissing: Error,
     /// Not a certificate in PEM.

@@ -11,6 +11,7 @@ use chaperone_protocol::wire::{
 
 use super::Parts;
 use super::chain::{Link, TargetKey};
+use super::contents::Contents;
 use super::fault::ReadyFault;
 use super::finding::{Findings, Kind, Notes, Problem, Reason};
 use super::route::{CompiledRoute, ReadyRoute};
@@ -30,8 +31,8 @@ struct Named<'p> {
     partners: Vec<(PartnerName, &'p WirePartner)>,
 }
 
-/// Compiles the snapshot of `scope`.
-pub(super) fn document(scope: &Scope, parts: &Parts<'_>, findings: &mut Findings) -> Document {
+/// Compiles the snapshot of `scope`, and says what is in it.
+pub(super) fn document(scope: &Scope, parts: &Parts<'_>, findings: &mut Findings) -> (Document, Contents) {
     let namespace = &scope.namespace;
     let seen: Vec<Seen<'_>> = winners(namespace, parts, findings)
         .into_iter()
@@ -45,7 +46,11 @@ pub(super) fn document(scope: &Scope, parts: &Parts<'_>, findings: &mut Findings
         Notes::of(Kind::ModelRoute, left_out.key, findings)
             .add("spec.alias", Problem::new(Reason::LimitExceeded, message, remedy));
     }
-    assemble(scope, &seen, kept, &tenants)
+    let document = assemble(scope, &seen, kept, &tenants);
+    let usable = seen.iter().take(kept).filter(|seen| seen.outcome.is_ok());
+    let routes = usable.map(|seen| (seen.alias.clone(), seen.key.clone())).collect();
+    let contents = Contents::of(scope, &document, routes);
+    (document, contents)
 }
 
 /// Among the routes that `namespace` sees, the one that holds each alias, in order of rank.

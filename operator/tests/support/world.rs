@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chaperone_operator::world::{Object, ObjectKey, World};
+use chaperone_operator::world::{Object, ObjectKey, Unlabelled, World};
 use chaperone_protocol::snapshot::Scope;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,7 +20,10 @@ pub(crate) fn of(documents: &[Value]) -> World {
 
 fn add(world: &mut World, document: &Value) {
     let key = key(document);
+    let is_unlabelled = document["unlabelled"] == true;
     match text(document, "/kind") {
+        "Secret" if is_unlabelled => drop(world.unlabelled.insert(Unlabelled::Secret(key))),
+        "ConfigMap" if is_unlabelled => drop(world.unlabelled.insert(Unlabelled::ConfigMap(key))),
         "Partner" => drop(world.partners.insert(key, object(document))),
         "ModelRoute" => drop(world.routes.insert(key, object(document))),
         "TenantQuota" => drop(world.quotas.insert(key, object(document))),

@@ -12,7 +12,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use crate::compile::finding::{Notes, Problem, Reason};
-use crate::world::{ObjectKey, World};
+use crate::world::{CREDENTIAL_LABEL, ObjectKey, SCHEMA_LABEL, Unlabelled, World};
 
 /// The keys of a Secret of type `kubernetes.io/tls`.
 const TLS_KEYS: [&str; 2] = ["tls.crt", "tls.key"];
@@ -27,7 +27,7 @@ pub(super) fn secret_key(
     let SecretKeyRef { name, key } = reference;
     let secret = object(name, path, partner, notes)?;
     match world.secrets.get(&secret) {
-        None => notes.add_usable(format!("{path}.name"), secret_missing(&secret)),
+        None => notes.add_usable(format!("{path}.name"), secret_missing(&secret, world)),
         Some(keys) if !keys.contains(key) => {
             notes.add_usable(format!("{path}.key"), key_missing(&secret, key))
         }
@@ -62,7 +62,7 @@ fn client(
     let path = "spec.tls.clientCertSecretRef";
     let secret = object(name, path, partner, notes)?;
     match world.secrets.get(&secret) {
-        None => notes.add_usable(format!("{path}.name"), secret_missing(&secret)),
+        None => notes.add_usable(format!("{path}.name"), secret_missing(&secret, world)),
         Some(keys) => {
             for key in TLS_KEYS.into_iter().filter(|key| !keys.contains(*key)) {
                 notes.add_usable(format!("{path}.name"), key_missing(&secret, key));
@@ -83,9 +83,7 @@ fn ca(
     let path = "spec.tls.caConfigMapKeyRef";
     let config_map = object(name, path, partner, notes)?;
     let Some(content) = world.config_maps.get(&config_map) else {
-        let message = format!("names ConfigMap {config_map}, which does not exist");
-        let problem = Problem::new(Reason::ConfigMapMissing, message, "create it, or correct the name");
-        notes.add(format!("{path}.name"), problem);
+        notes.add(format!("{path}.name"), config_map_missing(&config_map, world));
         return None;
     };
     let Some(pem) = content.get(key) else {
@@ -129,7 +127,24 @@ fn credential(secret: &ObjectKey, key: &str, path: &str, notes: &mut Notes<'_>) 
     notes.keep(path, name)
 }
 
-fn secret_missing(secret: &ObjectKey) -> Problem {
+fn config_map_missing(config_map: &ObjectKey, world: &World) -> Problem {
+    if world.unlabelled.contains(&Unlabelled::ConfigMap(config_map.clone())) {
+        let message = format!("names ConfigMap {config_map}, which lacks the label that lets it be read");
+        return Problem::new(Reason::ConfigMapNotLabelled, message, label(SCHEMA_LABEL));
+    }
+    let message = format!("names ConfigMap {config_map}, which does not exist");
+    Problem::new(Reason::ConfigMapMissing, message, "create it, or correct the name")
+}
+
+fn label(label: &str) -> String {
+    format!("label it `{label}: \"true\"`")
+}
+
+fn secret_missing(secret: &ObjectKey, world: &World) -> Problem {
+    if world.unlabelled.contains(&Unlabelled::Secret(secret.clone())) {
+        let message = format!("names Secret {secret}, which lacks the label that lets it be read");
+        return Problem::new(Reason::SecretNotLabelled, message, label(CREDENTIAL_LABEL));
+    }
     Problem::new(
         Reason::SecretMissing,
         format!("names Secret {secret}, which does not exist"),
