@@ -59,6 +59,8 @@ pub enum ConditionReason {
     ResolvedRefs,
     /// ResolvedRefs, False: it exists, but its owner does not admit this namespace.
     RefNotPermitted,
+    /// ResolvedRefs, False: it exists, but is itself not accepted.
+    RefNotAccepted,
     /// ResolvedRefs, False: it is of the wrong kind or type.
     InvalidKind,
     /// ResolvedRefs, False: it does not exist.
@@ -83,10 +85,8 @@ pub enum ConditionReason {
     ProbeFailed,
     /// Healthy, Unknown: nothing is probed.
     NotProbed,
-    /// Ready: accepted, resolved and programmed.
+    /// Ready: accepted, resolved and programmed. Where it is False, its reason is that of the first of those that is.
     Ready,
-    /// Ready, False: one of the others is not True; the message says which.
-    NotReady,
 }
 
 impl ConditionReason {
@@ -102,6 +102,7 @@ impl ConditionReason {
             Self::Unfit => "Unfit",
             Self::ResolvedRefs => "ResolvedRefs",
             Self::RefNotPermitted => "RefNotPermitted",
+            Self::RefNotAccepted => "RefNotAccepted",
             Self::InvalidKind => "InvalidKind",
             Self::NotFound => "NotFound",
             Self::NotLabelled => "NotLabelled",
@@ -115,7 +116,6 @@ impl ConditionReason {
             Self::ProbeFailed => "ProbeFailed",
             Self::NotProbed => "NotProbed",
             Self::Ready => "Ready",
-            Self::NotReady => "NotReady",
         }
     }
 }

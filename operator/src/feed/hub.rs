@@ -1,0 +1,352 @@
+//! All scopes, sidecars and streams of one leadership. Pure: takes `now`, and says by channels what streams should have.
+//!
+//! One process holds all streams, so that what is counted here is the truth about acknowledgements.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chaperone_protocol::keys::Keys;
+use chaperone_protocol::snapshot::{Scope, Version};
+use chaperone_protocol::wire::feed::{GoAwayReason, Held, Nack};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::canary::{Rollout, StreamId};
+use super::hold::Holds;
+use super::publish::{Edition, Generations, KeySet, Offer};
+use super::roster::{Pod, Refusal, Roster, Tally};
+use crate::compile::{Compiled, ObjectRef, compile};
+use crate::world::World;
+
+/// How long a deleted Pod is remembered. TokenReview may take its token for 10 s more, and a cached review for 60.
+const TOMBSTONE: Duration = Duration::from_secs(120);
+/// Deleted Pods that are remembered.
+const TOMBSTONES: usize = 20_000;
+
+/// What one pass works on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pass {
+    pub(crate) world: Arc<World>,
+    pub(crate) generations: Generations,
+    /// All keys that are known, of all scopes.
+    pub(crate) keys: Keys,
+}
+
+/// What a stream should do.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Signal {
+    /// What it should have.
+    pub(crate) offer: Option<Offer>,
+    /// Why it should end.
+    pub(crate) close: Option<GoAwayReason>,
+}
+
+/// A stream that was admitted.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: StreamId,
+    pub(crate) signal: watch::Receiver<Signal>,
+}
+
+#[derive(Debug, Default)]
+struct ScopeState {
+    rollout: Rollout,
+    holds: Holds,
+    /// Nobody can be blamed: the scope stays as it was until its content changes.
+    unattributed: bool,
+    keys: Option<Arc<KeySet>>,
+    /// What should be in it.
+    objects: BTreeSet<ObjectRef>,
+    /// What is in the versions that are held somewhere.
+    known: BTreeMap<Version, Arc<Generations>>,
+}
+
+/// One leadership.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    epoch: u64,
+    scopes: BTreeMap<Scope, ScopeState>,
+    roster: Roster,
+    streams: BTreeMap<StreamId, watch::Sender<Signal>>,
+    /// All keys, as of the last pass.
+    keys: Keys,
+    tombstones: BTreeMap<String, Instant>,
+    last_id: StreamId,
+}
+
+impl Hub {
+    /// Begins the leadership of `epoch`.
+    pub(crate) fn new(epoch: u64) -> Self {
+        Self {
+            epoch,
+            scopes: BTreeMap::new(),
+            roster: Roster::default(),
+            streams: BTreeMap::new(),
+            keys: Keys::default(),
+            tombstones: BTreeMap::new(),
+            last_id: 0,
+        }
+    }
+
+    /// The number that stands on every frame.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Open streams.
+    pub(crate) fn streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// For whom snapshots are wanted, besides `unseen`.
+    pub(crate) fn scopes(&self) -> BTreeSet<Scope> {
+        self.roster.members().map(|member| member.scope.clone()).collect()
+    }
+
+    /// Whether the Pod's sidecar has ever had a stream.
+    pub(crate) fn knows(&self, uid: &str) -> bool {
+        self.roster.knows(uid)
+    }
+
+    /// Admits a stream. `None`: its Pod is gone.
+    pub(crate) fn connect(&mut self, pod: &Pod, scope: &Scope, now: Instant) -> Option<Connection> {
+        self.tombstones.retain(|_, deleted| now < *deleted + TOMBSTONE);
+        if self.tombstones.contains_key(&pod.uid) {
+            return None;
+        }
+        self.last_id += 1;
+        let id = self.last_id;
+        if let Some(before) = self.roster.connected(pod, scope, id) {
+            self.close(before, GoAwayReason::Replaced);
+        }
+        let (sender, signal) = watch::channel(Signal::default());
+        self.streams.insert(id, sender);
+        self.scopes.entry(scope.clone()).or_default();
+        self.refresh(scope, now);
+        Some(Connection { id, signal })
+    }
+
+    /// A stream has ended.
+    pub(crate) fn disconnected(&mut self, pod: &Pod, id: StreamId, fate: PodFate, now: Instant) {
+        self.streams.remove(&id);
+        let Some(member) = self.roster.of_stream(&pod.uid, id) else { return };
+        member.stream = None;
+        let scope = member.scope.clone();
+        if fate == PodFate::Gone {
+            self.roster.removed(&pod.uid);
+        }
+        self.refresh(&scope, now);
+    }
+
+    /// A Pod was deleted: its stream ends at once, whatever its token says.
+    pub(crate) fn pod_deleted(&mut self, uid: &str, now: Instant) {
+        if self.tombstones.len() >= TOMBSTONES {
+            self.tombstones.pop_first();
+        }
+        self.tombstones.insert(uid.to_owned(), now);
+        if let Some(id) = self.roster.removed(uid) {
+            self.close(id, GoAwayReason::PodDeleted);
+        }
+    }
+
+    /// Ends every stream.
+    pub(crate) fn close_all(&mut self, reason: GoAwayReason) {
+        for id in self.streams.keys().copied().collect::<Vec<_>>() {
+            self.close(id, reason);
+        }
+    }
+
+    fn close(&mut self, id: StreamId, reason: GoAwayReason) {
+        if let Some(sender) = self.streams.remove(&id) {
+            sender.send_modify(|signal| signal.close = Some(reason));
+        }
+    }
+
+    /// A sidecar says what it has in force, by greeting or by acknowledging.
+    pub(crate) fn holds(&mut self, pod: &Pod, id: StreamId, held: &Held, now: Instant) {
+        let Some(member) = self.roster.of_stream(&pod.uid, id) else { return };
+        let scope = member.scope.clone();
+        let Some(state) = self.scopes.get_mut(&scope) else { return };
+        member.acknowledged(&held.snapshot, state.known.get(&held.snapshot).map(AsRef::as_ref));
+        let streams = self.roster.streams(&scope);
+        state.rollout.acknowledged(id, &held.snapshot, &streams, now);
+        self.refresh(&scope, now);
+    }
+
+    /// A sidecar refuses a snapshot. The scope goes back, and the object that is to blame is held back.
+    /// Returns whether to compile again.
+    pub(crate) fn refuses(&mut self, pod: &Pod, id: StreamId, nack: &Nack, now: Instant) -> bool {
+        let Some(member) = self.roster.of_stream(&pod.uid, id) else { return false };
+        let scope = member.scope.clone();
+        let Some(state) = self.scopes.get_mut(&scope) else { return false };
+        let Some(edition) = state.rollout.edition(&nack.version).cloned() else { return false };
+        let refusal =
+            |generation| Refusal { generation, path: nack.path.clone(), problem: nack.problem.clone() };
+        let blamed = edition.contents.at(&nack.path);
+        let blamed = blamed.and_then(|object| Some((edition.generations.get(&object).copied()?, object)));
+        let is_news = match blamed {
+            Some((generation, object)) => {
+                member.refuses(object.clone(), refusal(generation));
+                state.holds.add(object, generation)
+            }
+            None => {
+                let before = state.rollout.promoted().map(|promoted| Arc::clone(&promoted.generations));
+                for (object, generation) in edition.generations.iter() {
+                    if before.as_ref().is_none_or(|before| before.get(object) != Some(generation)) {
+                        member.refuses(object.clone(), refusal(*generation));
+                    }
+                }
+                state.unattributed = true;
+                false
+            }
+        };
+        state.rollout.refused(&nack.version);
+        self.refresh(&scope, now);
+        is_news
+    }
+
+    /// Compiles and publishes. Returns what the compiler said about the world as it is.
+    pub(crate) fn publish(&mut self, pass: &Pass, now: Instant) -> Compiled {
+        let compiled = compile(&pass.world);
+        self.scopes.retain(|scope, _| compiled.snapshots.contains_key(scope));
+        for (scope, document) in &compiled.snapshots {
+            let contents = compiled.contents.get(scope).cloned().unwrap_or_default();
+            let state = self.scopes.entry(scope.clone()).or_default();
+            state.objects = contents.objects();
+            state.holds.release(&pass.generations);
+            let edition = if state.holds.is_empty() {
+                Edition::new(document, contents, &pass.world, &pass.generations, self.epoch)
+            } else {
+                match state.without_held(scope, pass, self.epoch) {
+                    Some(edition) => edition,
+                    None => continue,
+                }
+            };
+            state.unattributed = state.rollout.has_refused(&edition.version);
+            let held: BTreeSet<_> = self
+                .roster
+                .members()
+                .filter(|it| it.scope == *scope)
+                .filter_map(|it| it.held.clone())
+                .collect();
+            state.known.retain(|version, _| held.contains(version));
+            state.known.insert(edition.version.clone(), Arc::clone(&edition.generations));
+            let streams = self.roster.streams(scope);
+            state.rollout.publish(Arc::new(edition), &streams, now);
+            if let Some(promoted) = state.rollout.promoted() {
+                state.known.insert(promoted.version.clone(), Arc::clone(&promoted.generations));
+            }
+            state.select_keys(&pass.keys);
+        }
+        self.keys = pass.keys.clone();
+        for scope in compiled.snapshots.keys() {
+            self.refresh(scope, now);
+        }
+        compiled
+    }
+
+    /// Starts the waves that are due.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        for scope in self.scopes.keys().cloned().collect::<Vec<_>>() {
+            let due = self.scopes.get(&scope).and_then(|state| state.rollout.deadline());
+            if due.is_some_and(|due| due <= now) {
+                self.refresh(&scope, now);
+            }
+        }
+    }
+
+    /// When [`Hub::tick`] has something to do next.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.scopes.values().filter_map(|state| state.rollout.deadline()).min()
+    }
+
+    /// How every object stands. `unseen` are injected Pods that run and never had a stream, by scope.
+    pub(crate) fn tallies(
+        &self,
+        generations: &Generations,
+        unseen: &BTreeMap<Scope, usize>,
+    ) -> BTreeMap<ObjectRef, Tally> {
+        let mut tallies = BTreeMap::new();
+        for (scope, state) in &self.scopes {
+            self.roster.tally(scope, &state.objects, generations, &state.known, &mut tallies);
+            for object in &state.objects {
+                let tally: &mut Tally = tallies.entry(object.clone()).or_default();
+                tally.stale += unseen.get(scope).copied().unwrap_or_default();
+                if state.is_frozen() && !state.holds.objects().contains(object) {
+                    tally.held_back_by = state.holds.first().cloned();
+                }
+            }
+        }
+        tallies
+    }
+
+    /// Tells the streams of `scope` what they should have now.
+    fn refresh(&mut self, scope: &Scope, now: Instant) {
+        let streams = self.roster.streams(scope);
+        let Some(state) = self.scopes.get_mut(scope) else { return };
+        let promoted = state.rollout.promoted().map(|promoted| promoted.version.clone());
+        state.rollout.tick(&streams, now);
+        if promoted.as_ref() != state.rollout.promoted().map(|promoted| &promoted.version) {
+            state.select_keys(&self.keys);
+        }
+        let Some(keys) = &state.keys else { return };
+        for id in streams {
+            let (Some(sender), Some(edition)) = (self.streams.get(&id), state.rollout.target(id)) else {
+                continue;
+            };
+            let offer = Offer { edition: Arc::clone(edition), keys: Arc::clone(keys) };
+            sender.send_if_modified(|signal| {
+                let is_new = signal.offer.as_ref().is_none_or(|before| before.held() != offer.held());
+                signal.offer = Some(offer);
+                is_new
+            });
+        }
+    }
+}
+
+/// Whether a Pod is there after its stream has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PodFate {
+    /// It is: its sidecar is stale.
+    Exists,
+    /// It is not, or nobody watches it: nothing is expected of it any more.
+    Gone,
+}
+
+impl ScopeState {
+    /// The scope with the objects that were refused as they were when they were good.
+    fn without_held(&self, scope: &Scope, pass: &Pass, epoch: u64) -> Option<Edition> {
+        let good = self.rollout.promoted().map(AsRef::as_ref);
+        let (mut world, generations) = self.holds.apply(&pass.world, &pass.generations, good);
+        world.scopes = BTreeSet::from([scope.clone()]);
+        let mut compiled = compile(&world);
+        let (document, contents) = (compiled.snapshots.remove(scope)?, compiled.contents.remove(scope)?);
+        Some(Edition::new(&document, contents, &Arc::new(world), &generations, epoch))
+    }
+
+    /// Takes the keys that the scope needs: while an edition is on its way, those of the one before it too.
+    fn select_keys(&mut self, all: &Keys) {
+        let mut keys = Keys::default();
+        for edition in [self.rollout.promoted(), self.rollout.newest()].into_iter().flatten() {
+            for name in &edition.credentials {
+                if let Some(credential) = all.get(name) {
+                    keys.insert(name.clone(), credential.clone());
+                }
+            }
+        }
+        if self.keys.as_ref().is_none_or(|before| before.version != keys.version()) {
+            self.keys = Some(Arc::new(KeySet::new(keys)));
+        }
+    }
+
+    /// Whether what should be sent is refused as well, so that the scope stays as it was.
+    fn is_frozen(&self) -> bool {
+        self.unattributed && !self.holds.is_empty()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
+mod tests;

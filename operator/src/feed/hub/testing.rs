@@ -1,0 +1,67 @@
+//! Editions, keys and worlds for tests.
+
+use std::sync::Arc;
+
+use chaperone_protocol::keys::{Credential, Keys};
+use serde_json::json;
+
+use super::{Pass, Pod};
+use crate::compile::{Contents, Kind, ObjectRef};
+use crate::feed::publish::{Edition, Generations, KeySet, Offer};
+use crate::world::{Object, ObjectKey, World};
+use chaperone_protocol::snapshot::Scope;
+
+/// An edition that differs from those of other names.
+pub(in crate::feed) fn edition(name: &str) -> Arc<Edition> {
+    let document = json!({"protocol": 1, "scope": scope("shop", "app"), "refused": {name: "is an example"}});
+    let document = serde_json::from_value(document).unwrap();
+    Arc::new(Edition::new(&document, Contents::default(), &Arc::default(), &Generations::new(), 1))
+}
+
+/// Keys that differ from those of other values.
+pub(in crate::feed) fn keys(value: &str) -> Arc<KeySet> {
+    let mut keys = Keys::default();
+    keys.insert("shop/alpha/key".parse().unwrap(), Credential::new(value.as_bytes().to_vec()));
+    Arc::new(KeySet::new(keys))
+}
+
+/// Both.
+pub(in crate::feed) fn offer(name: &str, value: &str) -> Offer {
+    Offer { edition: edition(name), keys: keys(value) }
+}
+
+pub(in crate::feed) fn scope(namespace: &str, service_account: &str) -> Scope {
+    Scope { namespace: namespace.parse().unwrap(), service_account: service_account.parse().unwrap() }
+}
+
+pub(in crate::feed) fn pod(name: &str) -> Pod {
+    Pod { namespace: "shop".parse().unwrap(), name: name.to_owned(), uid: format!("uid-of-{name}") }
+}
+
+/// An object of namespace `shop`.
+pub(in crate::feed) fn object(kind: Kind, name: &str) -> ObjectRef {
+    ObjectRef { kind, key: ObjectKey { namespace: "shop".parse().unwrap(), name: name.parse().unwrap() } }
+}
+
+/// A mock partner and a route to it for each alias, in these generations; what a route says changes with them.
+pub(in crate::feed) fn pass(routes: &[(&str, i64)]) -> Pass {
+    let mut world = World::default();
+    world.scopes.insert(scope("shop", "app"));
+    let mut generations = Generations::new();
+    let partner = object(Kind::Partner, "mock");
+    let spec = json!({"adapter": "Mock", "models": [{"name": "m1"}]});
+    world
+        .partners
+        .insert(partner.key.clone(), Object { created: None, spec: serde_json::from_value(spec).unwrap() });
+    generations.insert(partner, 1);
+    for (alias, generation) in routes {
+        let route = object(Kind::ModelRoute, alias);
+        let cap = 100 + generation;
+        let spec = json!({"alias": alias, "targets": [{"partner": "mock"}], "maxTokens": {"cap": cap}});
+        world
+            .routes
+            .insert(route.key.clone(), Object { created: None, spec: serde_json::from_value(spec).unwrap() });
+        generations.insert(route, *generation);
+    }
+    Pass { world: Arc::new(world), generations, keys: Keys::default() }
+}

@@ -1,0 +1,226 @@
+use super::testing::{object, pass, pod, scope};
+use super::*;
+use crate::compile::Kind;
+
+/// A leadership with sidecars that answer as told.
+struct Fleet {
+    hub: Hub,
+    now: Instant,
+    sidecars: Vec<Sidecar>,
+}
+
+struct Sidecar {
+    pod: Pod,
+    connection: Connection,
+    held: Option<Held>,
+}
+
+impl Fleet {
+    /// `size` sidecars that have acknowledged `routes`.
+    fn of(size: usize, routes: &[(&str, i64)]) -> Self {
+        let mut fleet = Self { hub: Hub::new(7), now: crate::clock::now(), sidecars: Vec::new() };
+        for index in 0..size {
+            fleet.connect(&format!("pod-{index}"));
+        }
+        fleet.publish(routes);
+        fleet.acknowledge_all();
+        fleet
+    }
+
+    fn connect(&mut self, name: &str) {
+        let pod = pod(name);
+        let connection = self.hub.connect(&pod, &scope("shop", "app"), self.now).unwrap();
+        self.sidecars.push(Sidecar { pod, connection, held: None });
+    }
+
+    fn publish(&mut self, routes: &[(&str, i64)]) {
+        self.hub.publish(&pass(routes), self.now);
+    }
+
+    fn offered(&self, index: usize) -> Option<Held> {
+        self.sidecars[index].connection.signal.borrow().offer.as_ref().map(Offer::held)
+    }
+
+    fn acknowledge(&mut self, index: usize) -> bool {
+        let offered = self.offered(index);
+        let sidecar = &mut self.sidecars[index];
+        if offered.is_none() || offered == sidecar.held {
+            return false;
+        }
+        sidecar.held.clone_from(&offered);
+        self.hub.holds(&sidecar.pod, sidecar.connection.id, &offered.unwrap(), self.now);
+        true
+    }
+
+    /// Until nobody has anything new.
+    fn acknowledge_all(&mut self) {
+        while (0..self.sidecars.len()).any(|index| self.acknowledge(index)) {}
+    }
+
+    /// The sidecar refuses what it is offered, as `path`.
+    fn refuse(&mut self, index: usize, path: &str) -> bool {
+        let version = self.offered(index).unwrap().snapshot;
+        let nack = Nack { version, path: path.to_owned(), problem: "is not understood".to_owned() };
+        let sidecar = &self.sidecars[index];
+        self.hub.refuses(&sidecar.pod, sidecar.connection.id, &nack, self.now)
+    }
+
+    fn later(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+        self.hub.tick(self.now);
+    }
+
+    fn tally(&self, alias: &str, routes: &[(&str, i64)]) -> Tally {
+        let tallies = self.hub.tallies(&pass(routes).generations, &BTreeMap::new());
+        tallies.get(&object(Kind::ModelRoute, alias)).cloned().unwrap_or_default()
+    }
+}
+
+fn counts(tally: &Tally) -> (usize, usize, usize) {
+    (tally.programmed, tally.refused, tally.stale)
+}
+
+#[test]
+fn an_edit_is_programmed_when_all_have_acknowledged_it() {
+    let mut fleet = Fleet::of(5, &[("chat", 1)]);
+    assert_eq!(counts(&fleet.tally("chat", &[("chat", 1)])), (5, 0, 0));
+    let edited = [("chat", 2)];
+    fleet.publish(&edited);
+    assert_eq!(counts(&fleet.tally("chat", &edited)), (0, 0, 5));
+    assert!(fleet.acknowledge(0));
+    assert_eq!(counts(&fleet.tally("chat", &edited)), (1, 0, 4));
+    fleet.acknowledge_all();
+    assert_eq!(counts(&fleet.tally("chat", &edited)), (5, 0, 0));
+}
+
+#[test]
+fn an_edit_of_one_object_leaves_the_other_programmed() {
+    let mut fleet = Fleet::of(2, &[("chat", 1), ("code", 1)]);
+    let edited = [("chat", 1), ("code", 2)];
+    fleet.publish(&edited);
+    assert_eq!(counts(&fleet.tally("chat", &edited)), (2, 0, 0));
+    assert_eq!(counts(&fleet.tally("code", &edited)), (0, 0, 2));
+}
+
+#[test]
+fn a_new_generation_of_equal_content_needs_no_new_acknowledgement() {
+    let mut fleet = Fleet::of(2, &[("chat", 1)]);
+    let before = fleet.offered(0);
+    let mut same = pass(&[("chat", 1)]);
+    same.generations.insert(object(Kind::ModelRoute, "chat"), 2);
+    fleet.hub.publish(&same, fleet.now);
+    assert_eq!(fleet.offered(0), before);
+    let tallies = fleet.hub.tallies(&same.generations, &BTreeMap::new());
+    assert_eq!(counts(&tallies[&object(Kind::ModelRoute, "chat")]), (2, 0, 0));
+}
+
+#[test]
+fn a_frozen_sidecar_is_stale_and_one_that_refuses_is_named() {
+    let edited = [("chat", 2)];
+    let mut fleet = Fleet::of(5, &[("chat", 1)]);
+    fleet.publish(&edited);
+    // The first is frozen, so the waves wait for it; the third refuses.
+    fleet.later(2);
+    fleet.acknowledge(1);
+    fleet.later(2);
+    assert!(fleet.refuse(2, "routes.chat.targets[0]"), "it is to be compiled again");
+    fleet.publish(&edited);
+    let tally = fleet.tally("chat", &edited);
+    assert_eq!(tally.refused, 1);
+    assert_eq!(tally.programmed + tally.refused + tally.stale, 5);
+    let (pod, refusal) = tally.first_refusal.unwrap();
+    assert_eq!((pod.name.as_str(), refusal.path.as_str()), ("pod-2", "routes.chat.targets[0]"));
+    let repaired = [("chat", 3)];
+    fleet.publish(&repaired);
+    fleet.later(2);
+    fleet.later(2);
+    fleet.acknowledge_all();
+    assert_eq!(counts(&fleet.tally("chat", &repaired)), (5, 0, 0));
+}
+
+#[test]
+fn the_changes_of_others_go_out_when_one_object_is_refused() {
+    let mut fleet = Fleet::of(3, &[("chat", 1), ("code", 1)]);
+    let edited = [("chat", 2), ("code", 2)];
+    fleet.publish(&edited);
+    assert!(fleet.refuse(0, "routes.chat"));
+    fleet.publish(&edited);
+    fleet.acknowledge_all();
+    assert_eq!(counts(&fleet.tally("code", &edited)), (3, 0, 0));
+    assert_eq!(counts(&fleet.tally("chat", &edited)), (0, 1, 2));
+}
+
+#[test]
+fn an_object_that_was_new_is_left_out_when_it_is_refused() {
+    let mut fleet = Fleet::of(3, &[("chat", 1)]);
+    let before = fleet.offered(1);
+    let edited = [("chat", 1), ("new", 1)];
+    fleet.publish(&edited);
+    assert!(fleet.refuse(0, "routes.new"));
+    fleet.publish(&edited);
+    assert_eq!(fleet.offered(0), before);
+    assert_eq!(counts(&fleet.tally("new", &edited)), (0, 1, 2));
+    assert_eq!(counts(&fleet.tally("chat", &edited)), (3, 0, 0));
+}
+
+#[test]
+fn a_refusal_that_names_no_object_keeps_the_scope_as_it_was() {
+    let mut fleet = Fleet::of(3, &[("chat", 1)]);
+    let before = fleet.offered(1);
+    let edited = [("chat", 2)];
+    fleet.publish(&edited);
+    assert!(!fleet.refuse(0, ""), "there is nothing to compile differently");
+    assert_eq!(fleet.offered(0), before);
+    fleet.publish(&edited);
+    assert_eq!(fleet.offered(0), before);
+    assert_eq!(counts(&fleet.tally("chat", &edited)), (0, 1, 2));
+}
+
+#[test]
+fn a_lost_stream_is_stale_until_its_pod_is_gone() {
+    let mut fleet = Fleet::of(2, &[("chat", 1)]);
+    let (pod, id) = (fleet.sidecars[0].pod.clone(), fleet.sidecars[0].connection.id);
+    fleet.hub.disconnected(&pod, id, PodFate::Exists, fleet.now);
+    assert_eq!(counts(&fleet.tally("chat", &[("chat", 1)])), (1, 0, 1));
+    fleet.hub.pod_deleted(&pod.uid, fleet.now);
+    assert_eq!(counts(&fleet.tally("chat", &[("chat", 1)])), (1, 0, 0));
+}
+
+#[test]
+fn a_deleted_pod_loses_its_stream_and_gets_no_other() {
+    let mut fleet = Fleet::of(1, &[("chat", 1)]);
+    fleet.hub.pod_deleted("uid-of-pod-0", fleet.now);
+    assert_eq!(fleet.sidecars[0].connection.signal.borrow().close, Some(GoAwayReason::PodDeleted));
+    assert!(fleet.hub.connect(&pod("pod-0"), &scope("shop", "app"), fleet.now).is_none());
+}
+
+#[test]
+fn a_pod_has_one_stream_and_the_older_one_ends() {
+    let mut fleet = Fleet::of(1, &[("chat", 1)]);
+    fleet.connect("pod-0");
+    assert_eq!(fleet.sidecars[0].connection.signal.borrow().close, Some(GoAwayReason::Replaced));
+    let old = fleet.sidecars[0].connection.id;
+    fleet.hub.disconnected(&pod("pod-0"), old, PodFate::Exists, fleet.now);
+    assert!(fleet.offered(1).is_some(), "the end of the old stream does not end the new one");
+    assert_eq!(fleet.hub.streams(), 1);
+}
+
+#[test]
+fn a_sidecar_that_returns_to_a_new_leader_with_the_same_content_is_programmed() {
+    let old = Fleet::of(1, &[("chat", 1)]);
+    let held = old.sidecars[0].held.clone().unwrap();
+    let mut new = Fleet { hub: Hub::new(8), now: old.now, sidecars: Vec::new() };
+    new.publish(&[("chat", 1)]);
+    new.connect("pod-0");
+    new.hub.holds(&pod("pod-0"), new.sidecars[0].connection.id, &held, new.now);
+    assert_eq!(counts(&new.tally("chat", &[("chat", 1)])), (1, 0, 0));
+}
+
+#[test]
+fn pods_that_never_connected_are_stale() {
+    let mut fleet = Fleet::of(1, &[("chat", 1)]);
+    fleet.publish(&[("chat", 1)]);
+    let unseen = BTreeMap::from([(scope("shop", "app"), 2)]);
+    let tallies = fleet.hub.tallies(&pass(&[("chat", 1)]).generations, &unseen);
+    assert_eq!(counts(&tallies[&object(Kind::ModelRoute, "chat")]), (1, 0, 2));
+}

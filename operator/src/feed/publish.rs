@@ -1,0 +1,104 @@
+//! What a scope may have: editions of its snapshot, and its keys, each serialised once for all its sidecars.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chaperone_protocol::keys::Keys;
+use chaperone_protocol::name::CredentialName;
+use chaperone_protocol::snapshot::{Tls, Version};
+use chaperone_protocol::wire::feed::{Held, KeysFor, LeaderFrame};
+use chaperone_protocol::wire::{Document, WirePartner};
+
+use crate::compile::{Contents, ObjectRef};
+use crate::world::World;
+
+/// The generations of all objects.
+pub(crate) type Generations = BTreeMap<ObjectRef, i64>;
+
+/// One edition of a scope's snapshot.
+#[derive(Debug)]
+pub(crate) struct Edition {
+    pub(crate) version: Version,
+    /// The frame that brings it.
+    pub(crate) frame: Bytes,
+    /// The credentials that it names.
+    pub(crate) credentials: BTreeSet<CredentialName>,
+    /// What is in it, as its paths name it.
+    pub(crate) contents: Contents,
+    /// What is in it, in which generation.
+    pub(crate) generations: Arc<Generations>,
+    /// What it was compiled from: where a later one fails, its objects are taken from here.
+    pub(crate) world: Arc<World>,
+}
+
+impl Edition {
+    /// Serialises what was compiled from `world`, for sidecars of the leader of `epoch`.
+    pub(crate) fn new(
+        document: &Document,
+        contents: Contents,
+        world: &Arc<World>,
+        generations: &Generations,
+        epoch: u64,
+    ) -> Self {
+        let bytes = document.to_bytes();
+        let inside: BTreeSet<_> = contents.objects();
+        let generations = generations.iter().filter(|(object, _)| inside.contains(object));
+        Self {
+            version: Version::of(&bytes),
+            frame: LeaderFrame::Snapshot(bytes).encode(epoch).into(),
+            credentials: credentials(document),
+            generations: Arc::new(
+                generations.map(|(object, generation)| (object.clone(), *generation)).collect(),
+            ),
+            contents,
+            world: Arc::clone(world),
+        }
+    }
+}
+
+fn credentials(document: &Document) -> BTreeSet<CredentialName> {
+    let named = |partner: &WirePartner| {
+        let Tls { ca: _, client_certificate, client_key, server_name: _ } = &partner.tls;
+        [&partner.credential, client_certificate, client_key]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    document.partners.values().flat_map(named).collect()
+}
+
+/// The keys of a scope.
+#[derive(Debug)]
+pub(crate) struct KeySet {
+    pub(crate) version: Version,
+    keys: Keys,
+}
+
+impl KeySet {
+    /// Takes the keys of a scope.
+    pub(crate) fn new(keys: Keys) -> Self {
+        Self { version: keys.version(), keys }
+    }
+
+    /// The frame that brings them for `snapshot`.
+    pub(crate) fn frame(&self, snapshot: &Version, epoch: u64) -> Bytes {
+        let keys_for = KeysFor { snapshot: snapshot.clone(), keys: self.keys.clone() };
+        LeaderFrame::Keys(keys_for).encode(epoch).into()
+    }
+}
+
+/// What a stream should have.
+#[derive(Debug, Clone)]
+pub(crate) struct Offer {
+    pub(crate) edition: Arc<Edition>,
+    pub(crate) keys: Arc<KeySet>,
+}
+
+impl Offer {
+    /// Its two versions.
+    pub(crate) fn held(&self) -> Held {
+        Held { snapshot: self.edition.version.clone(), keys: self.keys.version.clone() }
+    }
+}

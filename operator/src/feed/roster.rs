@@ -1,0 +1,196 @@
+//! Who holds what, and who refused what: one member for each Pod whose sidecar has ever had a stream. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chaperone_crds::condition::Sidecars;
+use chaperone_protocol::name::ObjectName;
+use chaperone_protocol::snapshot::{Scope, Version};
+
+use super::canary::StreamId;
+use super::publish::Generations;
+use crate::compile::ObjectRef;
+
+/// Objects that one member refuses at a time; more are not told apart.
+const REFUSALS: usize = 16;
+
+/// A Pod.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pod {
+    pub(crate) namespace: ObjectName,
+    pub(crate) name: String,
+    pub(crate) uid: String,
+}
+
+/// One sidecar.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) pod: Pod,
+    pub(crate) scope: Scope,
+    /// Its stream. `None`: lost, and the Pod still exists.
+    pub(crate) stream: Option<StreamId>,
+    /// The snapshot that it has in force.
+    pub(crate) held: Option<Version>,
+    refusals: BTreeMap<ObjectRef, Refusal>,
+}
+
+/// That a sidecar refused an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) generation: i64,
+    pub(crate) path: String,
+    pub(crate) problem: String,
+}
+
+/// How an object stands with the sidecars of all its scopes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Have acknowledged it in its present generation.
+    pub(crate) programmed: usize,
+    /// Have refused it in its present generation.
+    pub(crate) refused: usize,
+    /// Neither, or cannot be heard.
+    pub(crate) stale: usize,
+    /// Which Pod refused it, and why.
+    pub(crate) first_refusal: Option<(Pod, Refusal)>,
+    /// What keeps it from being sent, if that is another object.
+    pub(crate) held_back_by: Option<ObjectRef>,
+}
+
+/// The numbers that decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TallyCounts {
+    /// Sidecars that should have it.
+    pub(crate) total: usize,
+    /// Those that have it.
+    pub(crate) programmed: usize,
+}
+
+impl Tally {
+    /// The numbers that decide.
+    pub(crate) fn counts(&self) -> TallyCounts {
+        TallyCounts { total: self.programmed + self.refused + self.stale, programmed: self.programmed }
+    }
+
+    /// As a status shows it.
+    pub(crate) fn sidecars(&self) -> Sidecars {
+        let count = |count| i32::try_from(count).unwrap_or(i32::MAX);
+        Sidecars::new(count(self.programmed), count(self.refused), count(self.stale))
+    }
+}
+
+/// All members, by the uid of their Pod.
+#[derive(Debug, Default)]
+pub(crate) struct Roster {
+    members: BTreeMap<String, Member>,
+}
+
+impl Roster {
+    /// A stream has begun. Returns the stream that the Pod had before.
+    pub(crate) fn connected(&mut self, pod: &Pod, scope: &Scope, stream: StreamId) -> Option<StreamId> {
+        let member = Member {
+            pod: pod.clone(),
+            scope: scope.clone(),
+            stream: Some(stream),
+            held: None,
+            refusals: BTreeMap::new(),
+        };
+        self.members.insert(pod.uid.clone(), member).and_then(|before| before.stream)
+    }
+
+    /// The member with this stream.
+    pub(crate) fn of_stream(&mut self, uid: &str, stream: StreamId) -> Option<&mut Member> {
+        self.members.get_mut(uid).filter(|member| member.stream == Some(stream))
+    }
+
+    /// The Pod is gone. Returns the stream that it had.
+    pub(crate) fn removed(&mut self, uid: &str) -> Option<StreamId> {
+        self.members.remove(uid).and_then(|member| member.stream)
+    }
+
+    /// Whether this Pod has ever had a stream.
+    pub(crate) fn knows(&self, uid: &str) -> bool {
+        self.members.contains_key(uid)
+    }
+
+    /// All members.
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.values()
+    }
+
+    /// Streams of a scope.
+    pub(crate) fn streams(&self, scope: &Scope) -> BTreeSet<StreamId> {
+        self.of(scope).filter_map(|member| member.stream).collect()
+    }
+
+    fn of(&self, scope: &Scope) -> impl Iterator<Item = &Member> {
+        self.members.values().filter(move |member| member.scope == *scope)
+    }
+
+    /// Adds what the members of `scope` have of `objects`. `known` says what is in which version.
+    pub(crate) fn tally(
+        &self,
+        scope: &Scope,
+        objects: &BTreeSet<ObjectRef>,
+        wanted: &Generations,
+        known: &BTreeMap<Version, std::sync::Arc<Generations>>,
+        tallies: &mut BTreeMap<ObjectRef, Tally>,
+    ) {
+        // Members that have the same in force are counted together: thousands of them differ in a few versions.
+        let mut groups: BTreeMap<Option<&Version>, usize> = BTreeMap::new();
+        let (mut lost, mut refusing) = (0, Vec::new());
+        for member in self.of(scope) {
+            match (member.stream, member.refusals.is_empty()) {
+                (_, false) => refusing.push(member),
+                (Some(_), true) => *groups.entry(member.held.as_ref()).or_default() += 1,
+                (None, true) => lost += 1,
+            }
+        }
+        let has = |held: Option<&Version>, object: &ObjectRef, generation: i64| {
+            let inside = held.and_then(|held| known.get(held)).and_then(|inside| inside.get(object));
+            inside.is_some_and(|held| *held >= generation)
+        };
+        for object in objects {
+            let Some(generation) = wanted.get(object).copied() else { continue };
+            let tally = tallies.entry(object.clone()).or_default();
+            tally.stale += lost;
+            for (held, count) in &groups {
+                if has(*held, object, generation) {
+                    tally.programmed += count;
+                } else {
+                    tally.stale += count;
+                }
+            }
+            for member in &refusing {
+                match member.refusals.get(object).filter(|refusal| refusal.generation == generation) {
+                    Some(refusal) => {
+                        tally.refused += 1;
+                        tally.first_refusal.get_or_insert_with(|| (member.pod.clone(), refusal.clone()));
+                    }
+                    None if member.stream.is_some() && has(member.held.as_ref(), object, generation) => {
+                        tally.programmed += 1;
+                    }
+                    None => tally.stale += 1,
+                }
+            }
+        }
+    }
+}
+
+impl Member {
+    /// It acknowledged a snapshot with these objects: what it refused of them is past.
+    pub(crate) fn acknowledged(&mut self, version: &Version, inside: Option<&Generations>) {
+        self.held = Some(version.clone());
+        if let Some(inside) = inside {
+            self.refusals.retain(|object, refusal| {
+                inside.get(object).is_none_or(|generation| *generation < refusal.generation)
+            });
+        }
+    }
+
+    /// It refused an object.
+    pub(crate) fn refuses(&mut self, object: ObjectRef, refusal: Refusal) {
+        if self.refusals.len() < REFUSALS {
+            self.refusals.insert(object, refusal);
+        }
+    }
+}
