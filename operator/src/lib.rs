@@ -2,15 +2,17 @@
 //!
 //! - [`world`]: all that the compiler may look at, as plain data.
 //! - [`compile`]: the World in, one snapshot per scope and all findings out. Pure: no I/O, no clock, no client.
-//! - With feature `controller`, all that surrounds it in a cluster: `controller` runs
-//!   watch, debounce, gather, compile, publish, report; `feed` speaks to sidecars; `leader` decides who does.
+//! - With feature `controller`, what surrounds it in a cluster: `controller` watches, debounces, gathers, compiles,
+//!   publishes and reports; `feed` speaks to sidecars; `leader` decides which replica does; `operator` starts it all.
 
 pub mod compile;
 pub mod world;
 
+macro_rules! in_a_cluster {
+    ($($module:ident)*) => { $(#[cfg(feature = "controller")] mod $module;)* };
+}
+
+in_a_cluster! { admin args certificate clock controller desk feed health identity leader metrics operator pods report telemetry }
+
 #[cfg(feature = "controller")]
-mod clock;
-#[cfg(feature = "controller")]
-mod feed;
-#[cfg(feature = "controller")]
-mod report;
+pub use self::{args::Args, operator::run, telemetry::log_to_stderr};

@@ -3,6 +3,7 @@
 //! `Programmed` is True when sidecars have said so, and at no other time. The table of cases is in `report/tests.rs`.
 
 mod reason;
+pub(crate) mod writer;
 
 use chaperone_crds::condition::{Condition, ConditionReason, ConditionStatus, ConditionType, Sidecars};
 use jiff::Timestamp;

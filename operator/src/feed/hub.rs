@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::canary::{Rollout, StreamId};
 use super::hold::Holds;
 use super::publish::{Edition, Generations, KeySet, Offer};
-use super::roster::{Pod, Refusal, Roster, Tally};
+use super::roster::{Inside, Pod, Refusal, Roster, Tally};
 use crate::compile::{Compiled, ObjectRef, compile};
 use crate::world::World;
 
@@ -269,7 +269,8 @@ impl Hub {
     ) -> BTreeMap<ObjectRef, Tally> {
         let mut tallies = BTreeMap::new();
         for (scope, state) in &self.scopes {
-            self.roster.tally(scope, &state.objects, generations, &state.known, &mut tallies);
+            let inside = Inside { objects: &state.objects, wanted: generations, known: &state.known };
+            self.roster.tally(scope, &inside, &mut tallies);
             for object in &state.objects {
                 let tally: &mut Tally = tallies.entry(object.clone()).or_default();
                 tally.stale += unseen.get(scope).copied().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Who holds what, and who refused what: one member for each Pod whose sidecar has ever had a stream. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chaperone_crds::condition::Sidecars;
 use chaperone_protocol::name::ObjectName;
@@ -78,6 +79,14 @@ impl Tally {
     }
 }
 
+/// What should be in a scope, and what is in the versions that its members hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Inside<'a> {
+    pub(crate) objects: &'a BTreeSet<ObjectRef>,
+    pub(crate) wanted: &'a Generations,
+    pub(crate) known: &'a BTreeMap<Version, Arc<Generations>>,
+}
+
 /// All members, by the uid of their Pod.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
@@ -126,15 +135,9 @@ impl Roster {
         self.members.values().filter(move |member| member.scope == *scope)
     }
 
-    /// Adds what the members of `scope` have of `objects`. `known` says what is in which version.
-    pub(crate) fn tally(
-        &self,
-        scope: &Scope,
-        objects: &BTreeSet<ObjectRef>,
-        wanted: &Generations,
-        known: &BTreeMap<Version, std::sync::Arc<Generations>>,
-        tallies: &mut BTreeMap<ObjectRef, Tally>,
-    ) {
+    /// Adds what the members of `scope` have of what should be in it.
+    pub(crate) fn tally(&self, scope: &Scope, inside: &Inside<'_>, tallies: &mut BTreeMap<ObjectRef, Tally>) {
+        let Inside { objects, wanted, known } = *inside;
         // Members that have the same in force are counted together: thousands of them differ in a few versions.
         let mut groups: BTreeMap<Option<&Version>, usize> = BTreeMap::new();
         let (mut lost, mut refusing) = (0, Vec::new());

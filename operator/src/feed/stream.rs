@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(stream.next(Some(&rotated), 1), [rotated.keys.frame(&old.edition.version, 1)]);
         let edited = Offer { edition: edition("b"), keys: old.keys.clone() };
         let mut stream = greeted(Some(old.held()));
-        assert_eq!(stream.next(Some(&edited), 1), [edited.edition.frame.clone()]);
+        assert_eq!(stream.next(Some(&edited), 1), std::slice::from_ref(&edited.edition.frame));
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
         assert!(stream.next(Some(&third), 1).is_empty());
         assert_eq!(stream.ack(&third.held()), Err(OutOfTurn), "it was not sent");
         stream.ack(&first.held()).unwrap();
-        assert_eq!(stream.next(Some(&third), 1), [third.edition.frame.clone()]);
+        assert_eq!(stream.next(Some(&third), 1), std::slice::from_ref(&third.edition.frame));
         assert_eq!(stream.ack(&first.held()), Err(OutOfTurn));
     }
 

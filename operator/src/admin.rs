@@ -1,0 +1,73 @@
+//! The admin port: metrics and probes.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use crate::certificate::Leaf;
+use crate::desk::Desk;
+
+/// Connections at a time.
+const CONNECTIONS: usize = 64;
+
+/// Serves until it is dropped.
+pub(crate) async fn run(desk: Arc<Desk>, leaf: Arc<Leaf>, listener: TcpListener) {
+    let (tasks, places) = (TaskTracker::new(), Arc::new(Semaphore::new(CONNECTIONS)));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let (desk, leaf) = (Arc::clone(&desk), Arc::clone(&leaf));
+        let service = service_fn(move |request| {
+            let response = handle(&desk, &leaf, &request);
+            async move { Ok::<_, Infallible>(response) }
+        });
+        let serving = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_secs(5))
+            .max_headers(64)
+            .serve_connection(TokioIo::new(stream), service);
+        tasks.spawn(async move {
+            // A scraper that leaves early is its own affair.
+            let _ = serving.await;
+            drop(place);
+        });
+    }
+}
+
+fn handle(desk: &Desk, leaf: &Leaf, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if request.method() != Method::GET {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
+    }
+    match request.uri().path() {
+        "/livez" => text(StatusCode::OK, "ok\n"),
+        "/readyz" if leaf.is_present() => text(StatusCode::OK, "ok\n"),
+        "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "there is no certificate yet\n"),
+        "/metrics" => {
+            let mut response = Response::new(Full::new(Bytes::from(desk.metrics.text())));
+            let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+            response.headers_mut().insert(header::CONTENT_TYPE, text);
+            response
+        }
+        _ => text(StatusCode::NOT_FOUND, "try /metrics, /livez or /readyz\n"),
+    }
+}
+
+fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,39 @@
+//! Flags and environment -> what the operator is started with. The environment is read here alone.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Brings Partners, ModelRoutes and TenantQuotas to sidecars.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "chaperone-operator", version)]
+pub struct Args {
+    /// Namespace that the operator runs in: its Lease, its certificate and its Pods are there.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    pub namespace: String,
+    /// Name of the operator's own Pod, which carries the leader's label. Without it no label is set.
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub pod_name: Option<String>,
+    /// Where sidecars connect; port 0 takes any free one.
+    #[arg(long, env = "CHAPERONE_FEED_LISTEN", default_value = "0.0.0.0:8443", value_name = "ADDRESS")]
+    pub feed_listen: SocketAddr,
+    /// Where metrics and probes are; port 0 takes any free one.
+    #[arg(long, env = "CHAPERONE_ADMIN_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    pub admin_listen: SocketAddr,
+    /// Service through which sidecars reach the feed: the certificate is made for it.
+    #[arg(long, env = "CHAPERONE_FEED_SERVICE", default_value = "chaperone-feed", value_name = "NAME")]
+    pub feed_service: String,
+    /// Service through which the API server reaches the webhook: the certificate is made for it too.
+    #[arg(long, env = "CHAPERONE_WEBHOOK_SERVICE", default_value = "chaperone-webhook", value_name = "NAME")]
+    pub webhook_service: String,
+    /// Secret that holds the certificate of both, and the authority that signs it.
+    #[arg(long, env = "CHAPERONE_TLS_SECRET", default_value = "chaperone-tls", value_name = "NAME")]
+    pub tls_secret: String,
+    /// Lease by which replicas agree on who leads.
+    #[arg(long, env = "CHAPERONE_LEASE", default_value = "chaperone-operator", value_name = "NAME")]
+    pub lease: String,
+    /// Kubeconfig file [default: that of KUBECONFIG, else the Pod's own ServiceAccount].
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+}

@@ -1,0 +1,197 @@
+//! One stream of one sidecar, from its greeting to its end: the shell around `stream.rs` and `hub.rs`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chaperone_protocol::limits;
+use chaperone_protocol::wire::feed::{Decoder, GoAway, GoAwayReason, LeaderFrame, SidecarFrame};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::body::{Stalled, Writer};
+use super::hub::{Connection, PodFate, Signal};
+use super::server::Feed;
+use super::stream::{OutOfTurn, Stream};
+use crate::clock;
+use crate::identity::Identity;
+
+/// After a stream that ended for a reason of ours.
+const RETRY: Duration = Duration::from_millis(500);
+/// After one that ended for a reason of the sidecar's.
+const RETRY_LATER: Duration = Duration::from_secs(10);
+
+/// Why a stream ends.
+enum End {
+    /// The sidecar has left, or does not read.
+    Gone,
+    /// We end it.
+    Away(GoAwayReason),
+}
+
+impl From<Stalled> for End {
+    fn from(_: Stalled) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<OutOfTurn> for End {
+    fn from(_: OutOfTurn) -> Self {
+        Self::Away(GoAwayReason::Protocol)
+    }
+}
+
+/// A stream whose sidecar is known.
+pub(super) struct Session<'f> {
+    pub(super) feed: &'f Feed,
+    pub(super) epoch: u64,
+    pub(super) identity: Identity,
+    pub(super) connection: Connection,
+    pub(super) writer: Writer,
+}
+
+impl Session<'_> {
+    /// Serves until either side ends it.
+    pub(super) async fn run(mut self, incoming: Incoming) {
+        if let End::Away(reason) = self.serve(incoming).await {
+            let retry = match reason {
+                GoAwayReason::NotLeader | GoAwayReason::ShuttingDown => RETRY,
+                _ => RETRY_LATER,
+            };
+            // Whoever does not read it finds the stream closed.
+            let _ = self.writer.write(&[go_away(reason, retry, self.epoch)]).await;
+        }
+        let fate = self.feed.fate(&self.identity.pod);
+        let (pod, id) = (&self.identity.pod, self.connection.id);
+        self.feed.desk.after(self.epoch, |hub| hub.disconnected(pod, id, fate, clock::now()));
+        self.feed.desk.report.notify_one();
+    }
+
+    async fn serve(&mut self, mut incoming: Incoming) -> End {
+        let mut decoder = Decoder::new(limits::SIDECAR_FRAME_BYTES);
+        let mut stream = Stream::Greeting;
+        loop {
+            let remaining = self.remaining();
+            let outcome = tokio::select! {
+                received = incoming.frame() => match received {
+                    Some(Ok(frame)) => {
+                        decoder.push(frame.data_ref().map_or(&[], Bytes::as_ref));
+                        self.hear_all(&mut decoder, &mut stream).await
+                    }
+                    Some(Err(_)) | None => Err(End::Gone),
+                },
+                changed = self.connection.signal.changed() => match changed {
+                    Ok(()) => self.tell(&mut stream).await,
+                    Err(_) => Err(self.farewell()),
+                },
+                () = tokio::time::sleep(remaining) => Err(End::Away(GoAwayReason::Unauthenticated)),
+            };
+            if let Err(end) = outcome {
+                return end;
+            }
+        }
+    }
+
+    /// How long the token is good.
+    fn remaining(&self) -> Duration {
+        let left = self.identity.expires.duration_since(clock::wall());
+        left.try_into().unwrap_or_default()
+    }
+
+    /// Why the hub let go of the stream.
+    fn farewell(&self) -> End {
+        End::Away(self.connection.signal.borrow().close.unwrap_or(GoAwayReason::NotLeader))
+    }
+
+    async fn hear_all(&mut self, decoder: &mut Decoder, stream: &mut Stream) -> Result<(), End> {
+        let protocol = |_| End::Away(GoAwayReason::Protocol);
+        while let Some(json) = decoder.next_frame().map_err(protocol)? {
+            // What a later sidecar says besides is not for us.
+            let Some(frame) = SidecarFrame::decode(&json).map_err(protocol)? else { continue };
+            self.hear(frame, stream).await?;
+        }
+        Ok(())
+    }
+
+    async fn hear(&mut self, frame: SidecarFrame, stream: &mut Stream) -> Result<(), End> {
+        let now = clock::now();
+        let (pod, id) = (self.identity.pod.clone(), self.connection.id);
+        match frame {
+            SidecarFrame::Hello(hello) => {
+                if let Some(have) = &hello.have {
+                    self.lead(now, |hub| hub.holds(&pod, id, have, now))?;
+                }
+                let offer = self.signal()?.offer;
+                let frames = stream.hello(hello.have, offer.as_ref(), self.epoch)?;
+                self.feed.desk.report.notify_one();
+                self.write(&frames).await
+            }
+            SidecarFrame::Ack(held) => {
+                stream.ack(&held)?;
+                self.lead(now, |hub| hub.holds(&pod, id, &held, now))?;
+                self.feed.desk.report.notify_one();
+                self.tell(stream).await
+            }
+            SidecarFrame::Nack(nack) => {
+                stream.nack(&nack.version)?;
+                self.feed.desk.metrics.nacks.inc();
+                tracing::warn!(
+                    pod = %format_args!("{}/{}", pod.namespace, pod.name),
+                    path = nack.path,
+                    problem = nack.problem,
+                    "a sidecar refuses its snapshot"
+                );
+                if self.lead(now, |hub| hub.refuses(&pod, id, &nack, now))? {
+                    self.feed.desk.compile.notify_one();
+                }
+                self.feed.desk.report.notify_one();
+                self.tell(stream).await
+            }
+            SidecarFrame::Auth(token) => {
+                let away = |_| End::Away(GoAwayReason::Unauthenticated);
+                let renewed = self.feed.identifier.identify(&token).await.map_err(away)?;
+                if renewed.pod != self.identity.pod || renewed.scope != self.identity.scope {
+                    return Err(End::Away(GoAwayReason::Unauthenticated));
+                }
+                self.identity.expires = renewed.expires;
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends what is new, or ends.
+    async fn tell(&mut self, stream: &mut Stream) -> Result<(), End> {
+        let offer = self.signal()?.offer;
+        // A leader that was paused beyond its Lease must not bring what others have replaced.
+        self.lead(clock::now(), |_| ())?;
+        self.write(&stream.next(offer.as_ref(), self.epoch)).await
+    }
+
+    fn signal(&mut self) -> Result<Signal, End> {
+        let signal = self.connection.signal.borrow_and_update().clone();
+        match signal.close {
+            Some(reason) => Err(End::Away(reason)),
+            None => Ok(signal),
+        }
+    }
+
+    fn lead<T>(&self, now: Instant, work: impl FnOnce(&mut super::Hub) -> T) -> Result<T, End> {
+        self.feed.desk.lead(now, work).ok_or(End::Away(GoAwayReason::NotLeader))
+    }
+
+    async fn write(&self, frames: &[Bytes]) -> Result<(), End> {
+        Ok(self.writer.write(frames).await?)
+    }
+}
+
+impl Feed {
+    fn fate(&self, pod: &super::Pod) -> PodFate {
+        if self.pods.exists(&pod.uid) { PodFate::Exists } else { PodFate::Gone }
+    }
+}
+
+/// The frame that ends a stream.
+pub(super) fn go_away(reason: GoAwayReason, retry: Duration, epoch: u64) -> Bytes {
+    let retry_after_ms = u64::try_from(retry.as_millis()).unwrap_or(u64::MAX);
+    LeaderFrame::GoAway(GoAway { reason, retry_after_ms }).encode(epoch).into()
+}

@@ -1,0 +1,101 @@
+//! Starts what an operator consists of, and ends it in order: first the leadership, so that another takes over at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::args::Args;
+use crate::certificate::Certificate;
+use crate::controller::{Controller, Handed};
+use crate::desk::Desk;
+use crate::feed::server::{self, Feed};
+use crate::health::{self, Outcomes};
+use crate::identity::Identifier;
+use crate::leader::Candidate;
+use crate::metrics::Metrics;
+use crate::pods::Pods;
+use crate::report::writer;
+use crate::admin;
+
+/// How long releasing the Lease may take at the end.
+const FAREWELL: Duration = Duration::from_secs(6);
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// If the API server's address is not known, or a port cannot be bound.
+pub async fn run(args: Args) -> Result<()> {
+    let client = client(&args).await?;
+    let feed_listener = bind(args.feed_listen, "feed").await?;
+    let admin_listener = bind(args.admin_listen, "admin").await?;
+    let candidate = Candidate::new(&client, &args.namespace, &args.lease, args.pod_name.clone());
+    let leadership = candidate.leadership();
+    let desk = Arc::new(Desk::new(leadership.clone(), Metrics::new()?));
+    let (pods, outcomes) = (Arc::new(Pods::default()), Arc::new(Outcomes::default()));
+    let services = [args.feed_service.as_str(), args.webhook_service.as_str()];
+    let certificate = Certificate::new(&client, &args.namespace, &args.tls_secret, services);
+    let leaf = certificate.leaf();
+
+    // Tasks without an end of their own: they are dropped with the runtime.
+    let tasks = TaskTracker::new();
+    let (controller, handed) =
+        Controller::new(&client, Arc::clone(&desk), Arc::clone(&pods), Arc::clone(&outcomes), &tasks);
+    let Handed { probes, assignment } = handed;
+    tasks.spawn(controller.run(leadership.clone()));
+    tasks.spawn(certificate.run(leadership));
+    tasks.spawn(writer::run(client.clone(), Arc::clone(&desk), assignment));
+    tasks.spawn(health::run(Arc::clone(&desk), probes, outcomes));
+    tasks.spawn(admin::run(Arc::clone(&desk), Arc::clone(&leaf), admin_listener));
+    tasks.spawn({
+        let (client, pods, desk) = (client.clone(), Arc::clone(&pods), Arc::clone(&desk));
+        async move { pods.run(&client, &desk).await }
+    });
+
+    let (leaving, ending) = (CancellationToken::new(), CancellationToken::new());
+    let leading = tasks.spawn(candidate.run(leaving.clone()));
+    let identifier = Identifier::new(&client);
+    let feed = Arc::new(Feed { desk, identifier, pods, tasks: TaskTracker::new() });
+    let serving = tasks.spawn(server::run(feed, feed_listener, leaf, ending.clone()));
+
+    terminated().await?;
+    tracing::info!("ending: the Lease is released, streams are closed");
+    leaving.cancel();
+    let released = timeout(FAREWELL, leading).await;
+    ending.cancel();
+    serving.await.context("the feed did not end well")?;
+    released.context("the Lease was not released in time")?.context("the election did not end well")
+}
+
+async fn client(args: &Args) -> Result<Client> {
+    let config = match &args.kubeconfig {
+        Some(path) => {
+            let kubeconfig = Kubeconfig::read_from(path).context("cannot read the kubeconfig")?;
+            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?
+        }
+        None => Config::infer().await.context("no API server is known; --kubeconfig names one")?,
+    };
+    Ok(Client::try_from(config)?)
+}
+
+async fn bind(address: std::net::SocketAddr, what: &str) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    tracing::info!(address = %listener.local_addr()?, "listening for {what}");
+    Ok(listener)
+}
+
+async fn terminated() -> Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

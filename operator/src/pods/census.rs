@@ -1,0 +1,149 @@
+//! The Pods with a sidecar, by uid. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chaperone_protocol::snapshot::Scope;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use tokio::time::Instant;
+
+use super::SERVICE_ACCOUNT;
+
+/// A sidecar that has not connected after this long is one that does not.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether a Pod runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Since then, as far as we know.
+    Running(Instant),
+    /// Not yet, or not any more.
+    NotRunning,
+}
+
+/// What is known of all of them.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    pods: BTreeMap<String, Pod>,
+    /// While Pods are listed anew: those that were found so far.
+    found: Option<BTreeSet<String>>,
+}
+
+#[derive(Debug)]
+struct Pod {
+    scope: Option<Scope>,
+    running_since: Option<Instant>,
+}
+
+impl Census {
+    pub(super) fn exists(&self, uid: &str) -> bool {
+        self.pods.contains_key(uid)
+    }
+
+    pub(super) fn seen(&mut self, metadata: &ObjectMeta) {
+        let Some(uid) = &metadata.uid else { return };
+        if let Some(found) = &mut self.found {
+            found.insert(uid.clone());
+        }
+        let scope = scope_of(metadata);
+        self.pods.entry(uid.clone()).or_insert(Pod { scope: None, running_since: None }).scope = scope;
+    }
+
+    /// Returns the uids that are gone.
+    pub(super) fn deleted(&mut self, metadata: &ObjectMeta) -> Vec<String> {
+        let uid = metadata.uid.clone().into_iter();
+        uid.inspect(|uid| drop(self.pods.remove(uid))).collect()
+    }
+
+    pub(super) fn relist(&mut self) {
+        self.found = Some(BTreeSet::new());
+    }
+
+    /// The list is complete: returns who was deleted while nobody watched.
+    pub(super) fn relisted(&mut self) -> Vec<String> {
+        let found = self.found.take().unwrap_or_default();
+        let gone: Vec<_> = self.pods.keys().filter(|uid| !found.contains(*uid)).cloned().collect();
+        self.pods.retain(|uid, _| found.contains(uid));
+        gone
+    }
+
+    /// A Pod that only the other watch knows so far is not counted: it will come.
+    pub(super) fn runs(&mut self, metadata: &ObjectMeta, seen: Seen) {
+        let Some(uid) = &metadata.uid else { return };
+        match (seen, self.pods.get_mut(uid)) {
+            (Seen::Running(now), Some(pod)) => {
+                pod.running_since.get_or_insert(now);
+            }
+            (Seen::Running(now), None) => {
+                let pod = Pod { scope: scope_of(metadata), running_since: Some(now) };
+                self.pods.insert(uid.clone(), pod);
+            }
+            (Seen::NotRunning, Some(pod)) => pod.running_since = None,
+            (Seen::NotRunning, None) => {}
+        }
+    }
+
+    pub(super) fn unseen(&self, now: Instant, has_connected: impl Fn(&str) -> bool) -> BTreeMap<Scope, usize> {
+        let mut counts = BTreeMap::new();
+        for (uid, pod) in &self.pods {
+            let is_late = pod.running_since.is_some_and(|since| now >= since + PATIENCE);
+            if let Some(scope) = pod.scope.as_ref().filter(|_| is_late && !has_connected(uid)) {
+                *counts.entry(scope.clone()).or_default() += 1;
+            }
+        }
+        counts
+    }
+}
+
+fn scope_of(metadata: &ObjectMeta) -> Option<Scope> {
+    let account = metadata.annotations.as_ref().and_then(|annotations| annotations.get(SERVICE_ACCOUNT));
+    let service_account = account.map_or("default", String::as_str).parse().ok()?;
+    Some(Scope { namespace: metadata.namespace.as_ref()?.parse().ok()?, service_account })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(uid: &str) -> ObjectMeta {
+        let annotations = [(SERVICE_ACCOUNT.to_owned(), "checkout".to_owned())].into();
+        ObjectMeta {
+            uid: Some(uid.to_owned()),
+            namespace: Some("shop".to_owned()),
+            annotations: Some(annotations),
+            ..ObjectMeta::default()
+        }
+    }
+
+    #[test]
+    fn a_pod_that_runs_for_a_minute_without_a_stream_is_counted() {
+        let start = crate::clock::now();
+        let mut census = Census::default();
+        census.seen(&metadata("a"));
+        census.runs(&metadata("a"), Seen::Running(start));
+        census.runs(&metadata("b"), Seen::Running(start));
+        census.runs(&metadata("b"), Seen::Running(start + Duration::from_secs(30)));
+        census.seen(&metadata("pending"));
+        let at = |seconds, census: &Census| {
+            let counts = census.unseen(start + Duration::from_secs(seconds), |uid| uid == "a");
+            counts.into_iter().map(|(scope, count)| (scope.to_string(), count)).collect::<Vec<_>>()
+        };
+        assert!(at(59, &census).is_empty());
+        assert_eq!(at(60, &census), [("shop/checkout".to_owned(), 1)], "a has connected");
+        census.runs(&metadata("b"), Seen::NotRunning);
+        assert!(at(60, &census).is_empty());
+    }
+
+    #[test]
+    fn who_vanished_while_nobody_watched_is_gone() {
+        let mut census = Census::default();
+        census.seen(&metadata("a"));
+        census.seen(&metadata("b"));
+        census.relist();
+        census.seen(&metadata("b"));
+        assert_eq!(census.relisted(), ["a"]);
+        assert!(census.exists("b") && !census.exists("a"));
+        assert_eq!(census.deleted(&metadata("b")), ["b"]);
+        assert!(!census.exists("b"));
+    }
+}
