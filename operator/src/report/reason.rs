@@ -57,6 +57,8 @@ fn place(reason: Reason) -> Place {
         | Reason::PrivateName
         | Reason::Plaintext
         | Reason::TimeoutOrder
+        | Reason::RatePerSidecar
+        | Reason::FaultUnreachable
         | Reason::ReasoningFirstToken
         | Reason::LimitExceeded => Place::Accepted(ConditionReason::Invalid),
     }
