@@ -56,6 +56,9 @@ fn place(reason: Reason) -> Place {
         | Reason::ForbiddenAddress
         | Reason::PrivateName
         | Reason::Plaintext
+        | Reason::InvalidPattern
+        | Reason::NothingRedacted
+        | Reason::FilterRaised
         | Reason::TimeoutOrder
         | Reason::RatePerSidecar
         | Reason::FaultUnreachable
