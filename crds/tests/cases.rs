@@ -54,6 +54,21 @@ fn bad_manifests_are_refused_with_the_message_that_users_read() {
     }
 }
 
+#[test]
+fn rule_11_5_a_fault_that_cannot_be_meant_is_refused_at_apply() {
+    let routes = files("bad").into_iter().find(|path| path.ends_with("model_route.yaml")).unwrap();
+    let mut refused = BTreeSet::new();
+    let documents = documents(&routes);
+    for document in documents.iter().filter(|document| name(document).starts_with("fault-")) {
+        let problems = admit(&document.value).expect_err(name(document));
+        assert!(problems.iter().all(|problem| problem.path.starts_with("spec.faults")), "{problems:?}");
+        refused.insert(name(document));
+    }
+    // An unknown kind, missing and surplus fields, percentages above 100, values out of their range, windows.
+    let topics = ["structure", "fields-missing", "fields-surplus", "percentages", "values", "window"];
+    assert_eq!(refused, topics.map(|topic| format!("fault-{topic}")).iter().map(String::as_str).collect());
+}
+
 /// Every `key` with text anywhere in a definition.
 fn texts<'value>(value: &'value Value, key: &str, found: &mut BTreeSet<&'value str>) {
     if let Some(text) = value.get(key).and_then(Value::as_str) {

@@ -192,6 +192,9 @@ fn common_headers(headers: &mut HeaderMap, record: &Record) {
     set(headers, "x-correlation-id", record.correlation_id());
     set(headers, "x-chaperone-attempts", &record.attempts().to_string());
     set(headers, "x-chaperone-queue-ms", "0");
+    if let Some(fault) = record.fault() {
+        set(headers, "x-chaperone-fault", fault);
+    }
 }
 
 fn adjusted(headers: &mut HeaderMap, items: &[String]) {

@@ -23,10 +23,19 @@ pub(crate) fn unix_seconds() -> u64 {
 
 /// `N` random bytes as lower-case hex characters.
 pub(crate) fn random_hex<const N: usize>() -> String {
+    random::<N>().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A number that nobody can guess.
+pub(crate) fn random_number() -> u64 {
+    u64::from_be_bytes(random())
+}
+
+fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0_u8; N];
     rustls::crypto::ring::default_provider()
         .secure_random
         .fill(&mut bytes)
         .expect("the system's random source does not fail once it is seeded");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
 }

@@ -9,6 +9,7 @@ mod clock;
 mod defect;
 mod dialect;
 mod exchange;
+mod fault;
 mod health;
 mod json;
 mod live;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use chaperone_protocol::reason::Reason;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -35,6 +34,7 @@ pub(crate) struct Metrics {
     pub(crate) requests: IntCounterVec,
     pub(crate) attempts: IntCounterVec,
     pub(crate) fallbacks: IntCounterVec,
+    pub(crate) faults: IntCounterVec,
     pub(crate) endings: IntCounterVec,
     pub(crate) drift: IntCounterVec,
     pub(crate) cost: IntCounterVec,
@@ -146,7 +146,7 @@ impl Metrics {
             attempts: counter(
                 &registry,
                 "chaperone_attempts_total",
-                "Requests sent to partners, by outcome",
+                "Requests sent to partners: committed, why they failed, or injected where a declared fault was played",
                 &["partner", "outcome"],
             )?,
             fallbacks: counter(
@@ -154,6 +154,12 @@ impl Metrics {
                 "chaperone_fallbacks_total",
                 "Requests that another target had to serve",
                 &["alias", "from", "to", "reason"],
+            )?,
+            faults: counter(
+                &registry,
+                "chaperone_faults_injected_total",
+                "Attempts on which a declared fault was played",
+                &["alias", "partner", "kind"],
             )?,
             endings: counter(
                 &registry,
@@ -184,12 +190,6 @@ impl Metrics {
             .with_label_values(&["records"]),
             registry,
         })
-    }
-
-    /// Counts one attempt; `Ok` is a commit.
-    pub(crate) fn attempt(&self, partner: &str, outcome: Result<(), Reason>) {
-        let outcome = outcome.map_or_else(Reason::code, |()| "committed");
-        self.attempts.with_label_values(&[partner, outcome]).inc();
     }
 
     /// Notes how long a request took.

@@ -10,6 +10,7 @@ mod prepare;
 mod relay;
 mod select;
 mod send;
+mod staged;
 mod upstream;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub(crate) use self::identify::Tenant;
 pub(crate) use self::relay::answer_locally;
 pub(crate) use self::select::route as route_of;
 use crate::api;
+use crate::clock;
 use crate::defect::caught;
 use crate::live::World;
 use crate::record::{Ids, Record};
@@ -65,7 +67,8 @@ async fn run(
     record.identified(world.snapshot.scope(), &tenant.id, tenant.label());
     let route = select::route(&world.snapshot, prompt.alias())?;
     record.matched(route, world.snapshot.version().short());
-    let call = Call { world: &world, route, prompt: &prompt, tenant: &tenant, headers };
+    let fault = shared.dice.draw(&route.faults, record.request_id(), clock::wall());
+    let call = Call { world: &world, route, prompt: &prompt, tenant: &tenant, headers, fault };
     attempt::first_committed(&call, record).await
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chaperone_protocol::name::{PartnerName, TenantId};
 use chaperone_protocol::reason::Reason;
-use chaperone_protocol::snapshot::{Route, Scope, Target};
+use chaperone_protocol::snapshot::{FaultKind, Route, Scope, Target};
 use chaperone_protocol::units::Tokens;
 use tokio::time::Instant;
 
@@ -36,6 +36,8 @@ pub(crate) struct Record {
     target: Option<Target>,
     /// The first target that did not serve, and why.
     passed_over: Option<(PartnerName, Reason)>,
+    /// The declared fault that is played on the attempt under way.
+    injected: Option<FaultKind>,
     trace: Option<TraceContext>,
     drift: Vec<Drift>,
     tenant_label: String,
@@ -63,6 +65,7 @@ impl Record {
             prompt_estimate: Tokens(0),
             target: None,
             passed_over: None,
+            injected: None,
             trace: ids.trace,
             drift: Vec::new(),
             tenant_label: String::new(),
@@ -142,10 +145,23 @@ impl Record {
         self.line.snapshot = Some(version.to_owned());
     }
 
+    /// Notes that an attempt begins, and with which declared fault.
+    pub(crate) fn attempting(&mut self, target: &Target, fault: Option<FaultKind>) {
+        self.injected = fault;
+        let Some(fault) = fault else { return };
+        self.line.fault = Some(fault.code());
+        let labels = [self.alias(), target.partner.name.as_str(), fault.code()];
+        self.shared.metrics.faults.with_label_values(&labels).inc();
+    }
+
+    /// The declared fault that was played, as `x-chaperone-fault` has it.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        self.line.fault
+    }
+
     /// Notes the end of an attempt that did not bring an answer.
     pub(crate) fn failed(&mut self, target: &Target, failure: &Failure, took: Duration) {
         self.push_attempt(target, "failed", Some(failure.reason), took);
-        self.shared.metrics.attempt(target.partner.name.as_str(), Err(failure.reason));
     }
 
     /// Notes the commit point.
@@ -155,7 +171,6 @@ impl Record {
             self.shared.metrics.fallbacks.with_label_values(&labels).inc();
         }
         self.push_attempt(target, "committed", None, took);
-        self.shared.metrics.attempt(target.partner.name.as_str(), Ok(()));
         self.line.adjusted.extend(adjusted);
         self.line.partner = Some(target.partner.name.to_string());
         self.line.model_asked = Some(target.model_name.to_string());
@@ -232,11 +247,14 @@ impl Record {
         reason: Option<Reason>,
         took: Duration,
     ) {
+        let label = if self.injected.is_some() { "injected" } else { reason.map_or(outcome, Reason::code) };
+        self.shared.metrics.attempts.with_label_values(&[target.partner.name.as_str(), label]).inc();
         self.line.attempts.push(AttemptLine {
             partner: target.partner.name.to_string(),
             model: target.model_name.to_string(),
             outcome,
             reason: reason.map(Reason::code),
+            injected: self.injected.is_some(),
             ms: milliseconds(took),
         });
     }

@@ -20,6 +20,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::clock;
+use crate::fault::Dice;
 use crate::live::Live;
 use crate::memory::{BodyMemory, Cgroup};
 use crate::metrics::Metrics;
@@ -87,6 +89,7 @@ impl Sidecar {
             pools: TaskTracker::new(),
             records,
             draining: AtomicBool::new(false),
+            dice: Dice::new(clock::random_number()),
         });
         let (closing, cutting) = (CancellationToken::new(), CancellationToken::new());
         let (data, listener, listen) = bind(settings.listen)?;

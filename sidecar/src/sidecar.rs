@@ -6,6 +6,7 @@ use std::sync::mpsc::SyncSender;
 
 use tokio_util::task::TaskTracker;
 
+use crate::fault::Dice;
 use crate::live::Live;
 use crate::memory::BodyMemory;
 use crate::metrics::Metrics;
@@ -23,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) pools: TaskTracker,
     pub(crate) records: SyncSender<String>,
     pub(crate) draining: AtomicBool,
+    /// Draws declared faults.
+    pub(crate) dice: Dice,
 }
 
 impl Shared {
@@ -38,6 +41,7 @@ impl Shared {
             pools: TaskTracker::new(),
             records,
             draining: AtomicBool::new(false),
+            dice: Dice::new(1),
         }
     }
 

@@ -3,6 +3,8 @@
 
 #[path = "serving/brittle.rs"]
 mod brittle;
+#[path = "serving/faults.rs"]
+mod faults;
 #[path = "serving/world.rs"]
 mod world;
 

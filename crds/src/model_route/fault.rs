@@ -52,7 +52,7 @@ pub struct Fault {
     /// What WrongUsage makes of the partner's count of tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<FaultUsage>,
-    /// Whom it strikes; default: the target that is asked first. Example: `partner-beta`, one of the route's targets or fallbacks. A partner that the route never asks makes `Accepted` False.
+    /// Whom it strikes; default: the target that the request begins with, so that its fallbacks are seen to work. Example: `partner-beta`, one of the route's targets or fallbacks. A partner that the route never asks makes `Accepted` False.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
     pub partner: Option<String>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chaperone_protocol::reason::Reason;
-use chaperone_protocol::snapshot::{Route, Target};
+use chaperone_protocol::snapshot::{Fault, FaultKind, Route, Target};
 use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 
@@ -19,6 +19,7 @@ use super::send::{Ended, run};
 use super::upstream::Upstream;
 use crate::clock;
 use crate::exchange::{Answer, Failure, LocalAnswer};
+use crate::fault;
 use crate::live::World;
 use crate::prompt::Prompt;
 use crate::record::Record;
@@ -31,6 +32,8 @@ pub(crate) struct Call<'a> {
     pub(crate) prompt: &'a Prompt,
     pub(crate) tenant: &'a Tenant,
     pub(crate) headers: &'a HeaderMap,
+    /// The declared fault that this request was drawn for.
+    pub(crate) fault: Option<&'a Fault>,
 }
 
 /// How a request will be answered.
@@ -56,11 +59,14 @@ pub(crate) struct Committed {
 pub(crate) async fn first_committed(call: &Call<'_>, record: &mut Record) -> Result<Outcome, Refusal> {
     let deadline = record.began() + deadline::of(call.route.deadline, call.headers, call.prompt.mode())?;
     let mut plan = Plan::new(call.route, record.request_id());
+    let mut first = None;
     while let Some(target) = plan.next() {
+        let first = *first.get_or_insert(target);
+        let fault = call.fault.filter(|fault| fault::strikes(fault, target, first)).map(|fault| fault.kind);
         if deadline < clock::now() + target.partner.timeouts.connect {
             return Err(past_deadline());
         }
-        match timeout_at(deadline, ask(call, target, record)).await {
+        match timeout_at(deadline, ask(call, (target, fault), record)).await {
             Ok(Ok(outcome)) => return Ok(outcome),
             // Another target may carry what this one cannot.
             Ok(Err(Miss::Unfit(refusal))) => {
@@ -89,15 +95,21 @@ enum Miss {
 }
 
 /// Asks one target; twice if it turns out not to know `stream_options`.
-async fn ask(call: &Call<'_>, target: &Target, record: &mut Record) -> Result<Outcome, Miss> {
+async fn ask(
+    call: &Call<'_>,
+    (target, fault): (&Target, Option<FaultKind>),
+    record: &mut Record,
+) -> Result<Outcome, Miss> {
     let link = call.world.outbound.link(&target.partner.name);
     loop {
         let Ready { adjusted, attempt } = match prepare(call, target, record).map_err(Miss::Unfit)? {
             Prepared::Ready(ready) => *ready,
             Prepared::Local(local, adjusted) => return Ok(Outcome::Local(local, adjusted)),
         };
+        record.attempting(target, fault);
         let began = clock::now();
-        let (failure, may_ask_again) = match run(attempt, target, call.prompt.api(), record.began()).await {
+        let ran = run((attempt, fault), target, call.prompt.api(), record.began()).await;
+        let (failure, may_ask_again) = match ran {
             Ok(committed) => {
                 record.committed(target, adjusted, clock::now() - began);
                 return Ok(Outcome::Partner(Box::new(committed)));

@@ -28,6 +28,10 @@ const TAIL: Duration = Duration::from_secs(1);
 /// Feeds one piece to the answer. `false`: that was the end.
 pub(crate) fn take(answer: &mut Answer, piece: Piece, out: &mut VecDeque<Bytes>) -> Result<bool, Failure> {
     match piece {
+        Piece::Head(head) if head.status.is_success() => {
+            answer.head(head.status, &head.headers).map(|()| true)
+        }
+        Piece::Head(head) => Err(answer.failure(head.status, &head.headers, b"")),
         Piece::Bytes(bytes) => answer.push(bytes, out).map(|()| true),
         Piece::Events(events) => answer.events(&events, out).map(|()| true),
         Piece::End => answer.end(out).map(|()| false),

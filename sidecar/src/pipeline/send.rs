@@ -6,16 +6,15 @@ use std::time::Duration;
 use chaperone_protocol::limits;
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::reason::Reason;
-use chaperone_protocol::snapshot::Target;
+use chaperone_protocol::snapshot::{FaultKind, Target};
 use http::{HeaderMap, Response, StatusCode};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::attempt::Committed;
 use super::prepare::Attempt;
 use super::relay;
+use super::staged::{self, Staging};
 use super::upstream::{MockPlayer, Piece, Upstream};
 use crate::adapter::mock::MockScript;
 use crate::clock;
@@ -37,9 +36,10 @@ impl From<Failure> for Ended {
     }
 }
 
-/// Sends, and ends at the commit point or with a failure. `accepted`: when the request was.
+/// Sends, with a declared fault if there is one, and ends at the commit point or with a failure. `accepted`: when the
+/// request was.
 pub(super) async fn run(
-    attempt: Attempt,
+    (attempt, fault): (Attempt, Option<FaultKind>),
     target: &Target,
     api: ClientApi,
     accepted: Instant,
@@ -55,8 +55,11 @@ pub(super) async fn run(
     };
     match attempt {
         Attempt::Mock(script, answer) => {
+            if let Some(failure) = staged::refusal(fault, &answer) {
+                return Err(failure.into());
+            }
             let first = Some((clock::now() + limits.first_token, Reason::FirstTokenTimeout));
-            let player = match script {
+            let mut player = match script {
                 MockScript::Failure { after, status } => {
                     tokio::time::sleep(after).await;
                     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
@@ -70,6 +73,9 @@ pub(super) async fn run(
                     MockPlayer { began, moments: VecDeque::from([(after, Piece::Bytes(body.into()))]) }
                 }
             };
+            if let Some(fault) = fault {
+                player.moments = staged::on_moments(fault, player.moments);
+            }
             Ok(commit(Upstream::Mock(player), answer, &limits, first).await?)
         }
         Attempt::Http { request, unsent, link, mode, mut answer } => {
@@ -78,7 +84,13 @@ pub(super) async fn run(
             let generates = !matches!(api, ClientApi::Embeddings | ClientApi::CountTokens);
             let head_limit = if streams || !generates { limits.first_token } else { limits.whole };
             let reason = if streams || !generates { Reason::FirstTokenTimeout } else { Reason::WholeTimeout };
-            let (response, was_sent) = head(link.send(request), unsent, head_limit, reason, &limits).await?;
+            let staging =
+                fault.map(|fault| Staging { fault, dialect: target.partner.adapter.dialect(), mode });
+            // A request that a fault withholds counts as sent: its timers run.
+            let is_withheld = staging.is_some_and(Staging::withholds);
+            let unsent = if is_withheld { watch::channel(0).1 } else { unsent };
+            let sending = staged::send(staging, link, request);
+            let (response, was_sent) = head(sending, unsent, head_limit, reason, &limits).await?;
             let until = if streams { was_sent + limits.first_token } else { was_sent + limits.whole };
             let (parts, body) = response.into_parts();
             if !parts.status.is_success() {
@@ -89,7 +101,7 @@ pub(super) async fn run(
             }
             answer.head(parts.status, &parts.headers)?;
             let reason = if streams { Reason::FirstTokenTimeout } else { Reason::WholeTimeout };
-            Ok(commit(Upstream::Http(body), answer, &limits, Some((until, reason))).await?)
+            Ok(commit(body, answer, &limits, Some((until, reason))).await?)
         }
     }
 }
@@ -107,12 +119,12 @@ struct Limits {
 /// Waits for the answer's head. The limit runs from the last byte of the request, `idle` from each part of it before
 /// that, `total` from the beginning.
 async fn head(
-    response: impl Future<Output = Result<Response<Incoming>, (Reason, String)>>,
+    response: impl Future<Output = Result<Response<Upstream>, (Reason, String)>>,
     mut unsent: watch::Receiver<u64>,
     limit: Duration,
     reason: Reason,
     limits: &Limits,
-) -> Result<(Response<Incoming>, Instant), Failure> {
+) -> Result<(Response<Upstream>, Instant), Failure> {
     let mut was_sent = None;
     let expired = async {
         while *unsent.borrow_and_update() > 0 {
@@ -143,11 +155,10 @@ async fn head(
     }
 }
 
-async fn error_body(mut body: Incoming) -> Vec<u8> {
+async fn error_body(mut body: Upstream) -> Vec<u8> {
     let mut bytes = Vec::new();
     let read = async {
-        while let Some(Ok(frame)) = body.frame().await {
-            let data = frame.into_data().unwrap_or_default();
+        while let Piece::Bytes(data) = body.next().await {
             let room = limits::ERROR_BODY_BYTES.saturating_sub(bytes.len());
             bytes.extend_from_slice(data.get(..room).unwrap_or(&data));
             if room <= data.len() {

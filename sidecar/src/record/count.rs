@@ -19,7 +19,8 @@ impl Record {
         if let Some(ending) = self.line.ending {
             metrics.endings.with_label_values(&[alias, partner, ending.code()]).inc();
         }
-        for drift in &self.drift {
+        // What a declared fault shows is no deviation of the partner's.
+        for drift in self.drift.iter().filter(|_| self.injected.is_none()) {
             metrics.drift.with_label_values(&[partner, drift.as_str()]).inc();
         }
         count_tokens(metrics, [alias, partner, model], &self.line.tokens);

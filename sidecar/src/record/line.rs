@@ -32,6 +32,9 @@ pub(super) struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) schema_version: Option<String>,
     pub(super) attempts: Vec<AttemptLine>,
+    /// The declared fault that was played.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fault: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ending: Option<Ending>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,6 +58,9 @@ pub(super) struct AttemptLine {
     pub(super) outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<&'static str>,
+    /// Whether a declared fault was played on it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) injected: bool,
     pub(super) ms: u64,
 }
 

@@ -118,6 +118,11 @@ pub(crate) struct World {
 impl World {
     /// `first` serves; where it does not, `second` is asked.
     pub(crate) fn of(first: Value, second: Option<Value>) -> Self {
+        Self::with_faults(first, second, &json!([]))
+    }
+
+    /// The same on a route that declares `faults`.
+    pub(crate) fn with_faults(first: Value, second: Option<Value>, faults: &Value) -> Self {
         let target = |name: &str| json!({"partner": name, "model": "m"});
         let mut route = target("team/first");
         route["weight"] = json!(1);
@@ -130,7 +135,9 @@ impl World {
             "protocol": 1,
             "scope": {"namespace": "shop", "serviceAccount": "checkout"},
             "partners": partners,
-            "routes": {"chat": {"targets": [route], "dataClass": "Public", "deadlineMs": 60_000}},
+            "routes": {"chat": {
+                "targets": [route], "dataClass": "Public", "deadlineMs": 60_000, "faults": faults,
+            }},
             "tenants": {"named": {"acme": {"quota": "team/quota"}}},
         });
         let snapshot = Snapshot::from_bytes(document.to_string().as_bytes()).unwrap();
@@ -164,6 +171,13 @@ impl World {
     pub(crate) fn get(&self, path: &str) -> String {
         let mut stream = self.connect();
         write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        read(stream)
+    }
+
+    /// What a scrape of the admin port gives.
+    pub(crate) fn metrics(&self) -> String {
+        let mut stream = TcpStream::connect(self.sidecar.admin()).unwrap();
+        write!(stream, "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
         read(stream)
     }
 
