@@ -1,19 +1,46 @@
-//! What is peculiar to each kind of partner: its URLs, its authentication, its errors, its models.
+//! The contract that every kind of partner keeps, and what is peculiar to each: its URLs, its authentication, its
+//! errors, its models.
 //!
-//! No model name and no error code of a provider appears outside `adapter/`.
+//! The contract is [`provider_id`], [`infer`], [`health_check`] and [`get_schema`]; `conformance.rs` holds every adapter
+//! to it. No model name and no error code of a provider appears outside `adapter/`.
 
 pub(crate) mod anthropic;
+#[cfg(test)]
+mod conformance;
 pub(crate) mod error;
+mod health;
 pub(crate) mod mock;
 pub(crate) mod openai;
 
 use chaperone_protocol::adapter::Adapter;
+use chaperone_protocol::name::PartnerName;
 use chaperone_protocol::pair::{self, ClientApi};
 use chaperone_protocol::snapshot::Partner;
 use http::header::InvalidHeaderValue;
 use http::{HeaderName, HeaderValue};
 
-use crate::dialect::Facts;
+pub(crate) use self::health::health_check;
+use crate::dialect::{self, Facts};
+use crate::exchange::{self, Ask, Exchanged};
+use crate::refusal::Refusal;
+
+/// Who answers, in headers, records, metrics and answers: the Partner's name.
+pub(crate) fn provider_id(partner: &Partner) -> &PartnerName {
+    &partner.name
+}
+
+/// A request as its target's partner gets it, and the reader of that partner's answer, whole or streamed.
+///
+/// # Errors
+/// The target cannot carry the request: another one might.
+pub(crate) fn infer(ask: &Ask<'_>) -> Result<Exchanged, Refusal> {
+    exchange::exchange(ask)
+}
+
+/// JSON Schemas of what [`ClientApi::Infer`] takes and gives where `partner` serves `alias`.
+pub(crate) fn get_schema(partner: &Partner, alias: &str) -> Vec<u8> {
+    dialect::infer::schemas(partner.adapter, alias, partner.schema_version.as_deref())
+}
 
 /// The path at which a partner serves an endpoint. Empty where there is none: such a partner is not dialled.
 pub(crate) fn path(partner: &Partner, api: ClientApi) -> String {

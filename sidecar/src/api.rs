@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chaperone_protocol::adapter::{Adapter, Dialect};
+use chaperone_protocol::adapter::Dialect;
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::reason::Reason;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
+use crate::adapter;
 use crate::dialect;
 use crate::exchange::{Answer, LocalAnswer};
 use crate::live::World;
@@ -62,10 +63,9 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> R
         }),
         Endpoint::InferSchema(alias) => local(&shared, &request, dialect, |world| {
             let route = pipeline::route_of(&world.snapshot, &decoded(alias))?;
-            let partner = route.targets.first().map(|drawn| &drawn.target.partner);
-            let adapter = partner.map_or(Adapter::Mock, |partner| partner.adapter);
-            let version = partner.and_then(|partner| partner.schema_version.as_deref());
-            Ok(dialect::infer::schemas(adapter, route.alias.as_str(), version).into())
+            let internal = || Refusal::new(Reason::Internal, "the route has no target");
+            let partner = &route.targets.first().ok_or_else(internal)?.target.partner;
+            Ok(adapter::get_schema(partner, route.alias.as_str()).into())
         }),
         Endpoint::Unknown => {
             let message = "no such path; see GET /v1/models for what there is to ask";

@@ -34,6 +34,7 @@ use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::snapshot::{MaxTokens, Target};
 use chaperone_protocol::units::Tokens;
 
+use crate::adapter::provider_id;
 use crate::exchange::{Failure, Mode};
 use crate::neutral::{Event, Request};
 use crate::refusal::Refusal;
@@ -240,7 +241,10 @@ pub(crate) struct Origin {
 impl Origin {
     /// Of what `target` answers.
     pub(crate) fn of(target: &Target) -> Self {
-        Self { dialect: target.partner.adapter.dialect(), partner: target.partner.name.as_str().to_owned() }
+        Self {
+            dialect: target.partner.adapter.dialect(),
+            partner: provider_id(&target.partner).as_str().to_owned(),
+        }
     }
 }
 

@@ -203,7 +203,7 @@ proptest! {
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let schemas = infer::schemas(chaperone_protocol::adapter::Adapter::Mock, "alias", None);
         let schemas: serde_json::Value = serde_json::from_slice(&schemas).unwrap();
-        conforms(&body, &schemas["response"]);
+        infer::conforms(&body, &schemas["response"]);
     }
 
     #[test]
@@ -273,32 +273,4 @@ fn frame() -> impl Strategy<Value = String> {
         Just(r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#.to_owned()),
         Just("[DONE]".to_owned()),
     ]
-}
-
-/// Whether `value` has the members and types that `schema` gives, as far as our schemas go.
-fn conforms(value: &serde_json::Value, schema: &serde_json::Value) {
-    let is_of = |kind: &str| match kind {
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "string" => value.is_string(),
-        "integer" => value.is_u64(),
-        _ => false,
-    };
-    if let Some(kind) = schema["type"].as_str() {
-        assert!(is_of(kind), "{value} is no {kind}");
-    }
-    if let Some(allowed) = schema["enum"].as_array() {
-        assert!(allowed.contains(value), "{value}");
-    }
-    for required in schema["required"].as_array().into_iter().flatten() {
-        assert!(!value[required.as_str().unwrap()].is_null(), "{required} is missing in {value}");
-    }
-    if let (Some(members), Some(properties)) = (value.as_object(), schema["properties"].as_object()) {
-        for (name, member) in members {
-            conforms(member, properties.get(name).unwrap_or_else(|| panic!("{name} is not in the schema")));
-        }
-    }
-    for item in value.as_array().into_iter().flatten() {
-        conforms(item, &schema["items"]);
-    }
 }

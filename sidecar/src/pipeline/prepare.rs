@@ -11,7 +11,7 @@ use super::attempt::Call;
 use crate::adapter;
 use crate::adapter::mock::MockScript;
 use crate::clock;
-use crate::exchange::{self, Answer, Ask, Exchange, LocalAnswer, Mode, Outgoing, StreamOptions};
+use crate::exchange::{Answer, Ask, Exchange, LocalAnswer, Mode, Outgoing, StreamOptions};
 use crate::outbound::{Link, Segments};
 use crate::record::Record;
 use crate::refusal::Refusal;
@@ -63,7 +63,7 @@ pub(super) fn prepare(call: &Call<'_>, target: &Target, record: &Record) -> Resu
         stream_options: link.map_or(StreamOptions::Taken, |link| link.stream_options()),
         created: clock::unix_seconds(),
     };
-    let exchanged = exchange::exchange(&ask)?;
+    let exchanged = adapter::infer(&ask)?;
     let attempt = match exchanged.exchange {
         Exchange::Local(local) => return Ok(Prepared::Local(local, exchanged.adjusted)),
         Exchange::Mock(script, answer) => Attempt::Mock(script, answer),
