@@ -5,6 +5,7 @@
 //! - [`keys`]: credentials, which travel beside a snapshot and never inside it.
 //! - [`adapter`] and [`pair`]: which client endpoint an adapter can serve, and how.
 //! - [`address`]: which addresses a partner may have.
+//! - [`quota`]: how a rate is counted.
 //! - [`reason`]: the closed list of reasons for which a request is refused.
 //! - [`limits`], [`name`], [`units`], [`sensitive`], [`invalid`]: the vocabulary of all of the above.
 //!
@@ -17,6 +18,7 @@ pub mod keys;
 pub mod limits;
 pub mod name;
 pub mod pair;
+pub mod quota;
 pub mod reason;
 pub mod sensitive;
 pub mod snapshot;
