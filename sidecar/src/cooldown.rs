@@ -1,0 +1,148 @@
+//! Credentials that partners refuse: left alone for a while, then tried by one request at a time. Pure.
+//!
+//! Keyed by the credential's hash, so that a new key in the Secret is not held responsible for the old one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chaperone_protocol::keys::CredentialHash;
+use chaperone_protocol::reason::Reason;
+use tokio::time::Instant;
+
+/// How long a refused credential is left alone.
+pub(crate) const COOLDOWN: Duration = Duration::from_secs(300);
+/// Credentials remembered. Beyond, the one that has waited longest is forgotten, and learned again.
+const REMEMBERED: usize = 1_024;
+
+/// All credentials that cool down.
+#[derive(Debug, Default)]
+pub(crate) struct Cooldowns {
+    cooling: BTreeMap<CredentialHash, Cooling>,
+}
+
+#[derive(Debug)]
+struct Cooling {
+    until: Instant,
+    reason: Reason,
+    trial: Trial,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trial {
+    Free,
+    Taken,
+}
+
+/// Leave to use a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// Nothing is known against it.
+    Clear,
+    /// This request finds out whether it is accepted again; given back by [`Cooldowns::release`] or a verdict.
+    Trial,
+}
+
+/// Why a credential is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cold {
+    /// What the partner said about it.
+    pub(crate) reason: Reason,
+    /// How long it is left alone at least.
+    pub(crate) wait: Duration,
+}
+
+impl Cooldowns {
+    /// Whether a credential may be used now.
+    pub(crate) fn enter(&mut self, credential: CredentialHash, now: Instant) -> Result<Pass, Cold> {
+        let Some(cooling) = self.cooling.get_mut(&credential) else { return Ok(Pass::Clear) };
+        if cooling.until > now || cooling.trial == Trial::Taken {
+            let wait = cooling.until.saturating_duration_since(now).max(Duration::from_secs(1));
+            return Err(Cold { reason: cooling.reason, wait });
+        }
+        cooling.trial = Trial::Taken;
+        Ok(Pass::Trial)
+    }
+
+    /// The partner refused it, or its credit is spent.
+    pub(crate) fn refused(&mut self, credential: CredentialHash, reason: Reason, now: Instant) {
+        if self.cooling.len() >= REMEMBERED
+            && !self.cooling.contains_key(&credential)
+            && let Some(oldest) = self.cooling.iter().min_by_key(|(_, it)| it.until).map(|(hash, _)| *hash)
+        {
+            self.cooling.remove(&oldest);
+        }
+        self.cooling.insert(credential, Cooling { until: now + COOLDOWN, reason, trial: Trial::Free });
+    }
+
+    /// The partner served with it.
+    pub(crate) fn accepted(&mut self, credential: CredentialHash) {
+        self.cooling.remove(&credential);
+    }
+
+    /// A trial ended without a verdict on the credential.
+    pub(crate) fn release(&mut self, credential: CredentialHash) {
+        if let Some(cooling) = self.cooling.get_mut(&credential) {
+            cooling.trial = Trial::Free;
+        }
+    }
+
+    /// How many cool down now.
+    pub(crate) fn count(&self) -> usize {
+        self.cooling.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chaperone_protocol::keys::Credential;
+
+    use super::*;
+    use crate::clock;
+
+    fn key(value: &str) -> CredentialHash {
+        Credential::new(value.as_bytes().to_vec()).hash()
+    }
+
+    #[test]
+    fn rule_7_4_a_refused_credential_rests_then_is_tried_by_one_request_at_a_time() {
+        let (mut cooldowns, now) = (Cooldowns::default(), clock::now());
+        assert_eq!(cooldowns.enter(key("old"), now), Ok(Pass::Clear));
+        cooldowns.refused(key("old"), Reason::PartnerCredential, now);
+        let cold = cooldowns.enter(key("old"), now).unwrap_err();
+        assert_eq!(cold, Cold { reason: Reason::PartnerCredential, wait: COOLDOWN });
+        let later = now + COOLDOWN;
+        assert_eq!(cooldowns.enter(key("old"), later), Ok(Pass::Trial));
+        assert!(cooldowns.enter(key("old"), later).is_err());
+        cooldowns.release(key("old"));
+        assert_eq!(cooldowns.enter(key("old"), later), Ok(Pass::Trial));
+        cooldowns.accepted(key("old"));
+        assert_eq!(cooldowns.enter(key("old"), later), Ok(Pass::Clear));
+    }
+
+    #[test]
+    fn rule_7_4_a_new_key_is_not_held_responsible_for_the_old_one() {
+        let (mut cooldowns, now) = (Cooldowns::default(), clock::now());
+        cooldowns.refused(key("old"), Reason::PartnerCredit, now);
+        assert_eq!(cooldowns.enter(key("new"), now), Ok(Pass::Clear));
+    }
+
+    #[test]
+    fn rule_7_4_a_failed_trial_rests_again() {
+        let (mut cooldowns, now) = (Cooldowns::default(), clock::now());
+        cooldowns.refused(key("old"), Reason::PartnerCredit, now);
+        let later = now + COOLDOWN;
+        assert_eq!(cooldowns.enter(key("old"), later), Ok(Pass::Trial));
+        cooldowns.refused(key("old"), Reason::PartnerCredential, later);
+        assert_eq!(cooldowns.enter(key("old"), later).unwrap_err().reason, Reason::PartnerCredential);
+        assert!(cooldowns.enter(key("old"), later + COOLDOWN).is_ok());
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let (mut cooldowns, now) = (Cooldowns::default(), clock::now());
+        for index in 0..REMEMBERED + 10 {
+            cooldowns.refused(key(&index.to_string()), Reason::PartnerCredit, now);
+        }
+        assert_eq!(cooldowns.count(), REMEMBERED);
+    }
+}
