@@ -24,6 +24,8 @@ mod outbound;
 mod passthrough;
 mod pipeline;
 mod prompt;
+mod queue;
+mod rate;
 mod record;
 mod refusal;
 mod retry;
