@@ -92,6 +92,14 @@ reasons! {
     PartnerModel = "partner_model",
     /// The partner's credential is not at hand.
     CredentialMissing = "credential_missing",
+    /// The partner has failed too often and is left alone.
+    BreakerOpen = "breaker_open",
+    /// No more may wait for the partner's rate.
+    QueueFull = "queue_full",
+    /// The wait for the partner's rate would be, or was, too long.
+    QueueWait = "queue_wait",
+    /// Given up so that others can be served: the queue stood.
+    QueueShed = "queue_shed",
     /// The stream broke after it had begun.
     StreamBroken = "stream_broken",
     /// A defect of ours.

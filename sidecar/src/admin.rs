@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::clock;
 use crate::sidecar::Shared;
 
 /// Connections at a time.
@@ -69,16 +70,20 @@ fn handle(shared: &Shared, peer: SocketAddr, request: &Request<Incoming>) -> Res
             metrics.gauges.body_memory.set(i64::try_from(shared.memory.used()).unwrap_or(i64::MAX));
             let routes = shared.live.world().map_or(0, |world| world.snapshot.routes().len());
             metrics.gauges.routes.set(i64::try_from(routes).unwrap_or(i64::MAX));
+            metrics.gates.observe(&shared.gates.all());
             let mut response = Response::new(Full::new(Bytes::from(metrics.text())));
             let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
             response.headers_mut().insert(header::CONTENT_TYPE, text);
             response
         }
         "/debug/snapshot" if peer.ip().is_loopback() => debug_snapshot(shared),
+        "/debug/breakers" if peer.ip().is_loopback() => debug_breakers(shared),
         path if path.starts_with("/debug/") && !peer.ip().is_loopback() => {
             text(StatusCode::FORBIDDEN, "debug pages answer loopback peers only\n")
         }
-        _ => text(StatusCode::NOT_FOUND, "try /metrics, /livez, /readyz or /debug/snapshot\n"),
+        _ => {
+            text(StatusCode::NOT_FOUND, "try /metrics, /livez, /readyz, /debug/snapshot or /debug/breakers\n")
+        }
     }
 }
 
@@ -96,6 +101,17 @@ fn debug_snapshot(shared: &Shared) -> Response<Full<Bytes>> {
         "tenants": snapshot.tenants().named.keys().map(|tenant| tenant.as_str()).collect::<Vec<_>>(),
         "everyTenant": snapshot.tenants().default.is_some(),
     });
+    json(&page)
+}
+
+/// Every breaker with its numbers, the queue and rate beside it, and how many credentials rest.
+fn debug_breakers(shared: &Shared) -> Response<Full<Bytes>> {
+    let now = clock::now();
+    let gates: Vec<_> = shared.gates.all().iter().map(|gate| gate.view(now)).collect();
+    json(&serde_json::json!({ "breakers": gates, "restingCredentials": shared.gates.resting() }))
+}
+
+fn json(page: &serde_json::Value) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(format!("{page:#}\n"))));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

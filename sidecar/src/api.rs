@@ -191,7 +191,7 @@ fn common_headers(headers: &mut HeaderMap, record: &Record) {
     set(headers, "request-id", record.request_id());
     set(headers, "x-correlation-id", record.correlation_id());
     set(headers, "x-chaperone-attempts", &record.attempts().to_string());
-    set(headers, "x-chaperone-queue-ms", "0");
+    set(headers, "x-chaperone-queue-ms", &record.waited().as_millis().to_string());
     if let Some(fault) = record.fault() {
         set(headers, "x-chaperone-fault", fault);
     }

@@ -36,12 +36,25 @@ pub(crate) struct Failure {
     pub(crate) message: Option<String>,
     /// How long the partner asks us to wait.
     pub(crate) retry_after: Option<Duration>,
+    /// How much of the request the partner has seen.
+    pub(crate) reached: Reached,
+}
+
+/// How much of a request its partner has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Reached {
+    /// Less than all of it: it cannot have begun to work.
+    Nothing,
+    /// It says itself that it did not begin to work.
+    Unprocessed,
+    #[default]
+    Everything,
 }
 
 impl Failure {
     /// A failure without words or advice of the partner.
     pub(crate) fn new(reason: Reason) -> Self {
-        Self { reason, message: None, retry_after: None }
+        Self { reason, message: None, retry_after: None, reached: Reached::Everything }
     }
 }
 

@@ -12,6 +12,7 @@ mod defect;
 mod dialect;
 mod exchange;
 mod fault;
+mod gate;
 mod health;
 mod jitter;
 mod json;

@@ -1,11 +1,15 @@
 //! Every metric of the sidecar. Labels are enums, or names from the snapshot, so their number is bounded.
 
+mod gates;
+
 use std::time::Duration;
 
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
+
+pub(crate) use self::gates::GateMetrics;
 
 /// Buckets of the GenAI conventions for durations, in seconds.
 const SECONDS: &[f64] =
@@ -31,6 +35,7 @@ const TOKENS: &[f64] = &[
 /// All metrics, registered once.
 pub(crate) struct Metrics {
     registry: Registry,
+    pub(crate) accepted: IntCounter,
     pub(crate) requests: IntCounterVec,
     pub(crate) attempts: IntCounterVec,
     pub(crate) fallbacks: IntCounterVec,
@@ -38,6 +43,7 @@ pub(crate) struct Metrics {
     pub(crate) endings: IntCounterVec,
     pub(crate) drift: IntCounterVec,
     pub(crate) cost: IntCounterVec,
+    pub(crate) gates: GateMetrics,
     pub(crate) histograms: Histograms,
     pub(crate) gauges: Gauges,
     pub(crate) records_dropped: IntCounter,
@@ -137,6 +143,14 @@ impl Metrics {
     pub(crate) fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         Ok(Self {
+            accepted: counter(
+                &registry,
+                "chaperone_requests_accepted_total",
+                "Requests whose head was read",
+                &[],
+            )?
+            .with_label_values::<&str>(&[]),
+            gates: GateMetrics::new(&registry)?,
             requests: counter(
                 &registry,
                 "chaperone_requests_total",

@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use self::connect::{ConnectError, Connector};
-use crate::exchange::StreamOptions;
+use crate::exchange::{Reached, StreamOptions};
 
 /// How long an idle connection is kept: below the 60 s after which common load balancers forget it.
 const IDLE: Duration = Duration::from_secs(55);
@@ -98,10 +98,7 @@ impl Link {
     ///
     /// # Errors
     /// The reason why there is no answer, and for the log what happened.
-    pub(crate) async fn send(
-        &self,
-        request: Request<Segments>,
-    ) -> Result<Response<Incoming>, (Reason, String)> {
+    pub(crate) async fn send(&self, request: Request<Segments>) -> Result<Response<Incoming>, NotSent> {
         ask(&self.client, request).await
     }
 
@@ -109,10 +106,7 @@ impl Link {
     ///
     /// # Errors
     /// As [`Link::send`].
-    pub(crate) async fn probe(
-        &self,
-        request: Request<Segments>,
-    ) -> Result<Response<Incoming>, (Reason, String)> {
+    pub(crate) async fn probe(&self, request: Request<Segments>) -> Result<Response<Incoming>, NotSent> {
         ask(&self.probes, request).await
     }
 
@@ -151,27 +145,47 @@ fn client(connector: Connector, idle: usize, tasks: &TaskTracker) -> Client<Conn
 async fn ask(
     client: &Result<Client<Connector, Segments>, String>,
     request: Request<Segments>,
-) -> Result<Response<Incoming>, (Reason, String)> {
-    let client = client.as_ref().map_err(|error| (Reason::PartnerUnavailable, error.clone()))?;
+) -> Result<Response<Incoming>, NotSent> {
+    let client = client.as_ref().map_err(|error| NotSent {
+        reason: Reason::PartnerUnavailable,
+        reached: Reached::Nothing,
+        detail: error.clone(),
+    })?;
     client.request(request).await.map_err(|error| classify(&error))
 }
 
-fn classify(error: &hyper_util::client::legacy::Error) -> (Reason, String) {
+fn classify(error: &hyper_util::client::legacy::Error) -> NotSent {
     let mut source: Option<&(dyn Error + 'static)> = Some(error);
-    let mut last = String::new();
+    let mut found =
+        NotSent { reason: Reason::PartnerUnavailable, reached: Reached::Everything, detail: String::new() };
     while let Some(cause) = source {
         if let Some(connect) = cause.downcast_ref::<ConnectError>() {
-            return (connect.reason(), connect.to_string());
+            let (reason, detail) = (connect.reason(), connect.to_string());
+            return NotSent { reason, reached: Reached::Nothing, detail };
         }
-        if let Some(hyper) = cause.downcast_ref::<hyper::Error>()
-            && (hyper.is_parse() || hyper.is_parse_status())
-        {
-            return (Reason::PartnerProtocol, "its answer is not HTTP".to_owned());
+        if let Some(hyper) = cause.downcast_ref::<hyper::Error>() {
+            if hyper.is_parse() || hyper.is_parse_status() {
+                let detail = "its answer is not HTTP".to_owned();
+                return NotSent { reason: Reason::PartnerProtocol, detail, ..found };
+            }
+            // The connection was closed before the request was taken from it.
+            if hyper.is_canceled() {
+                found.reached = Reached::Unprocessed;
+            }
         }
-        last = cause.to_string();
+        found.detail = cause.to_string();
         source = cause.source();
     }
-    (Reason::PartnerUnavailable, last)
+    found
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) struct NotSent {
+    pub(crate) reason: Reason,
+    pub(crate) reached: Reached,
+    /// For the log: what happened.
+    pub(crate) detail: String,
 }
 
 /// A body of known length in several pieces, which tells how much of it has yet to be handed over.

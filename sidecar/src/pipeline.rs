@@ -3,6 +3,7 @@
 mod attempt;
 mod body;
 mod deadline;
+mod entry;
 mod identify;
 mod intake;
 mod plan;
@@ -12,8 +13,9 @@ mod select;
 mod send;
 mod staged;
 mod upstream;
+mod verdict;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::reason::Reason;
@@ -47,7 +49,7 @@ pub(crate) async fn serve(
         intake::discard(&head.headers, &mut body, shared.body_limit).await;
     }
     match outcome {
-        Ok(Outcome::Partner(committed)) => relay::answer(shared, *committed, record),
+        Ok(Outcome::Partner(committed, permit)) => relay::answer(shared, *committed, permit, record),
         Ok(Outcome::Local(local, adjusted)) => relay::answer_locally(&local, &adjusted, record),
         Err(refusal) => api::refuse(record, api.dialect(), &refusal),
     }
@@ -67,8 +69,11 @@ async fn run(
     record.identified(world.snapshot.scope(), &tenant.id, tenant.label());
     let route = select::route(&world.snapshot, prompt.alias())?;
     record.matched(route, world.snapshot.version().short());
+    let deadline = record.began() + deadline::of(route.deadline, headers, prompt.mode())?;
     let fault = shared.dice.draw(&route.faults, record.request_id(), clock::wall());
-    let call = Call { world: &world, route, prompt: &prompt, tenant: &tenant, headers, fault };
+    let newer = OnceLock::new();
+    let (world, prompt, tenant) = (&world, &prompt, &tenant);
+    let call = Call { shared, world, route, prompt, tenant, headers, fault, deadline, newer };
     attempt::first_committed(&call, record).await
 }
 

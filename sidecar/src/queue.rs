@@ -59,6 +59,8 @@ struct Entry {
 pub(crate) struct Load {
     /// Estimate of prompt and answer.
     pub(crate) tokens: u64,
+    /// Of the prompt alone.
+    pub(crate) prompt: u64,
     /// Of its body.
     pub(crate) bytes: usize,
 }

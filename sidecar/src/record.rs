@@ -38,6 +38,10 @@ pub(crate) struct Record {
     passed_over: Option<(PartnerName, Reason)>,
     /// The declared fault that is played on the attempt under way.
     injected: Option<FaultKind>,
+    /// The attempt under way, and since when.
+    attempt: Option<(Target, Instant)>,
+    waits_since: Option<Instant>,
+    waited: Duration,
     trace: Option<TraceContext>,
     drift: Vec<Drift>,
     tenant_label: String,
@@ -47,6 +51,7 @@ pub(crate) struct Record {
 impl Record {
     /// Begins at the request's head.
     pub(crate) fn begin(shared: &Arc<Shared>, client_api: &'static str, ids: Ids) -> Self {
+        shared.metrics.accepted.inc();
         shared.metrics.gauges.in_flight.inc();
         let line = Line {
             ts: timestamp(clock::wall()),
@@ -66,6 +71,9 @@ impl Record {
             target: None,
             passed_over: None,
             injected: None,
+            attempt: None,
+            waits_since: None,
+            waited: Duration::ZERO,
             trace: ids.trace,
             drift: Vec::new(),
             tenant_label: String::new(),
@@ -145,8 +153,26 @@ impl Record {
         self.line.snapshot = Some(version.to_owned());
     }
 
+    /// Notes that the request waits for a partner's rate from now on.
+    pub(crate) fn queueing(&mut self, now: Instant) {
+        self.waits_since = Some(now);
+    }
+
+    /// Notes that it waits no more.
+    pub(crate) fn queued(&mut self, now: Instant) {
+        if let Some(since) = self.waits_since.take() {
+            self.waited += now - since;
+        }
+    }
+
+    /// How long it has waited for rates of partners.
+    pub(crate) fn waited(&self) -> Duration {
+        self.waited + self.waits_since.map_or(Duration::ZERO, |since| clock::now() - since)
+    }
+
     /// Notes that an attempt begins, and with which declared fault.
     pub(crate) fn attempting(&mut self, target: &Target, fault: Option<FaultKind>) {
+        self.attempt = Some((target.clone(), clock::now()));
         self.injected = fault;
         let Some(fault) = fault else { return };
         self.line.fault = Some(fault.code());
@@ -160,12 +186,19 @@ impl Record {
     }
 
     /// Notes the end of an attempt that did not bring an answer.
-    pub(crate) fn failed(&mut self, target: &Target, failure: &Failure, took: Duration) {
-        self.push_attempt(target, "failed", Some(failure.reason), took);
+    pub(crate) fn failed(&mut self, failure: &Failure) {
+        self.abandoned(failure.reason);
     }
 
-    /// Notes the commit point.
-    pub(crate) fn committed(&mut self, target: &Target, adjusted: Vec<String>, took: Duration) {
+    /// The same, where it was we who gave it up. Nothing if there is none.
+    pub(crate) fn abandoned(&mut self, reason: Reason) {
+        let Some((target, began)) = self.attempt.take() else { return };
+        self.push_attempt(&target, "failed", Some(reason), clock::now() - began);
+    }
+
+    /// Notes the commit point, and says how long the attempt took to it.
+    pub(crate) fn committed(&mut self, target: &Target, adjusted: Vec<String>) -> Duration {
+        let took = self.attempt.take().map_or(Duration::ZERO, |(_, began)| clock::now() - began);
         if let Some((first, reason)) = &self.passed_over {
             let labels = [self.alias(), first.as_str(), target.partner.name.as_str(), reason.code()];
             self.shared.metrics.fallbacks.with_label_values(&labels).inc();
@@ -178,6 +211,7 @@ impl Record {
         self.line.status = 200;
         self.first_token = Some(clock::now() - self.began);
         self.target = Some(target.clone());
+        took
     }
 
     /// Notes bytes that left for the app.
@@ -267,8 +301,11 @@ impl Record {
         self.written = true;
         let total = clock::now() - self.began;
         self.line.event = event;
-        self.line.ms =
-            Milliseconds { total: milliseconds(total), first_token: self.first_token.map(milliseconds) };
+        self.line.ms = Milliseconds {
+            total: milliseconds(total),
+            queue: milliseconds(self.waited()),
+            first_token: self.first_token.map(milliseconds),
+        };
         self.count(total);
         if let Ok(line) = serde_json::to_string(&self.line) {
             self.shared.write(line);

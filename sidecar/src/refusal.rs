@@ -85,7 +85,9 @@ fn row(reason: Reason) -> (u16, Class) {
         Reason::RequestTimeout => (408, Class::InvalidRequest),
         Reason::TooLarge => (413, Class::TooLarge),
         Reason::UnsupportedMediaType => (415, Class::InvalidRequest),
-        Reason::PartnerRateLimited => (429, Class::RateLimit),
+        Reason::PartnerRateLimited | Reason::QueueFull | Reason::QueueWait | Reason::QueueShed => {
+            (429, Class::RateLimit)
+        }
         Reason::Internal => (500, Class::Server),
         Reason::PartnerUnavailable
         | Reason::PartnerAddressForbidden
@@ -97,9 +99,11 @@ fn row(reason: Reason) -> (u16, Class) {
         Reason::PartnerCredit | Reason::CredentialMissing | Reason::RouteInvalid | Reason::NoConfig => {
             (503, Class::Server)
         }
-        Reason::Draining | Reason::Memory | Reason::Overloaded | Reason::PartnerOverloaded => {
-            (503, Class::Overloaded)
-        }
+        Reason::Draining
+        | Reason::Memory
+        | Reason::Overloaded
+        | Reason::BreakerOpen
+        | Reason::PartnerOverloaded => (503, Class::Overloaded),
         Reason::Deadline
         | Reason::FirstTokenTimeout
         | Reason::WholeTimeout

@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock;
 use crate::fault::Dice;
+use crate::gate::Gates;
 use crate::live::Live;
 use crate::memory::{BodyMemory, Cgroup};
 use crate::metrics::Metrics;
@@ -80,9 +81,11 @@ impl Sidecar {
     pub fn start(settings: Settings) -> io::Result<Self> {
         let cgroup = Cgroup::of_this_process();
         let (records, lines) = sync_channel(writer::WAITING);
+        let metrics = Metrics::new().map_err(io::Error::other)?;
         let shared = Arc::new(Shared {
             live: Live::default(),
-            metrics: Metrics::new().map_err(io::Error::other)?,
+            gates: Gates::new(metrics.gates.clone()),
+            metrics,
             memory: BodyMemory::new(settings.body_memory, cgroup.as_ref()),
             body_limit: settings.body_limit,
             tasks: TaskTracker::new(),
@@ -131,6 +134,7 @@ impl Sidecar {
 
     /// Puts a snapshot in force. Requests under way keep theirs.
     pub fn apply(&self, snapshot: Snapshot, keys: Keys) {
+        self.shared.gates.configure(&snapshot);
         self.shared.live.apply(snapshot, keys, &self.shared.pools);
     }
 

@@ -7,6 +7,7 @@ use std::sync::mpsc::SyncSender;
 use tokio_util::task::TaskTracker;
 
 use crate::fault::Dice;
+use crate::gate::Gates;
 use crate::live::Live;
 use crate::memory::BodyMemory;
 use crate::metrics::Metrics;
@@ -15,6 +16,8 @@ use crate::record::writer;
 /// Built once, at the start.
 pub(crate) struct Shared {
     pub(crate) live: Live,
+    /// What is learned of partners: it outlives every snapshot.
+    pub(crate) gates: Gates,
     pub(crate) metrics: Metrics,
     pub(crate) memory: Arc<BodyMemory>,
     pub(crate) body_limit: usize,
@@ -32,9 +35,11 @@ impl Shared {
     /// Without a configuration, for tests of what needs none.
     #[cfg(test)]
     pub(crate) fn for_test(records: SyncSender<String>) -> Self {
+        let metrics = Metrics::new().unwrap();
         Self {
             live: Live::default(),
-            metrics: Metrics::new().unwrap(),
+            gates: Gates::new(metrics.gates.clone()),
+            metrics,
             memory: BodyMemory::new(usize::MAX, None),
             body_limit: usize::MAX,
             tasks: TaskTracker::new(),

@@ -9,7 +9,7 @@ use chaperone_protocol::reason::Reason;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::exchange::Failure;
+use crate::exchange::{Failure, Reached};
 
 /// Characters of a partner's words that are passed on.
 const MESSAGE_CHARS: usize = 1_000;
@@ -66,7 +66,7 @@ pub(crate) fn classify(status: Option<u16>, body: &[u8], retry_after: Option<Dur
     let reason =
         described.as_ref().and_then(|error| by_code(error, status)).unwrap_or_else(|| by_status(status));
     let message = is_the_apps(reason).then(|| message(described.as_ref(), status, body.len()));
-    Failure { reason, message, retry_after }
+    Failure { reason, message, retry_after, reached: Reached::Everything }
 }
 
 fn is_the_apps(reason: Reason) -> bool {

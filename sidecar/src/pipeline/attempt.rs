@@ -1,32 +1,40 @@
 //! The loop over targets, up to the commit point: the first meaningful token, or the complete body of a whole answer.
 //!
-//! Nothing of an abandoned attempt (bytes, headers, usage) reaches the next one or the app.
+//! `plan.rs` decides whom to ask and when, `entry.rs` waits for the gate, `send.rs` sends. Nothing of an abandoned
+//! attempt (bytes, headers, usage) reaches the next one or the app.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use chaperone_protocol::keys::{Credential, CredentialHash};
+use chaperone_protocol::name::CredentialName;
 use chaperone_protocol::reason::Reason;
 use chaperone_protocol::snapshot::{Fault, FaultKind, Route, Target};
 use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 
 use super::Tenant;
-use super::deadline;
-use super::plan::Plan;
+use super::entry::{self, Entry};
+use super::plan::{Allowed, Chance, Plan, Step};
 use super::prepare::{Prepared, Ready, prepare};
-use super::send::{Ended, run};
+use super::send::{Ended, Lateness, run};
 use super::upstream::Upstream;
+use super::verdict::{self, Breaker};
 use crate::clock;
-use crate::exchange::{Answer, Failure, LocalAnswer};
+use crate::exchange::{Answer, Failure, LocalAnswer, Reached};
 use crate::fault;
+use crate::gate::{Closed, CredentialPass, Gate, Permit};
 use crate::live::World;
 use crate::prompt::Prompt;
 use crate::record::Record;
 use crate::refusal::Refusal;
+use crate::sidecar::Shared;
 
 /// All that stays the same over the attempts of one request.
 pub(crate) struct Call<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
     pub(crate) world: &'a World,
     pub(crate) route: &'a Route,
     pub(crate) prompt: &'a Prompt,
@@ -34,11 +42,43 @@ pub(crate) struct Call<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// The declared fault that this request was drawn for.
     pub(crate) fault: Option<&'a Fault>,
+    /// Until when it must have committed.
+    pub(crate) deadline: Instant,
+    /// Keys that arrived after a partner had refused an older one.
+    pub(crate) newer: OnceLock<Arc<World>>,
+}
+
+impl Call<'_> {
+    /// The credential of that name: the newest that is worth trying.
+    pub(crate) fn key(&self, name: &CredentialName) -> Option<&Credential> {
+        let newer = self.newer.get().and_then(|world| world.keys.get(name));
+        newer.or_else(|| self.world.keys.get(name))
+    }
+
+    fn gate(&self, target: &Target) -> Arc<Gate> {
+        self.shared.gates.gate(&target.partner, self.route.isolation())
+    }
+
+    /// The declared fault that is played on a target.
+    fn fault_at(&self, target: &Target, plan: &Plan<'_>) -> Option<FaultKind> {
+        let fault =
+            self.fault.filter(|fault| fault::strikes(fault, target, plan.drawn().unwrap_or(target)))?;
+        Some(fault.kind)
+    }
+
+    /// Takes up a newer key than the one that was refused, if there is one.
+    fn take_newer_key(&self, target: &Target, refused: CredentialHash) -> Allowed {
+        let (Some(name), Some(world)) = (&target.partner.credential, self.shared.live.world()) else {
+            return Allowed::No;
+        };
+        let is_newer = world.keys.get(name).is_some_and(|key| key.hash() != refused);
+        Allowed::from(is_newer && self.newer.set(world).is_ok())
+    }
 }
 
 /// How a request will be answered.
 pub(crate) enum Outcome {
-    Partner(Box<Committed>),
+    Partner(Box<Committed>, Permit),
     /// Without a partner; and what was adjusted.
     Local(LocalAnswer, Vec<String>),
 }
@@ -55,73 +95,179 @@ pub(crate) struct Committed {
     pub(crate) total: Instant,
 }
 
+/// Why a target did not serve.
+enum Miss {
+    /// It was not asked: it cannot carry the request.
+    Unfit(Refusal),
+    /// It was not asked: its gate is closed.
+    Closed(Closed),
+    /// It was asked in vain.
+    Failed(Failure, Chance),
+}
+
+/// A target, and how it is asked.
+#[derive(Clone, Copy)]
+struct Turn<'a> {
+    target: &'a Target,
+    entry: Entry,
+    /// Not before this has passed.
+    wait: Duration,
+}
+
+impl<'a> Turn<'a> {
+    fn of(target: &'a Target) -> Self {
+        Self { target, entry: Entry::Try, wait: Duration::ZERO }
+    }
+}
+
 /// Ends at the first answer that commits.
 pub(crate) async fn first_committed(call: &Call<'_>, record: &mut Record) -> Result<Outcome, Refusal> {
-    let deadline = record.began() + deadline::of(call.route.deadline, call.headers, call.prompt.mode())?;
     let mut plan = Plan::new(call.route, record.request_id());
-    let mut first = None;
-    while let Some(target) = plan.next() {
-        let first = *first.get_or_insert(target);
-        let fault = call.fault.filter(|fault| fault::strikes(fault, target, first)).map(|fault| fault.kind);
-        if deadline < clock::now() + target.partner.timeouts.connect {
+    count_the_apps_retry(call, &plan);
+    let mut kept_out = Vec::new();
+    let mut next = plan.next().map(Turn::of);
+    while let Some(turn) = next {
+        let target = turn.target;
+        if call.deadline < clock::now() + turn.wait + target.partner.timeouts.connect {
             return Err(past_deadline());
         }
-        match timeout_at(deadline, ask(call, (target, fault), record)).await {
-            Ok(Ok(outcome)) => return Ok(outcome),
+        let asked = timeout_at(call.deadline, ask(call, turn, &mut plan, record)).await;
+        let Ok(asked) = asked else {
+            record.abandoned(Reason::Deadline);
+            return Err(past_deadline());
+        };
+        let (reason, step) = match asked {
+            Ok(outcome) => return Ok(outcome),
             // Another target may carry what this one cannot.
-            Ok(Err(Miss::Unfit(refusal))) => {
-                record.passed_over(target, refusal.reason);
-                plan.skip(refusal);
+            Err(Miss::Unfit(refusal)) => (refusal.reason, plan.skip(refusal)),
+            Err(Miss::Closed(closed)) => {
+                kept_out.extend(by_breaker(target, closed));
+                let refusal = entry::refusal(closed, clock::now());
+                (refusal.reason, plan.skip(refusal))
             }
-            Ok(Err(Miss::Failed(failure))) => {
-                record.passed_over(target, failure.reason);
-                plan.failed(target, failure);
-            }
-            Err(_) => {
-                record.failed(target, &Failure::new(Reason::Deadline), clock::now() - record.began());
-                return Err(past_deadline());
-            }
+            Err(Miss::Failed(failure, chance)) => (failure.reason, plan.failed(target, failure, &chance)),
+        };
+        if let Step::Again(wait) = step {
+            call.shared.metrics.gates.retried(target.partner.name.as_str());
+            next = Some(Turn { target, entry: Entry::Try, wait });
+            continue;
+        }
+        record.passed_over(target, reason);
+        next = plan.next().map(Turn::of);
+        if next.is_none() && record.attempts() == 0 {
+            next = soonest(call, std::mem::take(&mut kept_out));
         }
     }
     Err(plan.refusal())
 }
 
-/// Why a target did not serve.
-enum Miss {
-    /// It was not asked: it cannot carry the request.
-    Unfit(Refusal),
-    /// It was asked in vain.
-    Failed(Failure),
+/// An app's SDK that asks again by itself spends what we would spend on a retry.
+fn count_the_apps_retry(call: &Call<'_>, plan: &Plan<'_>) {
+    let count = call.headers.get("x-stainless-retry-count").and_then(|value| value.to_str().ok());
+    if let (Some(1..), Some(target)) = (count.and_then(|count| count.parse::<u32>().ok()), plan.drawn()) {
+        call.gate(target).asked_again();
+    }
+}
+
+/// A target that only its breaker kept out, and until when: unknown while somebody else probes.
+fn by_breaker(target: &Target, closed: Closed) -> Option<(&Target, Option<Instant>)> {
+    if let Closed::Breaker { until } = closed { Some((target, until)) } else { None }
+}
+
+/// Where all that could be asked refuse, the one that refuses for the shortest time, if that is worth waiting for.
+fn soonest<'a>(call: &Call<'_>, kept_out: Vec<(&'a Target, Option<Instant>)>) -> Option<Turn<'a>> {
+    let now = clock::now();
+    let (target, until) = kept_out.into_iter().min_by_key(|(_, until)| until.unwrap_or(now))?;
+    let first_token = target.model.first_token.unwrap_or(target.partner.timeouts.first_token);
+    let left = call.deadline.saturating_duration_since(now).saturating_sub(first_token);
+    let patience = target.partner.protection.queue.max_wait.min(left);
+    let is_soon = until.unwrap_or(now) <= now + patience;
+    is_soon.then_some(Turn { target, entry: Entry::Wait, wait: Duration::ZERO })
 }
 
 /// Asks one target; twice if it turns out not to know `stream_options`.
-async fn ask(
+async fn ask<'a>(
     call: &Call<'_>,
-    (target, fault): (&Target, Option<FaultKind>),
+    Turn { target, entry, wait }: Turn<'a>,
+    plan: &mut Plan<'a>,
     record: &mut Record,
 ) -> Result<Outcome, Miss> {
+    tokio::time::sleep(wait).await;
     let link = call.world.outbound.link(&target.partner.name);
+    let gate = call.gate(target);
+    let fault = call.fault_at(target, plan);
     loop {
+        if entry == Entry::Try {
+            // Before any work: a partner that is left alone is not written to.
+            gate.check(clock::now()).map_err(|closed| kept_out(&gate, closed))?;
+        }
         let Ready { adjusted, attempt } = match prepare(call, target, record).map_err(Miss::Unfit)? {
             Prepared::Ready(ready) => *ready,
             Prepared::Local(local, adjusted) => return Ok(Outcome::Local(local, adjusted)),
         };
+        let credential = entry::credential(call, target).map_err(Miss::Unfit)?;
+        let mut permit =
+            entry::enter(call, &gate, entry, record).await.map_err(|closed| kept_out(&gate, closed))?;
+        plan.asked(target);
         record.attempting(target, fault);
-        let began = clock::now();
-        let ran = run((attempt, fault), target, call.prompt.api(), record.began()).await;
-        let (failure, may_ask_again) = match ran {
-            Ok(committed) => {
-                record.committed(target, adjusted, clock::now() - began);
-                return Ok(Outcome::Partner(Box::new(committed)));
-            }
-            Err(Ended::Failed(failure)) => (failure, false),
-            Err(Ended::RefusesStreamOptions(failure)) => (failure, true),
-        };
-        record.failed(target, &failure, clock::now() - began);
+        permit.sent();
+        let others = || plan.has_another(|other| call.gate(other).check(clock::now()).is_ok());
+        let lateness = Lateness { permit: &mut permit, others: &others };
+        let (failure, may_ask_again) =
+            match run((attempt, fault), target, call.prompt.api(), record.began(), lateness).await {
+                Ok(committed) => {
+                    permit.committed(record.committed(target, adjusted));
+                    if let Some(credential) = credential {
+                        credential.accepted();
+                    }
+                    return Ok(Outcome::Partner(Box::new(committed), permit));
+                }
+                Err(Ended::Failed(failure)) => (failure, false),
+                Err(Ended::RefusesStreamOptions(failure)) => (failure, true),
+            };
+        record.failed(&failure);
+        // A fault that is played says nothing about a real credential.
+        let credential = credential.filter(|_| fault.is_none());
+        let chance = learn(call, target, (permit, credential), &failure);
         match link {
             Some(link) if may_ask_again => link.refuse_stream_options(),
-            _ => return Err(Miss::Failed(failure)),
+            _ => return Err(Miss::Failed(failure, chance)),
         }
+    }
+}
+
+fn kept_out(gate: &Gate, closed: Closed) -> Miss {
+    if matches!(closed, Closed::Breaker { .. }) {
+        gate.refused();
+    }
+    Miss::Closed(closed)
+}
+
+/// Tells the gate and the credential what the attempt says about them, and asks what is possible now.
+fn learn(
+    call: &Call<'_>,
+    target: &Target,
+    (mut permit, credential): (Permit, Option<CredentialPass>),
+    failure: &Failure,
+) -> Chance {
+    let verdict = verdict::of(failure);
+    let billing = target.partner.protection.cancel_billing;
+    let cost = verdict.reservation.cost(billing, failure.reached, call.prompt.estimate().0);
+    if failure.reached == Reached::Unprocessed {
+        permit.unprocessed();
+    } else {
+        permit.failed(verdict.breaker.said(), failure.retry_after, cost);
+    }
+    let mut newer_key = Allowed::No;
+    if let (Breaker::Cooldown, Some(credential)) = (verdict.breaker, credential) {
+        newer_key = call.take_newer_key(target, credential.hash());
+        credential.refused(failure.reason);
+    }
+    Chance {
+        left: call.deadline.saturating_duration_since(clock::now()),
+        budget: call.gate(target).may_retry().into(),
+        newer_key,
+        random: clock::random_number(),
     }
 }
 

@@ -1,20 +1,77 @@
-//! Which target comes next, and what the app is told when none is left. Pure.
+//! Whom to ask next, when to ask the same again, and what the app is told when nobody is left. Pure.
 
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use chaperone_protocol::name::PartnerName;
 use chaperone_protocol::reason::Reason;
-use chaperone_protocol::snapshot::{Route, Target};
+use chaperone_protocol::snapshot::{CancelBilling, Route, Target};
 use chaperone_protocol::units::Tokens;
 use sha2::{Digest, Sha256};
 
+use super::verdict::{self, Next, Retry};
 use crate::exchange::Failure;
 use crate::refusal::Refusal;
+use crate::retry;
 
-/// The targets of one request, in order.
+/// A retry that waits longer than this gives way to another target.
+const HASTE: Duration = Duration::from_secs(1);
+
+/// The targets of one request, in order, and how often they may be asked.
 pub(crate) struct Plan<'a> {
-    order: std::vec::IntoIter<&'a Target>,
+    left: VecDeque<&'a Target>,
+    /// Whom the request was drawn for: its Partner says how many attempts there are in all.
+    drawn: Option<&'a Target>,
+    attempts: u32,
+    on_partner: BTreeMap<&'a PartnerName, u32>,
+    /// Of the target at hand.
+    retries: u32,
+    free_retry: Spare,
     /// Only targets with a larger context help from now on.
     context_above: Option<Tokens>,
     stopped: bool,
     first: Option<Refusal>,
+}
+
+/// Whether the one retry that costs nothing is still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spare {
+    Left,
+    Used,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The same target again, not before this has passed.
+    Again(Duration),
+    /// The next target, if there is one.
+    Next,
+}
+
+/// What decides over a retry, besides the failure.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chance {
+    /// Until the request's deadline.
+    pub(crate) left: Duration,
+    /// Whether the partner's budget allows a retry.
+    pub(crate) budget: Allowed,
+    /// Whether a newer key than the one that was refused is there.
+    pub(crate) newer_key: Allowed,
+    pub(crate) random: u64,
+}
+
+/// A yes or no that has a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Allowed {
+    Yes,
+    No,
+}
+
+impl From<bool> for Allowed {
+    fn from(allowed: bool) -> Self {
+        if allowed { Self::Yes } else { Self::No }
+    }
 }
 
 impl<'a> Plan<'a> {
@@ -28,41 +85,68 @@ impl<'a> Plan<'a> {
             point = point.saturating_sub(weight);
             here
         });
-        let order: Vec<_> = drawn
+        let left: VecDeque<_> = drawn
             .into_iter()
             .flat_map(|drawn| std::iter::once(&drawn.target).chain(&drawn.fallbacks))
             .collect();
-        Self { order: order.into_iter(), context_above: None, stopped: false, first: None }
+        Self {
+            drawn: left.front().copied(),
+            left,
+            attempts: 0,
+            on_partner: BTreeMap::new(),
+            retries: 0,
+            free_retry: Spare::Left,
+            context_above: None,
+            stopped: false,
+            first: None,
+        }
+    }
+
+    /// Whom the request was drawn for.
+    pub(crate) fn drawn(&self) -> Option<&'a Target> {
+        self.drawn
     }
 
     /// The next target that may help.
     pub(crate) fn next(&mut self) -> Option<&'a Target> {
-        if self.stopped {
-            return None;
-        }
-        let floor = self.context_above;
-        self.order.find(|target| {
-            floor.is_none_or(|floor| target.model.context_tokens.is_some_and(|own| own > floor))
-        })
+        let at = self.left.iter().position(|target| self.may_help(target))?;
+        self.retries = 0;
+        self.left.drain(..=at).next_back()
+    }
+
+    /// Whether another target would be tried if the present one failed now. `open`: whether it would be asked at all.
+    pub(crate) fn has_another(&self, open: impl Fn(&Target) -> bool) -> bool {
+        self.left.iter().any(|target| self.may_help(target) && open(target))
+    }
+
+    /// Notes that a target is asked.
+    pub(crate) fn asked(&mut self, target: &'a Target) {
+        self.attempts += 1;
+        *self.on_partner.entry(&target.partner.name).or_default() += 1;
     }
 
     /// Notes that a target was not asked, because it cannot carry the request or must not be asked now.
-    pub(crate) fn skip(&mut self, refusal: Refusal) {
-        self.first.get_or_insert(refusal);
+    pub(crate) fn skip(&mut self, refusal: Refusal) -> Step {
+        self.tell(refusal);
+        Step::Next
     }
 
-    /// Notes that a target was asked in vain.
-    pub(crate) fn failed(&mut self, target: &Target, failure: Failure) {
-        match after(failure.reason) {
+    /// Decides what follows when a target was asked in vain.
+    pub(crate) fn failed(&mut self, target: &'a Target, failure: Failure, chance: &Chance) -> Step {
+        let verdict = verdict::of(&failure);
+        let wait = self.wait(target, &failure, verdict.retry, chance);
+        match verdict.next {
             Next::Another => {}
             Next::LargerContext => self.context_above = Some(target.model.context_tokens.unwrap_or_default()),
             Next::Nobody => self.stopped = true,
         }
-        let refusal = refusal(failure);
-        match &mut self.first {
-            // The first failure of an attempt says more than a target that was passed over.
-            None => self.first = Some(refusal),
-            Some(first) => first.retry_after = shortest(first.retry_after, refusal.retry_after),
+        self.tell(refusal(failure));
+        match wait {
+            Some(wait) => {
+                self.retries += 1;
+                Step::Again(wait)
+            }
+            None => Step::Next,
         }
     }
 
@@ -70,57 +154,59 @@ impl<'a> Plan<'a> {
     pub(crate) fn refusal(self) -> Refusal {
         self.first.unwrap_or_else(|| Refusal::new(Reason::Internal, "the route has no target"))
     }
-}
 
-/// Who may help after a failure.
-#[derive(Debug, PartialEq, Eq)]
-enum Next {
-    Another,
-    LargerContext,
-    Nobody,
-}
+    /// The first failure says more than what came of it; the shortest wait is the app's.
+    fn tell(&mut self, refusal: Refusal) {
+        match &mut self.first {
+            None => self.first = Some(refusal),
+            Some(first) => first.retry_after = shortest(first.retry_after, refusal.retry_after),
+        }
+    }
 
-fn after(reason: Reason) -> Next {
-    match reason {
-        Reason::PartnerUnavailable
-        | Reason::PartnerAddressForbidden
-        | Reason::PartnerError
-        | Reason::PartnerProtocol
-        | Reason::PartnerOverloaded
-        | Reason::PartnerRateLimited
-        | Reason::PartnerCredential
-        | Reason::PartnerCredit
-        | Reason::PartnerModel
-        | Reason::CredentialMissing
-        | Reason::FirstTokenTimeout
-        | Reason::WholeTimeout
-        | Reason::IdleTimeout
-        | Reason::TotalTimeout
-        | Reason::StreamBroken => Next::Another,
-        Reason::ContextLength => Next::LargerContext,
-        // The app's own fault, a refusal that is not shopped around, or nothing that a partner can say.
-        Reason::PartnerRejected
-        | Reason::ContentPolicy
-        | Reason::InvalidRequest
-        | Reason::UnsupportedEndpoint
-        | Reason::UnsupportedContent
-        | Reason::UnsupportedMediaType
-        | Reason::TooLarge
-        | Reason::RequestTimeout
-        | Reason::NotFound
-        | Reason::MethodNotAllowed
-        | Reason::UnknownAlias
-        | Reason::RouteInvalid
-        | Reason::NoQuota
-        | Reason::TenantForbidden
-        | Reason::TenantAmbiguous
-        | Reason::TenantRequired
-        | Reason::NoConfig
-        | Reason::Draining
-        | Reason::Memory
-        | Reason::Overloaded
-        | Reason::Deadline
-        | Reason::Internal => Next::Nobody,
+    fn may_help(&self, target: &Target) -> bool {
+        let is_larger =
+            self.context_above.is_none_or(|floor| target.model.context_tokens.is_some_and(|own| own > floor));
+        is_larger && !self.stopped && self.may_ask(target)
+    }
+
+    /// Attempts of the request are bounded by its first target, those on one partner by that partner.
+    fn may_ask(&self, target: &Target) -> bool {
+        let most = |target: &Target| target.partner.protection.retry.max_attempts.get();
+        let on_partner = self.on_partner.get(&target.partner.name).copied().unwrap_or_default();
+        self.attempts < self.drawn.map_or(0, most) && on_partner < most(target)
+    }
+
+    /// How long to wait before the same target is asked again, if it is.
+    fn wait(&mut self, target: &Target, failure: &Failure, kind: Retry, chance: &Chance) -> Option<Duration> {
+        let policy = &target.partner.protection;
+        let has_another = self.has_another(|_| true);
+        let is_once = self.retries == 0;
+        let allowed = match kind {
+            Retry::Never => false,
+            Retry::Free => {
+                return (std::mem::replace(&mut self.free_retry, Spare::Used) == Spare::Left)
+                    .then_some(Duration::ZERO)
+                    .filter(|_| self.may_ask(target));
+            }
+            // Others may serve at once what this one refuses for now.
+            Retry::Backoff if failure.reason == Reason::PartnerRateLimited => !has_another,
+            Retry::Backoff => true,
+            Retry::IfNothingBilled => is_once && policy.cancel_billing == CancelBilling::None,
+            Retry::IfNewerKey => is_once && chance.newer_key == Allowed::Yes,
+        };
+        if !allowed || chance.budget == Allowed::No || !self.may_ask(target) {
+            return None;
+        }
+        if kind == Retry::IfNewerKey {
+            return Some(Duration::ZERO);
+        }
+        let wait = retry::wait(&policy.retry, self.retries, failure.retry_after, chance.random);
+        let fits = wait + target.partner.timeouts.connect <= chance.left;
+        let fits_queue =
+            failure.reason != Reason::PartnerRateLimited || wait <= policy.queue.max_wait.max(HASTE);
+        // While somebody else could serve, one quick retry is all that this one gets.
+        let is_quick = !has_another || (is_once && wait <= HASTE);
+        (fits && fits_queue && is_quick).then_some(wait)
     }
 }
 
@@ -151,10 +237,7 @@ fn refusal(failure: Failure) -> Refusal {
     Refusal { reason: failure.reason, message, retry_after: failure.retry_after }
 }
 
-fn shortest(
-    left: Option<std::time::Duration>,
-    right: Option<std::time::Duration>,
-) -> Option<std::time::Duration> {
+fn shortest(left: Option<Duration>, right: Option<Duration>) -> Option<Duration> {
     match (left, right) {
         (Some(left), Some(right)) => Some(left.min(right)),
         (left, right) => left.or(right),

@@ -110,8 +110,7 @@ fn address(
 fn authorize(call: &Call<'_>, partner: &Partner, headers: &mut HeaderMap) -> Result<(), Refusal> {
     let Some(name) = &partner.credential else { return Ok(()) };
     let missing = |message| Refusal::new(Reason::CredentialMissing, message);
-    let key = call.world.keys.get(name);
-    let key = key.ok_or_else(|| missing("the credential for the model's provider is missing"))?;
+    let key = call.key(name).ok_or_else(|| missing("the credential for the model's provider is missing"))?;
     let (name, value) = adapter::credential(partner.adapter, key.expose()).map_err(|_| {
         missing("the credential for the model's provider has characters that no header can carry")
     })?;

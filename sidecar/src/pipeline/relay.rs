@@ -17,6 +17,7 @@ use super::upstream::{Piece, Upstream};
 use crate::api;
 use crate::clock;
 use crate::exchange::{Answer, Failure, LocalAnswer, Progress};
+use crate::gate::{Permit, Used};
 use crate::neutral::Stop;
 use crate::record::{Ending, Record};
 use crate::refusal::Refusal;
@@ -40,13 +41,19 @@ pub(crate) fn take(answer: &mut Answer, piece: Piece, out: &mut VecDeque<Bytes>)
 }
 
 /// Answers with what a partner sends.
-pub(crate) fn answer(shared: &Arc<Shared>, committed: Committed, mut record: Record) -> Response<ClientBody> {
+pub(crate) fn answer(
+    shared: &Arc<Shared>,
+    committed: Committed,
+    permit: Permit,
+    mut record: Record,
+) -> Response<ClientBody> {
     let mut response = Response::new(ClientBody::empty());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(committed.answer.content_type()));
     api::served_headers(headers, &record, &committed.answer);
     record.progressed(committed.answer.progress());
     if committed.complete {
+        permit.ended(used(committed.answer.progress()));
         shared.pools.spawn(tail(committed.partner));
         *response.body_mut() =
             ClientBody::whole(committed.out, Some(finish_later(&committed.answer, record)));
@@ -54,7 +61,7 @@ pub(crate) fn answer(shared: &Arc<Shared>, committed: Committed, mut record: Rec
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     let (sender, body) = ClientBody::stream();
-    shared.tasks.spawn(relay(committed, record, sender));
+    shared.tasks.spawn(relay(committed, permit, record, sender));
     *response.body_mut() = body;
     response
 }
@@ -73,6 +80,15 @@ pub(crate) fn answer_locally(
     response
 }
 
+/// What was seen of an answer, for the partner's rate.
+fn used(progress: &Progress) -> Used {
+    let usage = &progress.usage;
+    Used {
+        prompt: usage.prompt.map(|tokens| tokens.0),
+        output: usage.output.unwrap_or(progress.output_estimate).0,
+    }
+}
+
 fn finish_later(answer: &Answer, record: Record) -> Box<Finish> {
     Box::new(Finish { record, ending: ending(answer.progress()) })
 }
@@ -82,7 +98,7 @@ fn ending(progress: &Progress) -> Ending {
 }
 
 /// Awaited by nobody but the task tracker; ends with the answer, with the app, or at its limits.
-async fn relay(mut committed: Committed, mut record: Record, sender: Sender) {
+async fn relay(mut committed: Committed, permit: Permit, mut record: Record, sender: Sender) {
     let mut idle = clock::now() + committed.idle;
     let mut seen = committed.answer.progress().meaningful;
     let result = loop {
@@ -117,6 +133,11 @@ async fn relay(mut committed: Committed, mut record: Record, sender: Sender) {
             idle = clock::now() + committed.idle;
         }
     };
+    let used = used(committed.answer.progress());
+    match &result {
+        Ok(()) => permit.ended(used),
+        Err(_) => permit.broke(used),
+    }
     conclude(committed, record, sender, result).await;
 }
 

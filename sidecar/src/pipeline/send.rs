@@ -18,7 +18,9 @@ use super::staged::{self, Staging};
 use super::upstream::{MockPlayer, Piece, Upstream};
 use crate::adapter::mock::MockScript;
 use crate::clock;
-use crate::exchange::{Answer, Failure, Mode};
+use crate::exchange::{Answer, Failure, Mode, Reached};
+use crate::gate::Permit;
+use crate::outbound::NotSent;
 
 /// How long a partner may take over the body of an error.
 const ERROR_BODY: Duration = Duration::from_secs(5);
@@ -36,6 +38,23 @@ impl From<Failure> for Ended {
     }
 }
 
+/// What a late first token means: the end of the attempt, or only a bad mark, where nobody else would be asked.
+pub(super) struct Lateness<'a> {
+    pub(super) permit: &'a mut Permit,
+    /// Whether somebody else would be.
+    pub(super) others: &'a (dyn Fn() -> bool + Send + Sync),
+}
+
+impl Lateness<'_> {
+    fn goes_on(&mut self) -> bool {
+        let goes_on = !(self.others)();
+        if goes_on {
+            self.permit.late();
+        }
+        goes_on
+    }
+}
+
 /// Sends, with a declared fault if there is one, and ends at the commit point or with a failure. `accepted`: when the
 /// request was.
 pub(super) async fn run(
@@ -43,6 +62,7 @@ pub(super) async fn run(
     target: &Target,
     api: ClientApi,
     accepted: Instant,
+    mut lateness: Lateness<'_>,
 ) -> Result<Committed, Ended> {
     let timeouts = &target.partner.timeouts;
     let began = clock::now();
@@ -76,7 +96,7 @@ pub(super) async fn run(
             if let Some(fault) = fault {
                 player.moments = staged::on_moments(fault, player.moments);
             }
-            Ok(commit(Upstream::Mock(player), answer, &limits, first).await?)
+            Ok(commit(Upstream::Mock(player), answer, &limits, (first, &mut lateness)).await?)
         }
         Attempt::Http { request, unsent, link, mode, mut answer } => {
             let streams = mode == Mode::Stream;
@@ -90,7 +110,8 @@ pub(super) async fn run(
             let is_withheld = staging.is_some_and(Staging::withholds);
             let unsent = if is_withheld { watch::channel(0).1 } else { unsent };
             let sending = staged::send(staging, link, request);
-            let (response, was_sent) = head(sending, unsent, head_limit, reason, &limits).await?;
+            let (response, was_sent) =
+                head(sending, unsent, (head_limit, reason, &mut lateness), &limits).await?;
             let until = if streams { was_sent + limits.first_token } else { was_sent + limits.whole };
             let (parts, body) = response.into_parts();
             if !parts.status.is_success() {
@@ -101,7 +122,7 @@ pub(super) async fn run(
             }
             answer.head(parts.status, &parts.headers)?;
             let reason = if streams { Reason::FirstTokenTimeout } else { Reason::WholeTimeout };
-            Ok(commit(body, answer, &limits, Some((until, reason))).await?)
+            Ok(commit(body, answer, &limits, (Some((until, reason)), &mut lateness)).await?)
         }
     }
 }
@@ -119,13 +140,13 @@ struct Limits {
 /// Waits for the answer's head. The limit runs from the last byte of the request, `idle` from each part of it before
 /// that, `total` from the beginning.
 async fn head(
-    response: impl Future<Output = Result<Response<Upstream>, (Reason, String)>>,
+    response: impl Future<Output = Result<Response<Upstream>, NotSent>>,
     mut unsent: watch::Receiver<u64>,
-    limit: Duration,
-    reason: Reason,
+    (limit, reason, lateness): (Duration, Reason, &mut Lateness<'_>),
     limits: &Limits,
 ) -> Result<(Response<Upstream>, Instant), Failure> {
     let mut was_sent = None;
+    let left = unsent.clone();
     let expired = async {
         while *unsent.borrow_and_update() > 0 {
             match timeout(limits.idle, unsent.changed()).await {
@@ -138,6 +159,9 @@ async fn head(
         let now = clock::now();
         was_sent = Some(now);
         sleep_until(now + limit).await;
+        if lateness.goes_on() {
+            std::future::pending::<()>().await;
+        }
         reason
     };
     let response = tokio::select! {
@@ -148,9 +172,11 @@ async fn head(
     };
     match response {
         Ok(response) => Ok((response, was_sent.unwrap_or_else(clock::now))),
-        Err((reason, detail)) => {
+        Err(NotSent { reason, reached, detail }) => {
             tracing::debug!(reason = reason.code(), detail, "attempt failed");
-            Err(Failure::new(reason))
+            // What the connection has not taken, the partner has not seen.
+            let reached = if *left.borrow() > 0 { Reached::Nothing } else { reached };
+            Err(Failure { reached, ..Failure::new(reason) })
         }
     }
 }
@@ -176,7 +202,7 @@ async fn commit(
     mut partner: Upstream,
     mut answer: Answer,
     limits: &Limits,
-    mut first: Option<(Instant, Reason)>,
+    (mut first, lateness): (Option<(Instant, Reason)>, &mut Lateness<'_>),
 ) -> Result<Committed, Failure> {
     let mut out = VecDeque::new();
     let (mut seen, mut idle) = (0, clock::now() + limits.idle);
@@ -184,7 +210,13 @@ async fn commit(
         let (until, reason) = first.unwrap_or((idle, Reason::IdleTimeout));
         let (until, reason) =
             if limits.total < until { (limits.total, Reason::TotalTimeout) } else { (until, reason) };
-        let piece = timeout_at(until, partner.next()).await.map_err(|_| Failure::new(reason))?;
+        let Ok(piece) = timeout_at(until, partner.next()).await else {
+            if first.is_some() && reason != Reason::TotalTimeout && lateness.goes_on() {
+                first = Some((limits.total, Reason::TotalTimeout));
+                continue;
+            }
+            return Err(Failure::new(reason));
+        };
         answer.elapsed(clock::now() - limits.accepted);
         let mut more = relay::take(&mut answer, piece, &mut out).map_err(before_commit)?;
         if more && answer.progress().finished {

@@ -18,17 +18,17 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::upstream::{Moments, Piece, Upstream, frame};
 use crate::clock;
-use crate::exchange::{Answer, Failure, Mode};
+use crate::exchange::{Answer, Failure, Mode, Reached};
 use crate::fault::stream::{GARBAGE, Harm, Harmed, State};
 use crate::fault::{self, usage};
 use crate::neutral::Event;
-use crate::outbound::{Link, Segments};
+use crate::outbound::{Link, NotSent, Segments};
 
 /// Between two pings of a partner that has no token yet.
 const PING: Duration = Duration::from_secs(1);
 
 /// A partner's head, or why there is none; with what happened, for the log.
-type Sent = Result<Response<Incoming>, (Reason, String)>;
+type Sent = Result<Response<Incoming>, NotSent>;
 
 type Sending = Pin<Box<dyn Future<Output = Sent> + Send>>;
 
@@ -60,7 +60,7 @@ pub(super) async fn send(
     staging: Option<Staging>,
     link: Arc<Link>,
     request: Request<Segments>,
-) -> Result<Response<Upstream>, (Reason, String)> {
+) -> Result<Response<Upstream>, NotSent> {
     match staging {
         Some(staging) => staging.send(Box::pin(async move { link.send(request).await })).await,
         None => Ok(link.send(request).await?.map(Upstream::Http)),
@@ -81,9 +81,15 @@ impl Staging {
         }
     }
 
-    async fn send(self, sending: Sending) -> Result<Response<Upstream>, (Reason, String)> {
+    async fn send(self, sending: Sending) -> Result<Response<Upstream>, NotSent> {
         let stage = match self.fault {
-            FaultKind::Abort => return Err((Reason::PartnerUnavailable, "a declared fault".to_owned())),
+            FaultKind::Abort => {
+                return Err(NotSent {
+                    reason: Reason::PartnerUnavailable,
+                    reached: Reached::Everything,
+                    detail: "a declared fault".to_owned(),
+                });
+            }
             FaultKind::Status { status, retry_after } => return Ok(self.answered(status, retry_after)),
             FaultKind::Delay { delay } => {
                 sleep(delay).await;

@@ -10,7 +10,7 @@ fn tenant(name: &str) -> TenantId {
 }
 
 fn load(tokens: u64) -> Load {
-    Load { tokens, bytes: 100 }
+    Load { tokens, prompt: 0, bytes: 100 }
 }
 
 /// Everybody leaves, in turn.
@@ -33,7 +33,7 @@ fn rule_8_1_requests_and_bytes_are_bounded() {
     }
     assert_eq!(queue.enter(&tenant("acme"), load(1), 3, now), Err(Full));
     let mut queue = Queue::default();
-    let large = Load { tokens: 1, bytes: limits::QUEUE_BYTES };
+    let large = Load { tokens: 1, prompt: 0, bytes: limits::QUEUE_BYTES };
     let id = queue.enter(&tenant("acme"), large, 256, now).unwrap();
     assert_eq!(queue.enter(&tenant("acme"), load(1), 256, now), Err(Full));
     queue.remove(id);

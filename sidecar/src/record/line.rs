@@ -76,6 +76,8 @@ pub(super) struct TokensLine {
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Milliseconds {
     pub(super) total: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) queue: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) first_token: Option<u64>,
 }
@@ -130,6 +132,11 @@ impl Ending {
             Self::Broken => "broken",
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 pub(super) fn milliseconds(duration: Duration) -> u64 {
