@@ -56,6 +56,20 @@ Exit codes:
   1  ended at once, by a second signal
   2  wrong usage, nothing to serve, a port in use, or a file that cannot be read";
 
+const DRILL_EXAMPLES: &str = "Examples:
+  chaperone drill chat -f examples/quickstart
+  chaperone drill fast-text -f partners/ -f routes.yaml --mock
+  ALPHA_KEY=... chaperone drill fast-text -f . --output json | jq '.plays[] | select(.passed | not)'
+
+The route is compiled and served in this process, and asked once without a fault and once for each kind:
+faults that the route declares as it declares them, the others as usual. Each request may reach the real
+partners, and costs a few tokens there; with --mock nothing is sent.
+
+Exit codes:
+  0  every play was answered, or, behind its first token, broken off with an error that the app can see
+  1  a play was not
+  2  wrong usage, a route that is refused or does not exist, or a file that cannot be read";
+
 const CRDS_EXAMPLES: &str = "Examples:
   chaperone crds | kubectl apply --server-side -f -
 
@@ -101,6 +115,9 @@ pub(crate) enum Command {
     /// Print the CustomResourceDefinitions.
     #[command(after_help = CRDS_EXAMPLES)]
     Crds,
+    /// Play every kind of fault once against a route, and print what its apps would see.
+    #[command(after_help = DRILL_EXAMPLES)]
+    Drill(crate::drill::Args),
     /// Serve on this machine, without Kubernetes.
     #[command(after_help = LOCAL_EXAMPLES)]
     Local(crate::local::Args),

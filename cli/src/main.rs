@@ -6,6 +6,7 @@ mod args;
 mod check;
 mod compile;
 mod crds;
+mod drill;
 mod local;
 mod manifests;
 mod note;
@@ -35,6 +36,7 @@ fn run(command: Command, output: &Output) -> Result<ExitCode> {
         Command::Check(args) => check::run(&args, &Environment::of_process(), output),
         Command::Compile(args) => compile::run(&args, &Environment::of_process(), output),
         Command::Crds => crds::run(output),
+        Command::Drill(args) => drill::run(&args, &Environment::of_process(), output),
         Command::Local(args) => local::run(args, Environment::of_process(), output),
     }
 }
