@@ -145,6 +145,8 @@ pub(crate) enum Thinking {
     Budget,
     /// By effort; it may also be told not to.
     Adaptive,
+    /// As [`Thinking::Adaptive`], and also where nobody asks for it.
+    Unasked,
     /// By effort; it cannot be told not to.
     Always,
 }

@@ -44,14 +44,24 @@ const CLAUDE_4_6: Facts = Facts {
 };
 const CLAUDE_4_7: Facts =
     Facts { efforts: &["low", "medium", "high", "xhigh", "max"], sampling: Sampling::Rejected, ..CLAUDE_4_6 };
+/// From here on it thinks where nobody asks for it.
+const CLAUDE_5: Facts = Facts { thinking: Thinking::Unasked, ..CLAUDE_4_7 };
+/// Thinks always, and so takes no forced call.
 const NEWEST: Facts = Facts { thinking: Thinking::Always, capabilities: share(2, 9), ..CLAUDE_4_7 };
 
-/// <https://platform.claude.com/docs/en/about-claude/models/migration-guide>
+/// <https://platform.claude.com/docs/en/about-claude/models/migration-guide> and the guides of each model below
+/// <https://platform.claude.com/docs/en/models/overview>, read in November 2026. Those of the newest family, Opus 5.5,
+/// Sonnet 5.5, Fable and Mythos, answer 400 to a request not to think and to a forced call.
 const TABLE: &[(&str, Facts)] = &[
     ("claude-2", CLAUDE_3),
     ("claude-instant", CLAUDE_3),
     ("claude-3-7", CLAUDE_4),
     ("claude-3", CLAUDE_3),
+    ("claude-opus-5-5", NEWEST),
+    ("claude-sonnet-5-5", NEWEST),
+    ("claude-opus-5", CLAUDE_5),
+    ("claude-sonnet-5", CLAUDE_5),
+    ("claude-haiku-5", CLAUDE_5),
     ("claude-opus-4-8", CLAUDE_4_7),
     ("claude-opus-4-7", CLAUDE_4_7),
     ("claude-opus-4-6", CLAUDE_4_6),
@@ -82,5 +92,10 @@ mod tests {
         assert!(!facts("claude-opus-4-6").capabilities.contains(&Capability::Prefill));
         assert!(!facts("claude-sonnet-4-0").capabilities.contains(&Capability::JsonSchema));
         assert_eq!(facts("claude-opus-9"), NEWEST);
+        assert_eq!(facts("claude-sonnet-5"), CLAUDE_5);
+        assert_eq!(facts("claude-haiku-5-5"), CLAUDE_5);
+        for newest in ["claude-opus-5-5", "claude-sonnet-5-5", "claude-fable-5-1", "claude-mythos-5"] {
+            assert_eq!(facts(newest), NEWEST, "{newest}");
+        }
     }
 }

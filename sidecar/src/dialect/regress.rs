@@ -355,6 +355,12 @@ fn a_forced_call_is_never_unforced() {
     let newest = Render { facts: Facts { thinking: Thinking::Always, ..FACTS }, ..render(&target) };
     let refusal = anthropic::encode_request(&chat(&request), &newest).unwrap_err();
     assert!(refusal.message.starts_with("tool_choice: "));
+    let willing = Render { facts: Facts { thinking: Thinking::Unasked, ..FACTS }, ..render(&target) };
+    let unthinking = body(anthropic::encode_request(&chat(&request), &willing).unwrap());
+    assert_eq!(
+        (&unthinking["tool_choice"]["type"], &unthinking["thinking"]["type"]),
+        (&json!("any"), &json!("disabled"))
+    );
     let unable = Render { facts: Facts { capabilities: &[Capability::Tools], ..FACTS }, ..render(&target) };
     let refusal = anthropic::encode_request(&chat(&request), &unable).unwrap_err();
     assert!(refusal.message.contains("ForcedToolChoice"));

@@ -60,6 +60,10 @@ pub(crate) fn encode_request(request: &Request, render: &Render<'_>) -> Result<R
         plan = Plan::Silent;
     }
     let shape = shape(request, render, plan)?;
+    let is_forced = is_forced(request) || matches!(shape, Shape::Tool(_));
+    if is_forced && plan == Plan::Silent && render.facts.thinking == Thinking::Unasked {
+        plan = Plan::Disabled; // A forced call and thinking exclude each other, and nobody asked for thoughts.
+    }
     refuse_forced_thinker(request, render, plan)?;
     let (system, messages) = conversation(request, render, &origin)?;
     let sampling = sampling(request, render, plan, &mut adjusted)?;
@@ -111,11 +115,15 @@ fn lacks_thoughts(request: &Request, origin: &Origin) -> bool {
     is_answer && turns.next().is_some_and(|turn| !turn.parts.iter().any(believes))
 }
 
+fn is_forced(request: &Request) -> bool {
+    let wish = &request.tool_choice;
+    matches!(wish, Some(ToolChoice::Required | ToolChoice::Named(_))) && !request.tools.is_empty()
+}
+
 /// A forced call and thinking exclude each other, and nothing is silently unforced.
 fn refuse_forced_thinker(request: &Request, render: &Render<'_>, plan: Plan) -> Result<(), Refusal> {
-    let is_forced = matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_)));
     let thinks = plan.is_thinking() || render.facts.thinking == Thinking::Always;
-    if is_forced && thinks && !request.tools.is_empty() {
+    if is_forced(request) && thinks {
         return Err(fitness::unsupported(
             "tool_choice",
             "this model does not take a forced call while it thinks",

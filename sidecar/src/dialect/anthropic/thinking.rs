@@ -33,7 +33,7 @@ impl Plan {
         let Some(wanted) = &request.reasoning else { return Ok(Self::Silent) };
         match (render.facts.thinking, wanted) {
             (Thinking::Never | Thinking::Budget, Reasoning::Off) => Ok(Self::Silent),
-            (Thinking::Adaptive, Reasoning::Off) => Ok(Self::Disabled),
+            (Thinking::Adaptive | Thinking::Unasked, Reasoning::Off) => Ok(Self::Disabled),
             (Thinking::Never, _) | (Thinking::Always, Reasoning::Off) => {
                 adjusted.drop("reasoning_effort")?;
                 Ok(Self::Silent)
@@ -42,10 +42,10 @@ impl Plan {
                 budget(fitness::budget_of(effort), limit, adjusted)
             }
             (Thinking::Budget, Reasoning::Budget(wanted)) => budget(*wanted, limit, adjusted),
-            (Thinking::Adaptive | Thinking::Always, Reasoning::Effort(wanted)) => {
+            (Thinking::Adaptive | Thinking::Unasked | Thinking::Always, Reasoning::Effort(wanted)) => {
                 effort(wanted, render, adjusted)
             }
-            (Thinking::Adaptive | Thinking::Always, Reasoning::Budget(wanted)) => {
+            (Thinking::Adaptive | Thinking::Unasked | Thinking::Always, Reasoning::Budget(wanted)) => {
                 effort(fitness::effort_of(*wanted), render, adjusted)
             }
         }
