@@ -13,7 +13,7 @@ pub(crate) mod testing;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chaperone_protocol::pair::{self, ClientApi, Path};
+use chaperone_protocol::pair::{self, Path};
 use chaperone_protocol::reason::Reason;
 use chaperone_protocol::snapshot::{MaxTokens, Route, Target, WholeAnswers};
 use chaperone_protocol::units::Tokens;
@@ -22,7 +22,7 @@ use http::HeaderMap;
 pub(crate) use self::answer::Answer;
 pub(crate) use self::progress::Progress;
 use crate::adapter::{self, mock::MockScript};
-use crate::dialect::{Hints, Render, slot};
+use crate::dialect::{Hints, Render};
 use crate::passthrough;
 use crate::prompt::Prompt;
 use crate::refusal::Refusal;
@@ -171,11 +171,6 @@ impl<'a> Ask<'a> {
 pub(crate) fn exchange(ask: &Ask<'_>) -> Result<Exchanged, Refusal> {
     let (api, adapter) = (ask.prompt.api(), ask.target.partner.adapter);
     match pair::path(api, adapter) {
-        // Thoughts of another dialect's partner, from an earlier turn: they are cut out on the way through the neutral
-        // form, since a partner refuses a signature that is not its own.
-        Some(Path::Passthrough) if api == ClientApi::Messages && slot::is_in(ask.prompt.body()) => {
-            codec::translate(ask)
-        }
         Some(Path::Passthrough) => passthrough::exchange(ask),
         Some(Path::Translate) => match &ask.target.partner.mock {
             Some(mock) => codec::play(ask, mock),

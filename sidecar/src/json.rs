@@ -4,6 +4,7 @@
 //! is as strict as the strictest partner: a text that two parsers could read differently would be a way around policy.
 //! What is asked for is a table of [`Rule`]s; `prompt.rs` has the one for requests.
 
+mod part;
 mod scan;
 mod text;
 
@@ -12,6 +13,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use thiserror::Error;
 
+pub(crate) use self::part::{cut_parts, parts};
 pub(crate) use self::scan::skim;
 pub(crate) use self::text::{quote, unescape};
 

@@ -6,6 +6,7 @@
 mod edit;
 mod fit;
 pub(crate) mod headers;
+mod thought;
 
 use chaperone_protocol::pair::ClientApi;
 
@@ -24,7 +25,8 @@ pub(crate) fn exchange(ask: &Ask<'_>) -> Result<Exchanged, Refusal> {
     let mode = if is_assembled(ask) { Mode::Stream } else { ask.prompt.mode() };
     let render = ask.render(mode);
     fit::check(ask, &render)?;
-    let edited = edit::edits(ask, &render);
+    let mut edited = edit::edits(ask, &render);
+    thought::cut(ask.prompt, &mut edited)?;
     let outgoing = Outgoing {
         path: adapter::path(&ask.target.partner, ask.prompt.api()),
         headers: headers::for_passthrough(ask, mode),

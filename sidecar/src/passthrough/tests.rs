@@ -251,3 +251,42 @@ proptest! {
         prop_assert_eq!(sent(&setup).0, expected);
     }
 }
+
+#[test]
+fn thoughts_sealed_for_another_dialect_are_cut_and_no_other_byte_changes() {
+    let sealed = |text: &str| {
+        format!(r#"{{"type":"thinking","thinking":"{text}","signature":"chaperone1:openai:partner-beta:"}}"#)
+    };
+    let hidden = r#"{"type":"redacted_thinking","data":"chaperone1:openai:partner-beta:x"}"#;
+    let own = r#"{"type":"thinking","thinking":"own, [1]","signature":"EqQB"}"#;
+    // Odd blanks and numbers, and a text that begins like an envelope: all of it stays as it is.
+    let plain = r#"{"role":"user", "content":"chaperone1:openai:says hi"}"#;
+    let call = r#"{"type":"tool_use","id":"t1","name":"far","input":{"x":1e2, "y":0.70}}"#;
+    let result = r#"{"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":"ok"}]}"#;
+    let body = |blocks: &str, emptied: &str, thinking: &str| {
+        format!(
+            r#"{{"model":"gpt-4o-mini","max_tokens":9000,"thinking":{thinking},"messages":[{plain},{emptied}{{"role":"assistant","content":[{blocks}]}}, {result}]}}"#
+        )
+    };
+    let emptied = format!(r#"{{"role":"assistant","content":[ {} ]}},"#, sealed("gone"));
+    let enabled = r#"{"type":"enabled","budget_tokens":2048}"#;
+    let asked = body(&format!("{}, {hidden},{own} , {call}", sealed("a, \\\"b\\\"")), &emptied, enabled);
+    let expected = body(&format!("{own} , {call}"), "", r#"{"type":"disabled"}"#);
+    let (text, adjusted) = sent(&Setup::new(ClientApi::Messages, Adapter::Anthropic, &asked));
+    assert_eq!((text, adjusted), (expected, vec!["thinking=disabled".to_owned()]));
+    let count = Setup::new(ClientApi::CountTokens, Adapter::Anthropic, &asked);
+    assert!(!sent(&count).0.contains("\"chaperone1:openai:partner-beta"));
+}
+
+#[test]
+fn a_chat_loses_the_thoughts_that_another_dialects_partner_sealed() {
+    let thoughts = r#""reasoning_content":"hm","reasoning_blocks":[{"signature":"chaperone1:anthropic:team/claude:Eq"}]"#;
+    let body = |inside: &str, own: &str| {
+        format!(
+            r#"{{"model":"gpt-4o-mini","max_tokens":5,"messages":[{{{inside}"role":"assistant","content":"a"}},{{"role":"assistant","content":"b",{own}"name":"n"}}]}}"#
+        )
+    };
+    let own = r#""reasoning_content":"its own","#;
+    let asked = body(&format!("{thoughts}, "), own);
+    assert_eq!(sent(&Setup::new(ClientApi::ChatCompletions, Adapter::OpenAI, &asked)).0, body("", own));
+}
