@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
+use crate::readiness::Configuration;
 use crate::sidecar::Shared;
 
 /// Connections at a time.
@@ -60,10 +61,9 @@ fn handle(shared: &Shared, peer: SocketAddr, request: &Request<Incoming>) -> Res
     }
     match path {
         "/livez" => text(StatusCode::OK, "ok\n"),
-        "/readyz" => match (shared.is_draining(), shared.live.world()) {
-            (true, _) => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-            (false, None) => text(StatusCode::SERVICE_UNAVAILABLE, "no configuration yet\n"),
-            (false, Some(_)) => text(StatusCode::OK, "ok\n"),
+        "/readyz" => match ready(shared) {
+            Ok(()) => text(StatusCode::OK, "ok\n"),
+            Err(why_not) => text(StatusCode::SERVICE_UNAVAILABLE, why_not),
         },
         "/metrics" => {
             let metrics = &shared.metrics;
@@ -71,6 +71,8 @@ fn handle(shared: &Shared, peer: SocketAddr, request: &Request<Incoming>) -> Res
             let routes = shared.live.world().map_or(0, |world| world.snapshot.routes().len());
             metrics.gauges.routes.set(i64::try_from(routes).unwrap_or(i64::MAX));
             metrics.gates.observe(&shared.gates.all());
+            let age = shared.freshness.age(clock::now()).unwrap_or_default().as_secs();
+            metrics.gauges.config_age.set(i64::try_from(age).unwrap_or(i64::MAX));
             let mut response = Response::new(Full::new(Bytes::from(metrics.text())));
             let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
             response.headers_mut().insert(header::CONTENT_TYPE, text);
@@ -85,6 +87,14 @@ fn handle(shared: &Shared, peer: SocketAddr, request: &Request<Incoming>) -> Res
             text(StatusCode::NOT_FOUND, "try /metrics, /livez, /readyz, /debug/snapshot or /debug/breakers\n")
         }
     }
+}
+
+fn ready(shared: &Shared) -> Result<(), &'static str> {
+    if shared.is_draining() {
+        return Err("draining\n");
+    }
+    let configuration = shared.live.world().map_or(Configuration::Absent, |_| Configuration::Present);
+    shared.readiness.judge(configuration, clock::now())
 }
 
 /// Version, scope and names: no endpoint's credential is in a snapshot, so none can be here.

@@ -61,6 +61,7 @@ pub(crate) struct Gauges {
     pub(crate) in_flight: IntGauge,
     pub(crate) body_memory: IntGauge,
     pub(crate) routes: IntGauge,
+    pub(crate) config_age: IntGauge,
     pub(crate) partner_healthy: IntGaugeVec,
 }
 
@@ -111,6 +112,10 @@ impl Gauges {
             in_flight: gauge("chaperone_in_flight_requests", "Requests accepted and not yet ended")?,
             body_memory: gauge("chaperone_body_memory_bytes", "Bytes of request bodies held")?,
             routes: gauge("chaperone_config_routes", "Routes of the current snapshot that can be used")?,
+            config_age: gauge(
+                "chaperone_config_age_seconds",
+                "Since the operator last said that the configuration is current; 0 while it would say otherwise",
+            )?,
             partner_healthy,
         })
     }

@@ -22,13 +22,15 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock;
 use crate::fault::Dice;
+use crate::feed::{Feed, Freshness};
 use crate::gate::Gates;
 use crate::live::Live;
 use crate::memory::{BodyMemory, Cgroup};
 use crate::metrics::Metrics;
+use crate::readiness::{Readiness, Start};
 use crate::record::writer;
 use crate::sidecar::Shared;
-use crate::{admin, health, server};
+use crate::{admin, feed, health, server};
 
 /// How often memory is compared with its limit.
 const MEMORY_WATCH: Duration = Duration::from_millis(100);
@@ -43,6 +45,10 @@ pub struct Settings {
     pub body_limit: usize,
     /// Bytes of all bodies held at a time; lowered to a quarter of the cgroup's limit where there is one.
     pub body_memory: usize,
+    /// Where configuration comes from. `None`: from [`Sidecar::apply`] alone, and then the sidecar probes partners itself.
+    pub feed: Option<Feed>,
+    /// Whether it is ready without a configuration.
+    pub start: Start,
     /// Where records go, one JSON line each.
     pub records: Box<dyn Write + Send>,
 }
@@ -56,6 +62,8 @@ impl Settings {
             admin,
             body_limit: limits::BODY_BYTES,
             body_memory: limits::BODY_MEMORY_BYTES,
+            feed: None,
+            start: Start::default(),
             records,
         }
     }
@@ -86,6 +94,8 @@ impl Sidecar {
             live: Live::default(),
             gates: Gates::new(metrics.gates.clone()),
             metrics,
+            freshness: Freshness::default(),
+            readiness: Readiness { start: settings.start, started: clock::now() },
             memory: BodyMemory::new(settings.body_memory, cgroup.as_ref()),
             body_limit: settings.body_limit,
             tasks: TaskTracker::new(),
@@ -94,6 +104,9 @@ impl Sidecar {
             draining: AtomicBool::new(false),
             dice: Dice::new(clock::random_number()),
         });
+        if let Some(feed) = &settings.feed {
+            feed::restore(&shared, feed);
+        }
         let (closing, cutting) = (CancellationToken::new(), CancellationToken::new());
         let (data, listener, listen) = bind(settings.listen)?;
         let (control, admin_listener, admin) = bind(settings.admin)?;
@@ -110,8 +123,15 @@ impl Sidecar {
             })?,
             spawn("chaperone-admin", {
                 let (shared, closing) = (Arc::clone(&shared), closing.clone());
+                let feed = settings.feed;
                 move || {
-                    control.block_on(serve_admin(shared, admin_listener, cgroup, closing));
+                    let configuration = async { configure(&shared, feed.as_ref()).await };
+                    let admin = admin::run(Arc::clone(&shared), admin_listener, closing);
+                    control.block_on(serve_admin(
+                        admin,
+                        watch_memory(&shared, cgroup.as_ref()),
+                        configuration,
+                    ));
                     end(control);
                 }
             })?,
@@ -189,23 +209,32 @@ fn end(runtime: Runtime) {
     runtime.shutdown_background();
 }
 
+/// Ends when the admin port does.
 async fn serve_admin(
-    shared: Arc<Shared>,
-    listener: TcpListener,
-    cgroup: Option<Cgroup>,
-    closing: CancellationToken,
+    admin: impl Future<Output = ()>,
+    memory: impl Future<Output = ()>,
+    configuration: impl Future<Output = ()>,
 ) {
-    let watch = async {
-        loop {
-            if let Some(cgroup) = &cgroup {
-                shared.memory.watch(cgroup);
-            }
-            tokio::time::sleep(MEMORY_WATCH).await;
-        }
-    };
     tokio::select! {
-        () = admin::run(Arc::clone(&shared), listener, closing) => {}
-        () = watch => {}
-        () = health::run(&shared) => {}
+        () = admin => {}
+        () = memory => {}
+        () = configuration => {}
+    }
+}
+
+async fn watch_memory(shared: &Shared, cgroup: Option<&Cgroup>) {
+    loop {
+        if let Some(cgroup) = cgroup {
+            shared.memory.watch(cgroup);
+        }
+        tokio::time::sleep(MEMORY_WATCH).await;
+    }
+}
+
+/// Follows the operator, which probes partners for all; where there is none, probes them here.
+async fn configure(shared: &Arc<Shared>, feed: Option<&Feed>) {
+    match feed {
+        Some(feed) => feed::run(shared, feed).await,
+        None => health::run(shared).await,
     }
 }

@@ -7,10 +7,14 @@ use std::sync::mpsc::SyncSender;
 use tokio_util::task::TaskTracker;
 
 use crate::fault::Dice;
+use crate::feed::Freshness;
 use crate::gate::Gates;
 use crate::live::Live;
 use crate::memory::BodyMemory;
 use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+#[cfg(test)]
+use crate::readiness::Start;
 use crate::record::writer;
 
 /// Built once, at the start.
@@ -18,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) live: Live,
     /// What is learned of partners: it outlives every snapshot.
     pub(crate) gates: Gates,
+    pub(crate) freshness: Freshness,
+    pub(crate) readiness: Readiness,
     pub(crate) metrics: Metrics,
     pub(crate) memory: Arc<BodyMemory>,
     pub(crate) body_limit: usize,
@@ -40,6 +46,8 @@ impl Shared {
             live: Live::default(),
             gates: Gates::new(metrics.gates.clone()),
             metrics,
+            freshness: Freshness::default(),
+            readiness: Readiness { start: Start::default(), started: crate::clock::now() },
             memory: BodyMemory::new(usize::MAX, None),
             body_limit: usize::MAX,
             tasks: TaskTracker::new(),

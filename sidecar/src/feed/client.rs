@@ -1,0 +1,268 @@
+//! One connection to the operator: TLS pinned to its authority, HTTP/2, one stream with frames both ways.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chaperone_protocol::limits;
+use chaperone_protocol::wire::feed::{Decoder, GoAwayReason, LeaderFrame, PATH, SidecarFrame, Token};
+use http::{HeaderValue, Request, StatusCode, header};
+use http_body::{Body, Frame};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::Feed;
+use super::applied::Applied;
+use super::reconnect::Epochs;
+use super::session::{self, Next};
+use crate::clock;
+
+/// From dialling to the head of the answer.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How often the token's file is looked at.
+const TOKEN: Duration = Duration::from_secs(10);
+/// An answer that the operator does not take in this time ends the stream.
+const STALL: Duration = Duration::from_secs(5);
+
+/// How a stream ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The operator asked for it.
+    Away { reason: GoAwayReason, retry_after: Duration },
+    /// Anything else; `was_heard`: after the operator had said something.
+    Broken { problem: String, was_heard: bool },
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Away { reason, .. } => write!(formatter, "the operator ended the stream: {reason:?}"),
+            Self::Broken { problem, .. } => formatter.write_str(problem),
+        }
+    }
+}
+
+/// Connects.
+pub(super) struct Connector {
+    address: String,
+    name: ServerName<'static>,
+    tls: TlsConnector,
+    authority: String,
+    token: PathBuf,
+}
+
+impl Connector {
+    /// # Errors
+    /// If the operator could not be recognised: no authority, or no name.
+    pub(super) fn new(feed: &Feed) -> Result<Self, String> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(feed.ca.as_bytes()) {
+            let certificate = certificate.map_err(|_| "the operator's authority is not PEM")?;
+            roots.add(certificate).map_err(|_| "the operator's authority cannot be a root")?;
+        }
+        if roots.is_empty() {
+            return Err("the operator's authority has no certificate".to_owned());
+        }
+        let mut config =
+            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map_err(|error| error.to_string())?
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let name =
+            ServerName::try_from(feed.server_name.clone()).map_err(|_| "the operator's name is none")?;
+        Ok(Self {
+            address: feed.address.clone(),
+            name,
+            tls: TlsConnector::from(Arc::new(config)),
+            authority: feed.server_name.clone(),
+            token: feed.token.clone(),
+        })
+    }
+
+    /// Connects once, and follows the stream to its end.
+    pub(super) async fn follow(&self, applied: &mut Applied, epochs: &mut Epochs) -> Ended {
+        applied.begin();
+        let broken = |problem| Ended::Broken { problem, was_heard: false };
+        let opened = timeout(CONNECT, self.open(applied)).await;
+        match opened {
+            Ok(Ok(stream)) => stream.follow(self, applied, epochs).await,
+            Ok(Err(problem)) => broken(problem),
+            Err(_) => broken(format!("no answer within {CONNECT:?}")),
+        }
+    }
+
+    async fn open(&self, applied: &Applied) -> Result<Stream, String> {
+        let token = self.read_token()?;
+        let tcp =
+            TcpStream::connect(&self.address).await.map_err(|error| format!("cannot connect: {error}"))?;
+        // Without it an acknowledgement may wait for that of the frame before.
+        tcp.set_nodelay(true).map_err(|error| error.to_string())?;
+        let tls = self.tls.connect(self.name.clone(), tcp).await.map_err(|error| format!("TLS: {error}"))?;
+        let (mut sender, connection) =
+            builder().handshake(TokioIo::new(tls)).await.map_err(|error| format!("HTTP/2: {error}"))?;
+        let connection = tokio_util::task::AbortOnDropHandle::new(applied.shared.pools.spawn(async move {
+            // It ends with the stream, which says why.
+            let _ = connection.await;
+        }));
+        let (frames, body) = mpsc::channel(4);
+        let greeting = session::greeting(applied).encode();
+        frames.send(Bytes::from(greeting)).await.map_err(|_| "the connection ended")?;
+        let request = self.request(&token, Frames(body))?;
+        let response = sender.send_request(request).await.map_err(|error| format!("no answer: {error}"))?;
+        if response.status() != StatusCode::OK {
+            return Err(refusal(response.status()));
+        }
+        let incoming = response.into_body();
+        Ok(Stream { incoming, frames, token, _sender: sender, _connection: connection })
+    }
+
+    fn request(&self, token: &Token, body: Frames) -> Result<Request<Frames>, String> {
+        let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+            .map_err(|_| "the token cannot stand in a header")?;
+        bearer.set_sensitive(true);
+        Request::post(format!("https://{}{PATH}", self.authority))
+            .header(header::AUTHORIZATION, bearer)
+            .body(body)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Somebody else renews the file: it is read whenever it is needed.
+    fn read_token(&self) -> Result<Token, String> {
+        let text = std::fs::read_to_string(&self.token)
+            .map_err(|error| format!("the token {} cannot be read: {error}", self.token.display()))?;
+        Token::new(&text).map_err(str::to_owned)
+    }
+}
+
+fn refusal(status: StatusCode) -> String {
+    let why = match status {
+        StatusCode::UNAUTHORIZED => "the token is not accepted",
+        StatusCode::SERVICE_UNAVAILABLE => "the operator is busy",
+        _ => "it is no feed",
+    };
+    format!("the operator answers {}: {why}", status.as_u16())
+}
+
+fn builder() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(64 << 10)
+        .initial_connection_window_size(64 << 10)
+        .max_frame_size(16 << 10)
+        .max_send_buf_size(64 << 10)
+        .max_header_list_size(16 << 10)
+        .max_concurrent_reset_streams(4)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .keep_alive_while_idle(true);
+    builder
+}
+
+/// A stream that the operator has accepted. Dropping it closes the connection.
+struct Stream {
+    incoming: Incoming,
+    frames: mpsc::Sender<Bytes>,
+    token: Token,
+    _sender: http2::SendRequest<Frames>,
+    _connection: tokio_util::task::AbortOnDropHandle<()>,
+}
+
+impl Stream {
+    async fn follow(mut self, connector: &Connector, applied: &mut Applied, epochs: &mut Epochs) -> Ended {
+        let mut decoder = Decoder::new(limits::LEADER_FRAME_BYTES);
+        let mut was_heard = false;
+        let mut look = tokio::time::interval(TOKEN);
+        loop {
+            let outcome = tokio::select! {
+                received = self.incoming.frame() => match received {
+                    Some(Ok(frame)) => {
+                        decoder.push(frame.data_ref().map_or(&[], Bytes::as_ref));
+                        self.hear_all(&mut decoder, applied, epochs, &mut was_heard).await
+                    }
+                    Some(Err(error)) => Err(Ended::Broken { problem: format!("the stream broke: {error}"), was_heard }),
+                    None => Err(Ended::Broken { problem: "the stream ended".to_owned(), was_heard }),
+                },
+                _ = look.tick() => {
+                    epochs.alive(clock::now());
+                    self.show_token(connector).await.map_err(|problem| Ended::Broken { problem, was_heard })
+                }
+            };
+            if let Err(ended) = outcome {
+                return ended;
+            }
+        }
+    }
+
+    async fn hear_all(
+        &mut self,
+        decoder: &mut Decoder,
+        applied: &mut Applied,
+        epochs: &mut Epochs,
+        was_heard: &mut bool,
+    ) -> Result<(), Ended> {
+        let broken = |problem: String| Ended::Broken { problem, was_heard: true };
+        while let Some(json) = decoder.next_frame().map_err(|error| broken(error.to_string()))? {
+            let (epoch, frame) = LeaderFrame::decode(&json).map_err(|error| broken(error.to_string()))?;
+            // What a later operator says besides is not for us.
+            let Some(frame) = frame else { continue };
+            match session::obey(epoch, frame, applied, epochs) {
+                Next::Say(answer) => self.say(&answer).await.map_err(broken)?,
+                Next::Listen => {}
+                Next::Leave { reason, retry_after } => return Err(Ended::Away { reason, retry_after }),
+                Next::Distrust => {
+                    let problem = format!("epoch {epoch} is that of a leader of the past");
+                    return Err(Ended::Broken { problem, was_heard: *was_heard });
+                }
+            }
+            *was_heard = true;
+        }
+        Ok(())
+    }
+
+    async fn show_token(&mut self, connector: &Connector) -> Result<(), String> {
+        // A file that is being swapped is read next time.
+        let Ok(token) = connector.read_token() else { return Ok(()) };
+        if token == self.token {
+            return Ok(());
+        }
+        self.token = token.clone();
+        self.say(&SidecarFrame::Auth(token)).await
+    }
+
+    async fn say(&self, frame: &SidecarFrame) -> Result<(), String> {
+        let sent = timeout(STALL, self.frames.send(Bytes::from(frame.encode()))).await;
+        sent.map_err(|_| "the operator does not read")?.map_err(|_| "the stream ended".to_owned())
+    }
+}
+
+/// The body of the request: frames as they are said.
+struct Frames(mpsc::Receiver<Bytes>);
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
