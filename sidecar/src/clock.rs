@@ -31,6 +31,11 @@ pub(crate) fn random_number() -> u64 {
     u64::from_be_bytes(random())
 }
 
+/// A random number below `bound`, for jitter; 0 if `bound` is.
+pub(crate) fn random_below(bound: u64) -> u64 {
+    random_number().checked_rem(bound).unwrap_or_default()
+}
+
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0_u8; N];
     rustls::crypto::ring::default_provider()
@@ -38,14 +43,4 @@ fn random<const N: usize>() -> [u8; N] {
         .fill(&mut bytes)
         .expect("the system's random source does not fail once it is seeded");
     bytes
-}
-
-/// A random number below `bound`, for jitter; 0 if `bound` is.
-pub(crate) fn random_below(bound: u64) -> u64 {
-    let mut bytes = [0_u8; 8];
-    rustls::crypto::ring::default_provider()
-        .secure_random
-        .fill(&mut bytes)
-        .expect("the system's random source does not fail once it is seeded");
-    u64::from_le_bytes(bytes).checked_rem(bound).unwrap_or_default()
 }

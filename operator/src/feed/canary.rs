@@ -146,8 +146,9 @@ impl Rollout {
                 return;
             }
             match candidate.wave {
-                Wave::One => candidate.wave = Wave::Tenth,
-                Wave::Tenth => candidate.wave = Wave::All,
+                Wave::One if streams.len() > 10 => candidate.wave = Wave::Tenth,
+                // A tenth of ten is the one that has had its turn.
+                Wave::One | Wave::Tenth => candidate.wave = Wave::All,
                 Wave::All => {
                     self.promoted = Some(Arc::clone(&candidate.edition));
                     self.candidate = None;
@@ -230,6 +231,14 @@ mod tests {
         assert_eq!(fleet.rollout.deadline(), Some(fleet.start + PATIENCE));
         fleet.rollout.tick(&fleet.streams, fleet.start + PATIENCE);
         assert_eq!(fleet.on("new"), 10);
+    }
+
+    #[test]
+    fn one_silent_stream_of_a_few_holds_the_others_up_once() {
+        let mut fleet = Fleet::of(5);
+        assert_eq!(fleet.on("new"), 1);
+        fleet.rollout.tick(&fleet.streams, fleet.start + PATIENCE);
+        assert_eq!(fleet.on("new"), 5);
     }
 
     #[test]
