@@ -43,7 +43,7 @@ pub(crate) fn restore(shared: &Shared, feed: &Feed) {
     match LastGood::new(&feed.state).load() {
         Ok(Some(Loaded { snapshot, keys, age })) => {
             shared.freshness.restored(clock::now(), age);
-            shared.live.apply(snapshot, keys, &shared.pools);
+            shared.apply(snapshot, keys);
         }
         Ok(None) => {}
         Err(refused) => {

@@ -154,8 +154,7 @@ impl Sidecar {
 
     /// Puts a snapshot in force. Requests under way keep theirs.
     pub fn apply(&self, snapshot: Snapshot, keys: Keys) {
-        self.shared.gates.configure(&snapshot);
-        self.shared.live.apply(snapshot, keys, &self.shared.pools);
+        self.shared.apply(snapshot, keys);
     }
 
     /// Refuses new requests, lets those under way finish for at most `grace`, and ends. Blocks.

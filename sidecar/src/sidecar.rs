@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 
+use chaperone_protocol::keys::Keys;
+use chaperone_protocol::snapshot::Snapshot;
 use tokio_util::task::TaskTracker;
 
 use crate::fault::Dice;
@@ -56,6 +58,12 @@ impl Shared {
             draining: AtomicBool::new(false),
             dice: Dice::new(1),
         }
+    }
+
+    /// Puts a snapshot in force, whoever it comes from. Requests under way keep theirs.
+    pub(crate) fn apply(&self, snapshot: Snapshot, keys: Keys) {
+        self.gates.configure(&snapshot);
+        self.live.apply(snapshot, keys, &self.pools);
     }
 
     /// Whether the process is ending, so that new requests are refused.

@@ -78,7 +78,7 @@ impl Applied {
 
     fn apply(&mut self, snapshot: Snapshot, keys: Keys) -> SidecarFrame {
         let held = Held { snapshot: snapshot.version().clone(), keys: keys.version() };
-        self.shared.live.apply(snapshot, keys.clone(), &self.shared.pools);
+        self.shared.apply(snapshot, keys.clone());
         let document = self.document.take().or_else(|| self.last_good.document());
         let stored = document.as_ref().map(|document| self.last_good.store(&held.snapshot, document, &keys));
         if let Some(Err(error)) = stored {
