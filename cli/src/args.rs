@@ -11,6 +11,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 pub(crate) const FOUND_ERRORS: u8 = 1;
 /// Exit code: wrong usage, or something could not be read or written. clap uses the same.
 pub(crate) const FAILED: u8 = 2;
+/// Exit code: something could not be scanned for personal data.
+pub(crate) const UNSCANNABLE: u8 = 3;
 
 const EXIT_CODES: &str = "Exit codes:
   0  no errors; warnings do not count
@@ -121,6 +123,9 @@ pub(crate) enum Command {
     /// Serve on this machine, without Kubernetes.
     #[command(after_help = LOCAL_EXAMPLES)]
     Local(crate::local::Args),
+    /// Try a policy: find personal data in your own samples, and print them without.
+    #[command(after_help = crate::redact::EXAMPLES)]
+    Redact(crate::redact::Args),
 }
 
 /// Which manifests to read.

@@ -11,6 +11,7 @@ mod local;
 mod manifests;
 mod note;
 mod output;
+mod redact;
 
 use std::process::ExitCode;
 
@@ -38,5 +39,6 @@ fn run(command: Command, output: &Output) -> Result<ExitCode> {
         Command::Crds => crds::run(output),
         Command::Drill(args) => drill::run(&args, &Environment::of_process(), output),
         Command::Local(args) => local::run(args, Environment::of_process(), output),
+        Command::Redact(args) => redact::run(&args, output),
     }
 }

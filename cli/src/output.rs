@@ -70,6 +70,47 @@ impl Output {
     }
 }
 
+/// Whether anybody still reads standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// Somebody may.
+    There,
+    /// Nobody does: what would be written is of no use.
+    Gone,
+}
+
+/// Standard output for data: bytes leave as they are, many at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Stream {
+    waiting: Vec<u8>,
+}
+
+/// Bytes that wait before they are written.
+const STREAM_BYTES: usize = 64 << 10;
+
+impl Stream {
+    /// Adds bytes to what is written with the next flush.
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.waiting.extend_from_slice(bytes);
+    }
+
+    /// Whether it is time for a flush.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting.len() >= STREAM_BYTES
+    }
+
+    /// Writes what waits.
+    pub(crate) fn flush(&mut self) -> Result<Audience> {
+        let mut stdout = io::stdout().lock();
+        let result = stdout.write_all(&self.waiting).and_then(|()| stdout.flush());
+        self.waiting.clear();
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Audience::Gone),
+            result => result.context("cannot write the output").map(|()| Audience::There),
+        }
+    }
+}
+
 fn written(result: io::Result<()>) -> Result<()> {
     match result.and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

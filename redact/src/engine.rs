@@ -10,7 +10,8 @@ mod value;
 
 use crate::document::{Class, FieldTable, Leaf, Walk, Walker};
 use crate::entity::Entity;
-use crate::find::Unscannable;
+use crate::find::{NearMisses, Unscannable};
+use crate::finding::{NearMiss, Span};
 use crate::names::NameFinder;
 use crate::policy::{Action, NonText, Policy};
 use crate::pseudonym::Vault;
@@ -59,6 +60,7 @@ pub struct Engine<'r, B> {
     walker: Walker<B>,
     stage: Stage,
     edits: Vec<Edit>,
+    misses: Vec<NearMiss>,
 }
 
 /// What all strings of a body share.
@@ -66,6 +68,7 @@ struct Desk<'r> {
     rules: Rules<'r>,
     vault: &'r mut Vault,
     counts: Counts,
+    near_misses: NearMisses,
 }
 
 /// What the next turn works on.
@@ -81,7 +84,10 @@ enum Stage {
 /// What one turn did. Costs are bytes of the slowest stage that the policy asks for.
 enum Turn {
     Spent(usize),
-    Replace(Edit),
+    /// What is left alone in a string; only if somebody asked.
+    Missed(Vec<NearMiss>),
+    /// What stands in the place of a finding.
+    Replace(Span, Vec<u8>),
     Done,
 }
 
@@ -109,7 +115,15 @@ impl<'r, B: AsRef<[u8]>> Engine<'r, B> {
     pub fn new(body: B, rules: Rules<'r>, vault: &'r mut Vault) -> Self {
         let stage = if rules.policy.mints() { Stage::Reserve(0) } else { Stage::Walk };
         let walker = Walker::new(body, rules.table);
-        Self { desk: Desk { rules, vault, counts: Counts::new() }, walker, stage, edits: Vec::new() }
+        let desk = Desk { rules, vault, counts: Counts::new(), near_misses: NearMisses::Skip };
+        Self { desk, walker, stage, edits: Vec::new(), misses: Vec::new() }
+    }
+
+    /// The same, but what was left alone is kept for explanations.
+    #[must_use]
+    pub fn explaining(mut self) -> Self {
+        self.desk.near_misses = NearMisses::Collect;
+        self
     }
 
     /// Goes on for about `budget` bytes of the slowest stage: 512 where names are looked for and 65,536 elsewhere
@@ -137,7 +151,7 @@ impl<'r, B: AsRef<[u8]>> Engine<'r, B> {
     pub fn finish(mut self) -> Result<Redacted<B>, Refused> {
         while self.step(usize::MAX)? == Progress::More {}
         let counts = allowed(self.desk.counts)?;
-        Ok(Redacted::new(self.walker.into_body(), self.edits, counts))
+        Ok(Redacted::new(self.walker.into_body(), self.edits, counts).with_near_misses(self.misses))
     }
 
     /// One turn; returns its cost.
@@ -155,8 +169,12 @@ impl<'r, B: AsRef<[u8]>> Engine<'r, B> {
         };
         match turn {
             Turn::Spent(cost) => Ok(cost),
-            Turn::Replace(edit) => {
-                self.edits.push(edit);
+            Turn::Missed(misses) => {
+                self.misses.extend(misses);
+                Ok(0)
+            }
+            Turn::Replace(span, replacement) => {
+                self.edits.push(Edit { span, replacement });
                 Ok(REPLACE_COST)
             }
             Turn::Done => {
@@ -217,13 +235,13 @@ pub fn redact_text<B: AsRef<[u8]>>(
     if rules.policy.mints() {
         vault.reserve(bytes, 0, bytes.len());
     }
-    let mut desk = Desk { rules, vault, counts: Counts::new() };
+    let mut desk = Desk { rules, vault, counts: Counts::new(), near_misses: NearMisses::Skip };
     let mut value = Value::of_text(bytes);
     let mut edits = Vec::new();
     loop {
         match value.turn(bytes, &mut desk)? {
-            Turn::Replace(edit) => edits.push(edit),
-            Turn::Spent(_) => {}
+            Turn::Replace(span, replacement) => edits.push(Edit { span, replacement }),
+            Turn::Spent(_) | Turn::Missed(_) => {}
             Turn::Done => break,
         }
     }

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::finding::{Evidence, NearMiss, Span, Why};
+use crate::view::{InvalidText, View};
 
 impl Span {
     /// Rule, validator, cue and score in words; never the text.
@@ -35,12 +36,48 @@ impl NearMiss {
     }
 }
 
+/// Counts the code points of a text from left to right.
+#[derive(Clone, Debug)]
+pub struct CodePoints<'t> {
+    text: &'t str,
+    byte: usize,
+    count: usize,
+}
+
+impl<'t> CodePoints<'t> {
+    /// At the start of `text`.
+    #[must_use]
+    pub const fn new(text: &'t str) -> Self {
+        Self { text, byte: 0, count: 0 }
+    }
+
+    /// Code points before `byte`, or `None` if it splits a character. Asked in rising order, all questions together
+    /// read the text once.
+    pub fn before(&mut self, byte: usize) -> Option<usize> {
+        if byte < self.byte {
+            *self = Self::new(self.text);
+        }
+        self.count += self.text.get(self.byte..byte)?.chars().count();
+        self.byte = byte;
+        Some(self.count)
+    }
+}
+
 /// The range in Unicode code points of a range in bytes, or `None` if it splits a character.
 #[must_use]
 pub fn code_points(text: &str, bytes: &Range<usize>) -> Option<Range<usize>> {
-    let start = text.get(..bytes.start)?.chars().count();
-    let len = text.get(bytes.clone())?.chars().count();
-    Some(start..start + len)
+    let mut points = CodePoints::new(text);
+    Some(points.before(bytes.start)?..points.before(bytes.end)?)
+}
+
+/// A string of JSON, without its quotes, as text. A surrogate without its partner becomes U+FFFD.
+///
+/// # Errors
+/// An escape that JSON does not know.
+pub fn decoded(raw: &str) -> Result<String, InvalidText> {
+    let view = View::unescaped(raw.as_bytes())?;
+    let (text, _) = view.into_parts(raw.as_bytes());
+    String::from_utf8(text).map_err(|_| InvalidText::NotUtf8)
 }
 
 #[cfg(test)]
@@ -64,7 +101,8 @@ mod tests {
 
     #[test]
     fn code_points_count_characters() {
-        assert_eq!(code_points("日本a", &(6..7)), Some(2..3));
-        assert_eq!(code_points("日本a", &(1..3)), None);
+        let mut points = CodePoints::new("日本a");
+        assert_eq!((points.before(3), points.before(6), points.before(7)), (Some(1), Some(2), Some(3)));
+        assert_eq!((points.before(3), points.before(4)), (Some(1), None));
     }
 }

@@ -11,6 +11,7 @@ use crate::finding::{NearMiss, Span};
 use crate::names::NameFinder;
 use crate::policy::Policy;
 use crate::view::{Escapes, InvalidText, View};
+pub(crate) use name::may_name;
 pub(crate) use search::Search;
 
 /// What a text holds.

@@ -28,7 +28,7 @@ mod view;
 pub use document::{FieldTable, MAX_DEPTH};
 pub use engine::{Engine, Progress, Refused, Rules, redact_json, redact_text};
 pub use entity::{Entity, EntitySet, InvalidEntity, MAX_CUSTOM};
-pub use explain::code_points;
+pub use explain::{CodePoints, code_points, decoded};
 pub use find::{Findings, NearMisses, Query, Unscannable, find};
 pub use finding::{Evidence, NearMiss, Score, Span, Why};
 pub use names::{NameFinder, NameKind, NameSpan};

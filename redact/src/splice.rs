@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::entity::Entity;
+use crate::finding::{NearMiss, Span};
 use crate::policy::Action;
 
 /// How many findings of each kind met which action.
 pub type Counts = BTreeMap<(Entity, Action), u32>;
 
-/// New bytes for a range of old ones.
-#[derive(Clone, PartialEq, Eq)]
+/// New bytes for a finding.
+#[derive(Clone, PartialEq)]
 pub(crate) struct Edit {
-    pub(crate) range: Range<usize>,
+    /// Its range is that of the bytes that are replaced.
+    pub(crate) span: Span,
     pub(crate) replacement: Vec<u8>,
 }
 
@@ -22,6 +24,7 @@ pub struct Redacted<B> {
     /// Disjoint, in order.
     edits: Vec<Edit>,
     counts: Counts,
+    misses: Vec<NearMiss>,
 }
 
 impl<B> std::fmt::Debug for Redacted<B> {
@@ -41,15 +44,34 @@ pub enum Slice<'s> {
 
 impl<B: AsRef<[u8]>> Redacted<B> {
     pub(crate) fn new(body: B, mut edits: Vec<Edit>, counts: Counts) -> Self {
-        edits.sort_by_key(|edit| edit.range.start);
-        Self { body, edits, counts }
+        edits.sort_by_key(|edit| edit.span.range.start);
+        Self { body, edits, counts, misses: Vec::new() }
+    }
+
+    pub(crate) fn with_near_misses(mut self, misses: Vec<NearMiss>) -> Self {
+        self.misses = misses;
+        self
+    }
+
+    /// What was found, in order; ranges are bytes of the body that are replaced.
+    pub fn spans(&self) -> impl Iterator<Item = &Span> {
+        self.edits.iter().map(|edit| &edit.span)
+    }
+
+    /// What was left alone, if the engine was asked to explain; ranges are bytes of the body.
+    #[must_use]
+    pub fn near_misses(&self) -> &[NearMiss] {
+        &self.misses
     }
 
     /// The pieces in order, for a vectored write.
     pub fn slices(&self) -> impl Iterator<Item = Slice<'_>> {
-        let starts = std::iter::once(0).chain(self.edits.iter().map(|edit| edit.range.end));
-        let ends =
-            self.edits.iter().map(|edit| edit.range.start).chain(std::iter::once(self.body.as_ref().len()));
+        let starts = std::iter::once(0).chain(self.edits.iter().map(|edit| edit.span.range.end));
+        let ends = self
+            .edits
+            .iter()
+            .map(|edit| edit.span.range.start)
+            .chain(std::iter::once(self.body.as_ref().len()));
         let new =
             self.edits.iter().map(|edit| Some(edit.replacement.as_slice())).chain(std::iter::once(None));
         starts.zip(ends).zip(new).flat_map(|((start, end), new)| {

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::{Desk, Refused, TURN, Turn, Value};
-use crate::document::{Class, FieldTable, Leaf, LeafKind, Walk, Walker};
+use crate::document::{Class, FieldTable, Leaf, Walk, Walker};
 use crate::find::Unscannable;
-use crate::splice::{Edit, escape};
+use crate::splice::escape;
 use crate::view::{Escapes, Map, Normal, Reader};
 
 /// Spaces that may stand before a bracket.
@@ -30,15 +30,9 @@ enum Stage {
     /// Walking to the end without looking, because what does not parse is prose.
     Check(Walker<Vec<u8>>, Map),
     Walk(Walker<Vec<u8>>, Map),
-    Value(Walker<Vec<u8>>, Map, Box<Inner>),
+    Value(Walker<Vec<u8>>, Map, Box<Value>),
     Prose,
     Done,
-}
-
-struct Inner {
-    leaf: Range<usize>,
-    kind: LeafKind,
-    value: Value,
 }
 
 impl Nested {
@@ -58,7 +52,7 @@ impl Nested {
             Stage::Read(reader) => read(reader, raw, desk)?,
             Stage::Check(walker, map) => check(walker, map, desk)?,
             Stage::Walk(walker, map) => walk(walker, map, desk)?,
-            Stage::Value(walker, map, inner) => self.value(walker, map, inner, desk)?,
+            Stage::Value(walker, map, value) => self.value(walker, map, value, desk)?,
             done @ (Stage::Prose | Stage::Done) => (done, Turn::Done),
         };
         self.stage = stage;
@@ -69,26 +63,27 @@ impl Nested {
         &self,
         walker: Walker<Vec<u8>>,
         map: Map,
-        mut inner: Box<Inner>,
+        mut value: Box<Value>,
         desk: &mut Desk<'_>,
     ) -> Result<(Stage, Turn), Refused> {
-        let edit = match inner.value.turn(walker.body(), desk)? {
-            Turn::Spent(cost) => return Ok((Stage::Value(walker, map, inner), Turn::Spent(cost))),
-            Turn::Done => return Ok((Stage::Walk(walker, map), Turn::Spent(0))),
-            Turn::Replace(edit) => edit,
-        };
-        let number = inner.kind == LeafKind::Number;
-        let (range, replacement) = if number {
-            // A number becomes a string, so that the JSON stays valid.
-            (inner.leaf.clone(), [b"\"", edit.replacement.as_slice(), b"\""].concat())
-        } else {
-            (edit.range, edit.replacement)
-        };
-        let range = map.raw_range(&range);
         let offset = self.leaf.range.start;
-        let range = range.start + offset..range.end + offset;
-        let stage = if number { Stage::Walk(walker, map) } else { Stage::Value(walker, map, inner) };
-        Ok((stage, Turn::Replace(Edit { range, replacement: escape(&replacement) })))
+        let outer = |range: &Range<usize>| {
+            let range = map.raw_range(range);
+            range.start + offset..range.end + offset
+        };
+        let turn = match value.turn(walker.body(), desk)? {
+            Turn::Done => return Ok((Stage::Walk(walker, map), Turn::Spent(0))),
+            Turn::Spent(cost) => Turn::Spent(cost),
+            Turn::Missed(mut misses) => {
+                misses.iter_mut().for_each(|miss| miss.range = outer(&miss.range));
+                Turn::Missed(misses)
+            }
+            Turn::Replace(mut span, replacement) => {
+                span.range = outer(&span.range);
+                Turn::Replace(span, escape(&replacement))
+            }
+        };
+        Ok((Stage::Value(walker, map, value), turn))
     }
 }
 
@@ -125,8 +120,7 @@ fn walk(mut walker: Walker<Vec<u8>>, map: Map, desk: &Desk<'_>) -> Result<(Stage
         Walk::Leaf(leaf) => {
             let key = walker.key(&leaf);
             let prose = Leaf { class: Class::Prose, ..leaf };
-            let value = Value::new(&prose, key);
-            (Stage::Value(walker, map, Box::new(Inner { leaf: prose.range, kind: prose.kind, value })), spent)
+            (Stage::Value(walker, map, Box::new(Value::new(&prose, key))), spent)
         }
     })
 }

@@ -93,6 +93,18 @@ fn a_long_string_pauses_as_often_as_many_short_ones() {
 }
 
 #[test]
+fn a_single_word_is_a_name_only_under_a_key_that_says_so() {
+    let names = crate::ner::Tagger::embedded().unwrap();
+    let spec = PolicySpec { filter: Filter::Balanced, action: Action::Label, ..PolicySpec::default() };
+    let policy = Policy::compile(&spec).unwrap();
+    let rules = Rules { policy: &policy, table: FieldTable::Unknown, names: Some(names) };
+    let body = r#"{"args":"args","status":"Mary","firstName":"Mary","text":"Mary Johnson called."}"#;
+    let done = redact_json(body.as_bytes(), rules, &mut vault()).unwrap().to_vec();
+    let wanted = r#"{"args":"args","status":"Mary","firstName":"[PERSON]","text":"[PERSON] called."}"#;
+    assert_eq!(String::from_utf8(done).unwrap(), wanted);
+}
+
+#[test]
 fn text_that_only_looks_like_json_is_prose() {
     // A quoted word with an escape that JSON does not know.
     let body = r#"{"messages":[{"content":"\"\\c ann@example.org\""}]}"#;

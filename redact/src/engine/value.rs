@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::{Desk, Refused, TURN, Turn, replacement};
-use crate::document::{Class, Leaf, Text};
-use crate::find::{NearMisses, Query, Search, Unscannable};
-use crate::finding::Span;
+use crate::document::{Class, Leaf, LeafKind, Text};
+use crate::find::{Findings, Query, Search, Unscannable, may_name};
+use crate::finding::{NearMiss, Span};
 use crate::policy::Action;
-use crate::splice::{Edit, escape};
+use crate::splice::escape;
 use crate::view::{Escapes, Normal, Reader, View};
 
 /// The redaction of one string.
@@ -16,6 +16,7 @@ pub(super) struct Value {
     range: Range<usize>,
     key: String,
     class: Class,
+    kind: LeafKind,
     escapes: Escapes,
     stage: Stage,
 }
@@ -34,7 +35,14 @@ impl Value {
             Text::Plain => Stage::Search(View::same(leaf.range.len()), None),
             Text::Mixed => Stage::Read(Reader::new(Normal::Full, Escapes::Json)),
         };
-        Self { range: leaf.range.clone(), key, class: leaf.class, escapes: Escapes::Json, stage }
+        Self {
+            range: leaf.range.clone(),
+            key,
+            class: leaf.class,
+            kind: leaf.kind,
+            escapes: Escapes::Json,
+            stage,
+        }
     }
 
     /// For text that is not JSON.
@@ -45,7 +53,14 @@ impl Value {
         } else {
             Stage::Read(Reader::new(Normal::Full, Escapes::None))
         };
-        Self { range, key: String::new(), class: Class::Prose, escapes: Escapes::None, stage }
+        Self {
+            range,
+            key: String::new(),
+            class: Class::Prose,
+            kind: LeafKind::String,
+            escapes: Escapes::None,
+            stage,
+        }
     }
 
     /// Goes on a little. `source` must be the same in all calls.
@@ -61,26 +76,46 @@ impl Value {
                 Ok(Turn::Spent(desk.cost(read)))
             }
             Stage::Search(view, search) => {
-                let (policy, names) = (desk.rules.policy, desk.rules.names);
-                let query = Query { policy, names, key: &self.key, near_misses: NearMisses::Skip };
                 let text = view.bytes(raw);
+                let prose = self.escapes == Escapes::None || may_name(text, &self.key);
+                let names = desk.rules.names.filter(|_| prose);
+                let policy = desk.rules.policy;
+                let query = Query { policy, names, key: &self.key, near_misses: desk.near_misses };
                 let search_now = search.get_or_insert_with(|| Search::new(text, &query));
                 let tags = search_now.is_tagging();
                 if let Some(spent) = search_now.step(text, &query)? {
                     return Ok(Turn::Spent(if tags { spent } else { desk.cost(spent) }));
                 }
-                let spans = search.take().map_or_else(Vec::new, |search| search.finish(text, &query).spans);
-                self.stage = Stage::Replace(std::mem::take(view), spans.into_iter());
-                Ok(Turn::Spent(0))
+                let done = search.take().map_or_else(Findings::default, |search| search.finish(text, &query));
+                let view = std::mem::take(view);
+                let misses = done.near_misses.into_iter().map(|miss| self.located(&view, miss)).collect();
+                self.stage = Stage::Replace(view, done.spans.into_iter());
+                Ok(Turn::Missed(misses))
             }
             Stage::Replace(view, spans) => {
-                let Some(span) = spans.next() else { return Ok(Turn::Done) };
+                let Some(mut span) = spans.next() else { return Ok(Turn::Done) };
                 let range = view.raw_range(&span.range);
-                let replacement = self.replacement(&raw[range.clone()], &span, desk)?;
-                let range = self.range.start + range.start..self.range.start + range.end;
-                Ok(Turn::Replace(Edit { range, replacement }))
+                if self.kind == LeafKind::Number {
+                    // All of it is replaced.
+                    *spans = Vec::new().into_iter();
+                }
+                let mut replacement = self.replacement(&raw[range.clone()], &span, desk)?;
+                span.range = self.range.start + range.start..self.range.start + range.end;
+                if self.kind == LeafKind::Number {
+                    // A number becomes a string, so that the JSON stays valid.
+                    span.range = self.range.clone();
+                    replacement = [b"\"", replacement.as_slice(), b"\""].concat();
+                }
+                Ok(Turn::Replace(span, replacement))
             }
         }
+    }
+
+    /// The same within the source.
+    fn located(&self, view: &View, mut miss: NearMiss) -> NearMiss {
+        let range = view.raw_range(&miss.range);
+        miss.range = self.range.start + range.start..self.range.start + range.end;
+        miss
     }
 
     fn replacement(&self, raw: &[u8], span: &Span, desk: &mut Desk<'_>) -> Result<Vec<u8>, Unscannable> {

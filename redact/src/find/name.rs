@@ -1,6 +1,7 @@
 //! Asks the tagger piece by piece, and joins places to addresses.
 
 use super::Query;
+use crate::context::key_words;
 use crate::entity::Entity;
 use crate::finding::{Evidence, Score, Span};
 use crate::names::{NameFinder, NameKind, NameSpan};
@@ -9,6 +10,66 @@ use crate::names::{NameFinder, NameKind, NameSpan};
 const PIECE: usize = 512;
 /// Bytes that may stand between a street and its place.
 const MAX_GAP: usize = 3;
+
+/// Words of keys whose values are names, even if they are one word.
+const NAME_KEYS: &[&str] = &[
+    "name",
+    "firstname",
+    "lastname",
+    "surname",
+    "fullname",
+    "nickname",
+    "customer",
+    "client",
+    "person",
+    "contact",
+    "author",
+    "employee",
+    "patient",
+    "manager",
+    "recipient",
+    "sender",
+    "owner",
+    "assignee",
+    "attendee",
+    "attendees",
+    "member",
+    "members",
+    "guest",
+    "passenger",
+    "spouse",
+    "city",
+    "town",
+    "place",
+    "country",
+    "location",
+    "birthplace",
+    "company",
+    "organization",
+    "organisation",
+    "employer",
+    "vorname",
+    "nachname",
+    "ort",
+    "stadt",
+    "nom",
+    "prenom",
+    "ville",
+    "nombre",
+    "apellido",
+    "ciudad",
+];
+/// Text in which words are counted.
+const SAMPLE: usize = 1024;
+
+/// Whether a value of JSON may be more than a code word: it has two words, or a key that announces a name.
+pub(crate) fn may_name(text: &[u8], key: &str) -> bool {
+    let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte >= 0x80;
+    let sample = &text[..text.len().min(SAMPLE)];
+    let words = sample.split(|byte| !is_letter(byte)).filter(|word| !word.is_empty()).take(2).count();
+    let spaced = sample.len() < text.len() || sample.iter().any(u8::is_ascii_whitespace);
+    (words > 1 && spaced) || key_words(key).split(' ').any(|word| NAME_KEYS.contains(&word))
+}
 
 /// Where the tagger is.
 #[derive(Debug, Default)]
