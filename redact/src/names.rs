@@ -24,8 +24,8 @@ pub struct NameSpan {
     pub score: f32,
 }
 
-/// Finds names in running text.
-pub trait NameFinder {
+/// Finds names in running text. A redaction may go on in another thread than it began in.
+pub trait NameFinder: Sync {
     /// Appends the names of `text`; `recall_bias` nats are taken from "no name".
     fn find(&self, text: &str, recall_bias: f32, out: &mut Vec<NameSpan>);
 }

@@ -115,6 +115,12 @@ impl Vault {
         }
     }
 
+    /// Whether no placeholder lives here, so that there is nothing to restore.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// Notes what already looks like one of our placeholders in about `budget` bytes of `body`, so that it is never
     /// minted; returns where to go on.
     pub(crate) fn reserve(&mut self, body: &[u8], from: usize, budget: usize) -> usize {

@@ -10,6 +10,8 @@ mod restore;
 pub use arguments::ArgumentRedactor;
 pub use restore::{Landing, StreamRestorer, Urls};
 
+use std::sync::Arc;
+
 use crate::engine::{Refused, replacement};
 use crate::find::{NearMisses, Query, Unscannable, find_raw};
 use crate::finding::Span;
@@ -31,9 +33,9 @@ const CONTEXT: usize = 64;
 const FORCED: std::ops::Range<usize> = 64..192;
 
 /// Redacts one channel of plain text.
-pub struct StreamRedactor<'p> {
-    policy: &'p Policy,
-    names: Option<&'p dyn NameFinder>,
+pub struct StreamRedactor<'n> {
+    policy: Arc<Policy>,
+    names: Option<&'n dyn NameFinder>,
     escapes: Escapes,
     key: String,
     /// Released text, as it was before redaction: where cues are found.
@@ -53,14 +55,14 @@ enum Open {
     Pem,
 }
 
-impl<'p> StreamRedactor<'p> {
+impl<'n> StreamRedactor<'n> {
     /// A channel of plain text.
     #[must_use]
-    pub fn new(policy: &'p Policy, names: Option<&'p dyn NameFinder>) -> Self {
+    pub fn new(policy: Arc<Policy>, names: Option<&'n dyn NameFinder>) -> Self {
         Self::with(policy, names, Escapes::None)
     }
 
-    fn with(policy: &'p Policy, names: Option<&'p dyn NameFinder>, escapes: Escapes) -> Self {
+    fn with(policy: Arc<Policy>, names: Option<&'n dyn NameFinder>, escapes: Escapes) -> Self {
         let (context, held) = (Vec::new(), Vec::new());
         Self {
             policy,
@@ -185,7 +187,7 @@ impl<'p> StreamRedactor<'p> {
     fn find(&self, raw: &[u8]) -> Result<Vec<Span>, Unscannable> {
         let text = [self.context.as_slice(), raw].concat();
         let query =
-            Query { policy: self.policy, names: self.names, key: &self.key, near_misses: NearMisses::Skip };
+            Query { policy: &self.policy, names: self.names, key: &self.key, near_misses: NearMisses::Skip };
         let mut spans = find_raw(&text, self.escapes, &query)?.spans;
         let before = self.context.len();
         spans.retain(|span| span.range.end > before);
@@ -211,7 +213,7 @@ impl<'p> StreamRedactor<'p> {
             }
             released.extend_from_slice(&raw[at..span.range.start]);
             let value = self.value(&raw[span.range.clone()])?;
-            let new = replacement(self.policy, vault, &span, action, &value);
+            let new = replacement(&self.policy, vault, &span, action, &value);
             match self.escapes {
                 Escapes::None => released.extend_from_slice(new.as_bytes()),
                 Escapes::Json => released.extend_from_slice(&escape(new.as_bytes())),

@@ -117,9 +117,9 @@ proptest! {
 
     #[test]
     fn f53_streams_do_not_depend_on_their_cuts(text in text(), cuts in proptest::collection::vec(0_usize..400, 0..6)) {
-        let policy = policy(Action::Label);
+        let policy = std::sync::Arc::new(policy(Action::Label));
         let stream = |cuts: &[usize]| {
-            let (mut redactor, mut vault, mut out) = (StreamRedactor::new(&policy, None), vault(), Vec::new());
+            let (mut redactor, mut vault, mut out) = (StreamRedactor::new(std::sync::Arc::clone(&policy), None), vault(), Vec::new());
             let mut from = 0;
             for cut in cuts.iter().copied().filter(|cut| *cut <= text.len()).chain([text.len()]) {
                 out.extend(redactor.push(&text.as_bytes()[from..cut], &mut vault).unwrap());

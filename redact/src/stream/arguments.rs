@@ -1,5 +1,7 @@
 //! Tool-call arguments: pieces of JSON text. Structure passes, strings are redacted one by one.
 
+use std::sync::Arc;
+
 use super::StreamRedactor;
 use crate::engine::{Refused, replacement};
 use crate::find::{NearMisses, Query, find_raw};
@@ -23,18 +25,18 @@ enum State {
 }
 
 /// Redacts the arguments of one tool call.
-pub struct ArgumentRedactor<'p> {
-    strings: StreamRedactor<'p>,
+pub struct ArgumentRedactor<'n> {
+    strings: StreamRedactor<'n>,
     state: State,
     /// The last string, as far as it may be a key.
     last: Vec<u8>,
     number: Vec<u8>,
 }
 
-impl<'p> ArgumentRedactor<'p> {
+impl<'n> ArgumentRedactor<'n> {
     /// A call whose arguments have not begun.
     #[must_use]
-    pub fn new(policy: &'p Policy, names: Option<&'p dyn NameFinder>) -> Self {
+    pub fn new(policy: Arc<Policy>, names: Option<&'n dyn NameFinder>) -> Self {
         let strings = StreamRedactor::with(policy, names, Escapes::Json);
         Self { strings, state: State::Structure, last: Vec::new(), number: Vec::new() }
     }
@@ -119,10 +121,11 @@ impl<'p> ArgumentRedactor<'p> {
     /// A number that is personal data becomes a string, so that the JSON stays valid.
     fn end_number(&mut self, released: &mut Vec<u8>, vault: &mut Vault) -> Result<(), Refused> {
         let number = std::mem::take(&mut self.number);
-        let policy = self.strings.policy;
+        let policy = Arc::clone(&self.strings.policy);
         let mut found = None;
         if number.iter().filter(|byte| byte.is_ascii_digit()).count() >= LEAST_DIGITS {
-            let query = Query { policy, names: None, key: &self.strings.key, near_misses: NearMisses::Skip };
+            let query =
+                Query { policy: &policy, names: None, key: &self.strings.key, near_misses: NearMisses::Skip };
             found = find_raw(&number, Escapes::None, &query)?.spans.into_iter().next();
         }
         let Some(span) = found else {
@@ -135,7 +138,7 @@ impl<'p> ArgumentRedactor<'p> {
             return Err(Refused::Blocked(Counts::from([((span.entity, action), 1)])));
         }
         let value = String::from_utf8_lossy(&number).into_owned();
-        let new = replacement(policy, vault, &span, action, &value);
+        let new = replacement(&policy, vault, &span, action, &value);
         released.extend([b"\"", escape(new.as_bytes()).as_slice(), b"\""].concat());
         Ok(())
     }

@@ -19,8 +19,8 @@ const PROSE: &str = "Hello Ann, please call (212) 555-0187 or write to ann.lee@e
     1 22 333 4444 55555 666666 7777777 88888888 999999999 1 22 333 4444 55555 666666 7777777 536-22-8726 12 12 12 12.";
 
 fn whole(text: &[u8], cuts: &[usize]) -> Vec<u8> {
-    let policy = policy(Action::Label);
-    let (mut stream, mut vault) = (StreamRedactor::new(&policy, None), vault());
+    let policy = Arc::new(policy(Action::Label));
+    let (mut stream, mut vault) = (StreamRedactor::new(policy, None), vault());
     let mut out = Vec::new();
     let mut from = 0;
     for cut in cuts.iter().copied().chain([text.len()]) {
@@ -61,8 +61,8 @@ fn a_long_secret_is_masked_from_its_first_byte_to_its_last() {
 }
 
 fn arguments(text: &[u8], cuts: &[usize]) -> String {
-    let policy = policy(Action::Label);
-    let (mut stream, mut vault) = (ArgumentRedactor::new(&policy, None), vault());
+    let policy = Arc::new(policy(Action::Label));
+    let (mut stream, mut vault) = (ArgumentRedactor::new(policy, None), vault());
     let mut out = Vec::new();
     let mut from = 0;
     for cut in cuts.iter().copied().chain([text.len()]) {
