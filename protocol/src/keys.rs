@@ -2,19 +2,49 @@
 
 use std::collections::BTreeMap;
 
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use crate::name::CredentialName;
+use crate::name::{CredentialName, ObjectName};
 use crate::sensitive::Sensitive;
 
 /// Tells one value of a credential from the next, without saying anything about the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CredentialHash([u8; 16]);
 
-/// The credentials that a snapshot names.
+/// What pseudonyms and hashes of a namespace are derived with. It can be replaced at any time: maps of pseudonyms live
+/// for one request, so that only caches of prompts notice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PseudonymKey(Sensitive<[u8; 32]>);
+
+impl PseudonymKey {
+    /// The key of `namespace`, derived from one secret of all namespaces.
+    #[must_use]
+    pub fn derive(secret: &[u8; 32], namespace: &ObjectName) -> Self {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
+        mac.update(b"chaperone pseudonym key\0");
+        mac.update(namespace.as_str().as_bytes());
+        Self::new(mac.finalize().into_bytes().into())
+    }
+
+    /// Takes 32 bytes that nobody else knows into custody.
+    #[must_use]
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(Sensitive::new(bytes))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        self.0.expose()
+    }
+}
+
+/// The credentials that a snapshot names, and the key of its namespace's pseudonyms.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keys {
     credentials: BTreeMap<CredentialName, Credential>,
+    pseudonyms: Option<PseudonymKey>,
 }
 
 /// A secret value, with the hash by which cooldowns and pools tell it from its successor.
@@ -59,6 +89,17 @@ impl Keys {
         self.credentials.get(name)
     }
 
+    /// Sets the key of pseudonyms.
+    pub fn set_pseudonyms(&mut self, key: PseudonymKey) {
+        self.pseudonyms = Some(key);
+    }
+
+    /// The key of pseudonyms, if whoever sent the keys has one.
+    #[must_use]
+    pub fn pseudonyms(&self) -> Option<&PseudonymKey> {
+        self.pseudonyms.as_ref()
+    }
+
     /// Names of all credentials, in order.
     pub fn names(&self) -> impl Iterator<Item = &CredentialName> {
         self.credentials.keys()
@@ -74,5 +115,13 @@ mod tests {
         let mut keys = Keys::default();
         keys.insert("ns/alpha/key".parse().unwrap(), Credential::new(b"sk-canary".to_vec()));
         assert!(!format!("{keys:?}").contains("canary"));
+    }
+
+    #[test]
+    fn namespaces_have_keys_of_their_own() {
+        let key = |namespace: &str| PseudonymKey::derive(&[7; 32], &namespace.parse().unwrap());
+        assert_eq!(key("shop"), key("shop"));
+        assert_ne!(key("shop"), key("shop-2"));
+        assert_ne!(key("shop").expose(), &[7; 32]);
     }
 }

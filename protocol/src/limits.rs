@@ -93,3 +93,5 @@ pub const PII_PATTERN_BYTES: usize = 4 * 512;
 pub const PII_CONTEXT: usize = 16;
 /// Characters that a mask may leave at the end of a number.
 pub const PII_KEEP_LAST: u8 = 4;
+/// Texts of one answer that are rewritten at once: choices, blocks and tool calls.
+pub const PII_CHANNELS: usize = 64;

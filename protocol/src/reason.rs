@@ -52,6 +52,10 @@ reasons! {
     ContextLength = "context_length",
     /// The partner's content policy refused the request.
     ContentPolicy = "content_policy",
+    /// The request holds personal data, or data other than text, that must not reach any of the route's partners.
+    PiiBlocked = "pii_blocked",
+    /// The request could not be scanned for personal data to its end.
+    PiiUnscannable = "pii_unscannable",
     /// The partner found the request malformed.
     PartnerRejected = "partner_rejected",
     /// There is no configuration yet.

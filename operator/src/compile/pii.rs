@@ -28,7 +28,9 @@ pub(super) fn combine(partner: &Side, route: &Side, class: DataClass) -> Pii {
     let sides: Vec<&Written> = [partner, route].into_iter().filter_map(|side| side.block.as_ref()).collect();
     let restored = |place| sides.iter().all(|side| side.restore.contains(&place));
     let is_off = [partner, route].into_iter().all(Side::switches_names_off);
-    let wants_names = filter::wants_names(&entities);
+    let responses = responses(&sides);
+    let looked_for = responses.iter().flat_map(|answers| &answers.entities).chain(&entities);
+    let wants_names = filter::wants_names(looked_for);
     Pii {
         filter,
         actions: actions(&entities, &sides),
@@ -42,7 +44,7 @@ pub(super) fn combine(partner: &Side, route: &Side, class: DataClass) -> Pii {
         hint: sides.iter().any(|side| side.hint),
         allow: common(sides.iter().map(|side| &side.allow)),
         custom: custom(&sides),
-        responses: responses(&sides),
+        responses,
         non_text: sides.iter().filter_map(|side| side.non_text).max().unwrap_or(NonText::Allow),
         entities: Some(entities),
     }
@@ -171,8 +173,8 @@ mod filter {
         Entity::ALL.iter().copied().filter(|entity| set.contains(known(*entity))).collect()
     }
 
-    pub(super) fn wants_names(entities: &BTreeSet<Entity>) -> bool {
-        entities.iter().map(|entity| known(*entity)).collect::<redact::EntitySet>().wants_names()
+    pub(super) fn wants_names<'e>(entities: impl Iterator<Item = &'e Entity>) -> bool {
+        entities.map(|entity| known(*entity)).collect::<redact::EntitySet>().wants_names()
     }
 
     #[test]

@@ -113,6 +113,7 @@ fn names_are_looked_for_unless_both_say_off_or_nobody_wants_one() {
     assert_eq!(internal("entities: [Email]", "").ner, Ner::Off);
     assert_eq!(internal("entities: [Address]", "").ner, Ner::Embedded);
     assert_eq!(internal("", "").ner, Ner::Off, "the Lenient set has no names");
+    assert_eq!(internal("responses: {entities: [Person]}", "").ner, Ner::Embedded);
 }
 
 #[test]
