@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use chaperone_protocol::keys::PseudonymKey;
 use chaperone_protocol::name::ObjectName;
+use chaperone_protocol::sensitive::Sensitive;
 use chaperone_sidecar::{Settings, Sidecar};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -24,6 +26,9 @@ use crate::output::Output;
 const LOOK: Duration = Duration::from_millis(250);
 /// Requests under way may finish for this long after SIGTERM or Ctrl-C.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// What pseudonyms are derived from.
+type Secret = Sensitive<[u8; 32]>;
 
 /// Arguments of `chaperone local`.
 #[derive(Debug, clap::Args)]
@@ -52,21 +57,23 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, environment: Environment, output: &Output) -> Result<ExitCode> {
     chaperone_sidecar::keep_content_out_of_panics();
     chaperone_sidecar::log_warnings_to_stderr();
-    let _lock = state::lock(&state::folder(args.state, &environment)?)?;
+    let folder = state::folder(args.state, &environment)?;
+    let _lock = state::lock(&folder)?;
+    let secret = state::pseudonym_secret(&folder)?;
     let manifests = Manifests { filename: args.filename, namespace: args.namespace };
     let mut source = Source::new(manifests, args.service_account, environment);
     let world = source.load(output)?;
     let settings = Settings::new(args.listen, args.admin, Box::new(std::io::stdout()));
     let sidecar =
         Sidecar::start(settings).context("cannot serve here; --listen and --admin name other ports")?;
-    apply(&sidecar, world, output)?;
+    apply(&sidecar, world, &secret, output)?;
     output.event(&Event::Listening { listen: sidecar.listen(), admin: sidecar.admin() })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
         tokio::select! {
             () = signals.next() => {}
-            followed = follow(&mut source, &sidecar, output) => followed?,
+            followed = follow(&mut source, &sidecar, &secret, output) => followed?,
         }
         output.event(&Event::Ending)?;
         let drained = tokio::task::spawn_blocking(|| sidecar.drain(GRACE));
@@ -79,21 +86,22 @@ pub(crate) fn run(args: Args, environment: Environment, output: &Output) -> Resu
 }
 
 /// Puts every edit in force, as far as it is good.
-async fn follow(source: &mut Source, sidecar: &Sidecar, output: &Output) -> Result<()> {
+async fn follow(source: &mut Source, sidecar: &Sidecar, secret: &Secret, output: &Output) -> Result<()> {
     loop {
         tokio::time::sleep(LOOK).await;
         if !source.has_changed() {
             continue;
         }
         match source.load(output) {
-            Ok(world) => apply(sidecar, world, output)?,
+            Ok(world) => apply(sidecar, world, secret, output)?,
             Err(error) => output.event(&Event::NothingUsed { error: format!("{error:#}") })?,
         }
     }
 }
 
-fn apply(sidecar: &Sidecar, world: World, output: &Output) -> Result<()> {
-    let World { snapshot, keys } = world;
+fn apply(sidecar: &Sidecar, world: World, secret: &Secret, output: &Output) -> Result<()> {
+    let World { snapshot, mut keys } = world;
+    keys.set_pseudonyms(PseudonymKey::derive(secret.expose(), &snapshot.scope().namespace));
     let (version, routes) = (snapshot.version().short().to_owned(), snapshot.routes().len());
     sidecar.apply(snapshot, keys);
     output.event(&Event::InForce { snapshot: &version, routes })

@@ -119,7 +119,7 @@ fn begin(shared: &Arc<Shared>, request: &Request<Incoming>) -> Record {
         Endpoint::InferSchema(_) => "/v1/infer/schema",
         Endpoint::Unknown => "_unknown",
     };
-    Record::begin(shared, path, Ids::of(request.headers()))
+    Record::begin(shared, path, Ids::of(request.headers(), shared.live.world().as_deref()))
 }
 
 fn local(

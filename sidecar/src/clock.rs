@@ -36,7 +36,8 @@ pub(crate) fn random_below(bound: u64) -> u64 {
     random_number().checked_rem(bound).unwrap_or_default()
 }
 
-fn random<const N: usize>() -> [u8; N] {
+/// `N` random bytes.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0_u8; N];
     rustls::crypto::ring::default_provider()
         .secure_random

@@ -3,8 +3,10 @@
 //! The pipeline knows dialects only through this file: [`exchange`] turns a prompt and a target into what is sent and
 //! an [`Answer`], which turns the partner's bytes into the app's.
 
+mod amend;
 mod answer;
 pub(crate) mod codec;
+mod events;
 pub(crate) mod forward;
 mod progress;
 #[cfg(test)]
@@ -24,7 +26,8 @@ pub(crate) use self::progress::Progress;
 use crate::adapter::{self, mock::MockScript};
 use crate::dialect::{Hints, Render};
 use crate::passthrough;
-use crate::prompt::Prompt;
+use crate::pii::Rewrite;
+use crate::prompt::Redacted;
 use crate::refusal::Refusal;
 
 /// Why an attempt did not bring an answer.
@@ -90,7 +93,10 @@ pub(crate) enum StreamOptions {
 /// A request for one target.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ask<'a> {
-    pub(crate) prompt: &'a Prompt,
+    /// Only what was redacted for this target can be rendered.
+    pub(crate) prompt: &'a Redacted,
+    /// What its answer needs.
+    pub(crate) rewrite: &'a Rewrite,
     pub(crate) target: &'a Target,
     pub(crate) route: &'a Route,
     /// The longest answer that the tenant may ask for.

@@ -95,7 +95,7 @@ pub(crate) struct Member {
 }
 
 /// What a pass has found.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Skim {
     pub(crate) members: Vec<Member>,
     /// How many values were seen at each place.

@@ -24,6 +24,7 @@ mod models;
 mod neutral;
 mod outbound;
 mod passthrough;
+mod pii;
 mod pipeline;
 mod prompt;
 mod queue;

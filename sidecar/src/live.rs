@@ -3,17 +3,22 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use chaperone_protocol::keys::Keys;
+use chaperone_protocol::keys::{Keys, PseudonymKey};
 use chaperone_protocol::snapshot::Snapshot;
 use tokio_util::task::TaskTracker;
 
+use crate::clock;
 use crate::outbound::Outbound;
+use crate::pii::Policies;
 
 /// One version of the world. A request holds one from beginning to end.
 pub(crate) struct World {
     pub(crate) snapshot: Snapshot,
     pub(crate) keys: Keys,
     pub(crate) outbound: Outbound,
+    pub(crate) policies: Policies,
+    /// What pseudonyms are derived with. Made up where nobody sent one: then only caches of prompts notice a restart.
+    pub(crate) pseudonyms: PseudonymKey,
 }
 
 /// What is in force now.
@@ -32,6 +37,9 @@ impl Live {
         let before = self.0.load();
         let outbound =
             Outbound::of(&snapshot, &keys, before.as_ref().map_or(&none, |world| &world.outbound), tasks);
-        self.0.store(Some(Arc::new(World { snapshot, keys, outbound })));
+        let policies = Policies::of(&snapshot);
+        let pseudonyms = keys.pseudonyms().or(before.as_ref().map(|world| &world.pseudonyms)).cloned();
+        let pseudonyms = pseudonyms.unwrap_or_else(|| PseudonymKey::new(clock::random()));
+        self.0.store(Some(Arc::new(World { snapshot, keys, outbound, policies, pseudonyms })));
     }
 }

@@ -5,8 +5,8 @@ mod gates;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 pub(crate) use self::gates::GateMetrics;
@@ -14,6 +14,8 @@ pub(crate) use self::gates::GateMetrics;
 /// Buckets of the GenAI conventions for durations, in seconds.
 const SECONDS: &[f64] =
     &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+/// Buckets for scans, in seconds: a chat of usual length takes a fraction of a millisecond.
+const SCAN_SECONDS: &[f64] = &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
 /// Buckets of the GenAI conventions for numbers of tokens.
 const TOKENS: &[f64] = &[
     1.0,
@@ -44,9 +46,60 @@ pub(crate) struct Metrics {
     pub(crate) drift: IntCounterVec,
     pub(crate) cost: IntCounterVec,
     pub(crate) gates: GateMetrics,
+    pub(crate) pii: Pii,
     pub(crate) histograms: Histograms,
     pub(crate) gauges: Gauges,
     pub(crate) records_dropped: IntCounter,
+}
+
+/// Personal data: counts, never values.
+pub(crate) struct Pii {
+    pub(crate) spans: IntCounterVec,
+    pub(crate) restored: IntCounter,
+    pub(crate) unrestored: IntCounterVec,
+    pub(crate) foreign_tags: IntCounter,
+    pub(crate) bound_hits: IntCounterVec,
+    pub(crate) scan: Histogram,
+}
+
+impl Pii {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let single = |name, help| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let scan =
+            HistogramOpts::new("chaperone_pii_scan_seconds", "From the start of a request's scan to its end");
+        let scan = Histogram::with_opts(scan.buckets(SCAN_SECONDS.to_vec()))?;
+        registry.register(Box::new(scan.clone()))?;
+        Ok(Self {
+            spans: counter(
+                registry,
+                "chaperone_pii_spans_total",
+                "Pieces of personal data found, by what was done to them and in which direction",
+                &["entity", "action", "direction"],
+            )?,
+            restored: single("chaperone_pii_restored_total", "Placeholders put back in answers")?,
+            unrestored: counter(
+                registry,
+                "chaperone_pii_unrestored_total",
+                "Placeholders of the request that stayed in an answer",
+                &["reason"],
+            )?,
+            foreign_tags: single(
+                "chaperone_pii_foreign_tags_total",
+                "Words in answers that look like placeholders and are none of the request",
+            )?,
+            bound_hits: counter(
+                registry,
+                "chaperone_pii_bound_hits_total",
+                "Requests and answers that went beyond a bound of the search, and were refused",
+                &["bound"],
+            )?,
+            scan,
+        })
+    }
 }
 
 /// Distributions over requests.
@@ -198,6 +251,7 @@ impl Metrics {
                 "Cost by list price, in millionths of a US dollar",
                 &["tenant", "alias", "partner", "model"],
             )?,
+            pii: Pii::new(&registry)?,
             histograms: Histograms::new(&registry)?,
             gauges: Gauges::new(&registry)?,
             records_dropped: counter(

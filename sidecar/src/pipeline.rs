@@ -8,6 +8,7 @@ mod identify;
 mod intake;
 mod plan;
 mod prepare;
+mod redaction;
 mod relay;
 mod select;
 mod send;
@@ -25,6 +26,7 @@ use hyper::body::Incoming;
 use self::attempt::{Call, Outcome};
 pub(crate) use self::body::ClientBody;
 pub(crate) use self::identify::Tenant;
+use self::redaction::Redactions;
 pub(crate) use self::relay::answer_locally;
 pub(crate) use self::select::route as route_of;
 use crate::api;
@@ -41,7 +43,8 @@ pub(crate) async fn serve(
     api: ClientApi,
     request: Request<Incoming>,
 ) -> Response<ClientBody> {
-    let mut record = Record::begin(shared, api.path(), Ids::of(request.headers()));
+    let mut record =
+        Record::begin(shared, api.path(), Ids::of(request.headers(), shared.live.world().as_deref()));
     let (head, mut body) = request.into_parts();
     let outcome = caught(run(shared, api, &mut record, (&head.headers, &mut body))).await;
     let outcome = outcome.unwrap_or_else(|defect| Err(defect.into()));
@@ -73,7 +76,8 @@ async fn run(
     let fault = shared.dice.draw(&route.faults, record.request_id(), clock::wall());
     let newer = OnceLock::new();
     let (world, prompt, tenant) = (&world, &prompt, &tenant);
-    let call = Call { shared, world, route, prompt, tenant, headers, fault, deadline, newer };
+    let redactions = Redactions::default();
+    let call = Call { shared, world, route, prompt, tenant, headers, fault, deadline, newer, redactions };
     attempt::first_committed(&call, record).await
 }
 

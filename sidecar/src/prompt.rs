@@ -5,6 +5,7 @@
 
 mod map;
 pub(crate) mod media;
+mod redacted;
 
 use std::fmt;
 
@@ -17,6 +18,7 @@ use http::HeaderMap;
 
 use self::map::METADATA;
 pub(crate) use self::map::{LIMITS, MESSAGE, PART, STREAM_OPTIONS};
+pub(crate) use self::redacted::Redacted;
 use crate::dialect::UsageChunk;
 use crate::exchange::Mode;
 use crate::json::{self, Kind, Member, ROOT, Skim};
@@ -28,6 +30,7 @@ const TOKENS_PER_MESSAGE: u64 = 4;
 const BYTES_PER_TOKEN: u64 = 4;
 
 /// A body that was read and found fit to be looked at.
+#[derive(Clone)]
 pub(crate) struct Prompt {
     api: ClientApi,
     body: Bytes,
@@ -40,7 +43,7 @@ pub(crate) struct Prompt {
 }
 
 /// What `/v1/infer` says beside the prompt.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Metadata {
     tenant: Option<String>,
     correlation_id: Option<String>,

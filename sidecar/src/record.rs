@@ -12,6 +12,7 @@ use chaperone_protocol::name::{PartnerName, TenantId};
 use chaperone_protocol::reason::Reason;
 use chaperone_protocol::snapshot::{FaultKind, Route, Scope, Target};
 use chaperone_protocol::units::Tokens;
+use chaperone_redact as redact;
 use tokio::time::Instant;
 
 pub(crate) use self::ids::Ids;
@@ -21,6 +22,7 @@ use self::line::{AttemptLine, Event, Line, Milliseconds, TokensLine, millisecond
 use crate::clock;
 use crate::dialect::Drift;
 use crate::exchange::{Failure, Progress};
+use crate::pii::{Tally, action_name, identifier};
 use crate::prompt::Prompt;
 use crate::refusal::Refusal;
 use crate::sidecar::Shared;
@@ -142,8 +144,11 @@ impl Record {
         self.line.bytes.received = prompt.body().len() as u64;
         self.line.streaming = prompt.is_streaming();
         self.prompt_estimate = prompt.estimate();
-        if let Some(id) = prompt.correlation_id().and_then(sane_id) {
-            id.clone_into(&mut self.line.correlation_id);
+        let world = self.shared.live.world();
+        let key = world.as_ref().map(|world| &world.pseudonyms);
+        if let (Some(id), Some(key)) = (prompt.correlation_id().and_then(sane_id), key) {
+            self.line.correlation_id =
+                identifier::local(id, key).unwrap_or_else(|| self.line.request_id.clone());
         }
     }
 
@@ -237,6 +242,40 @@ impl Record {
         self.drift.clone_from(&progress.drift);
         let price = self.target.as_ref().and_then(|target| target.model.price);
         self.line.cost_micro_usd = price.map(|price| price.cost(prompt, cached, output).0);
+    }
+
+    /// Notes what was found in the request, and how long the search took.
+    pub(crate) fn redacted(&mut self, policy: &redact::Policy, found: &redact::Counts, took: Duration) {
+        self.shared.metrics.pii.scan.observe(took.as_secs_f64());
+        self.found(policy, found, "request");
+    }
+
+    /// Takes over what was done to the texts of an answer. Said once, at its end.
+    pub(crate) fn rewritten(&mut self, policy: Option<&redact::Policy>, tally: &Tally) {
+        let metrics = &self.shared.metrics.pii;
+        metrics.restored.inc_by(tally.restored);
+        metrics.unrestored.with_label_values(&["url"]).inc_by(tally.kept_in_urls);
+        metrics.unrestored.with_label_values(&["not_a_string"]).inc_by(tally.kept_outside_strings);
+        metrics.foreign_tags.inc_by(tally.foreign);
+        if let Some(policy) = policy {
+            self.found(policy, &tally.found, "response");
+        }
+    }
+
+    /// Notes that a bound of the search was hit.
+    pub(crate) fn bound_hit(&self, bound: &str) {
+        self.shared.metrics.pii.bound_hits.with_label_values(&[bound]).inc();
+    }
+
+    fn found(&mut self, policy: &redact::Policy, found: &redact::Counts, direction: &str) {
+        for ((entity, action), count) in found {
+            let (label, action) = (policy.label(*entity), action_name(*action));
+            let spans = &self.shared.metrics.pii.spans;
+            spans.with_label_values(&[label, action, direction]).inc_by(u64::from(*count));
+            let pii = self.line.pii.get_or_insert_default();
+            *pii.found.entry(label.to_owned()).or_default() += count;
+            pii.action.insert(action);
+        }
     }
 
     /// The answer is over.
@@ -337,7 +376,7 @@ mod tests {
     #[test]
     fn a_request_that_a_panic_ends_was_not_left_by_its_app() {
         let (shared, lines) = shared();
-        let begin = || Record::begin(&shared, "/v1/models", Ids::of(&HeaderMap::new()));
+        let begin = || Record::begin(&shared, "/v1/models", Ids::of(&HeaderMap::new(), None));
         drop(begin());
         let record = std::panic::AssertUnwindSafe(begin());
         let caught = std::panic::catch_unwind(move || {

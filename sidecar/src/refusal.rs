@@ -78,6 +78,8 @@ fn row(reason: Reason) -> (u16, Class) {
         | Reason::TenantRequired
         | Reason::ContextLength
         | Reason::ContentPolicy
+        | Reason::PiiBlocked
+        | Reason::PiiUnscannable
         | Reason::PartnerRejected => (400, Class::InvalidRequest),
         Reason::NoQuota | Reason::TenantForbidden => (403, Class::Permission),
         Reason::NotFound | Reason::UnknownAlias => (404, Class::NotFound),

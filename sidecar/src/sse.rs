@@ -58,6 +58,11 @@ enum Data {
 }
 
 impl Frame {
+    /// The frame of bytes that we wrote ourselves.
+    pub(crate) fn read(raw: Bytes) -> Result<Self, InvalidSse> {
+        Self::parse(raw, State::Within)
+    }
+
     /// The bytes as they came.
     pub(crate) fn raw(&self) -> &Bytes {
         &self.raw

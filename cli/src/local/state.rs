@@ -1,10 +1,12 @@
 //! The folder for what outlives the process. One process has it at a time.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use chaperone_protocol::sensitive::Sensitive;
 
 use crate::args::Environment;
 
@@ -40,8 +42,35 @@ pub(super) fn lock(folder: &Path) -> Result<File> {
     Ok(file)
 }
 
+/// The secret that pseudonyms are derived from: made on the first run, for this user's eyes alone.
+pub(super) fn pseudonym_secret(folder: &Path) -> Result<Sensitive<[u8; 32]>> {
+    let path = folder.join("pseudonyms.key");
+    let problem = || format!("cannot use {}", path.display());
+    let mut secret = [0; 32];
+    let made = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path);
+    match made {
+        Ok(mut file) => {
+            File::open("/dev/urandom")
+                .and_then(|mut random| random.read_exact(&mut secret))
+                .with_context(problem)?;
+            file.write_all(&secret).and_then(|()| file.sync_all()).with_context(problem)?;
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let stored = Sensitive::new(std::fs::read(&path).with_context(problem)?);
+            let stored = <[u8; 32]>::try_from(stored.expose().as_slice());
+            secret = stored.ok().with_context(|| {
+                format!("{} does not have 32 bytes; remove it, and a new one is made", path.display())
+            })?;
+        }
+        Err(error) => return Err(error).with_context(problem),
+    }
+    Ok(Sensitive::new(secret))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -52,6 +81,18 @@ mod tests {
         assert!(refusal.contains(&format!("in use by process {}", std::process::id())), "{refusal}");
         drop(first);
         lock(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn the_secret_of_pseudonyms_is_made_once_and_for_the_user_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = pseudonym_secret(folder.path()).unwrap();
+        let path = folder.path().join("pseudonyms.key");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_ne!(first.expose(), &[0; 32]);
+        assert_eq!(pseudonym_secret(folder.path()).unwrap(), first);
+        std::fs::write(&path, "short").unwrap();
+        assert!(pseudonym_secret(folder.path()).unwrap_err().to_string().contains("32 bytes"));
     }
 
     #[test]

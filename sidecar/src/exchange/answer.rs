@@ -4,15 +4,20 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use chaperone_protocol::adapter::{Adapter, Dialect};
 use chaperone_protocol::limits;
+use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::reason::Reason;
+use chaperone_redact::Policy;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 
+use super::amend::Amend;
+use super::events::Events;
 use super::forward::{Forward, StreamUsage};
 use super::progress::Progress;
 use super::{Ask, Failure, Mode, StreamOptions};
@@ -20,6 +25,7 @@ use crate::adapter::error::classify;
 use crate::dialect::{Decode, Drift, Encode, error};
 use crate::neutral::Event;
 use crate::prompt::media;
+use crate::record::Record;
 use crate::refusal::Refusal;
 use crate::retry_after::retry_after;
 use crate::sse::{self, Frame, Piece};
@@ -36,6 +42,10 @@ pub(crate) struct Answer {
     body: Body,
     decode: Box<dyn Decode + Send>,
     write: Write,
+    /// What becomes of the texts; `None`: they leave as they came.
+    rewrite: Option<Rewriting>,
+    /// What it is searched for.
+    answers: Option<Arc<Policy>>,
     events: Vec<Event>,
     progress: Progress,
     /// Bytes of a stream that may still come before it must have said something, or be complete.
@@ -58,6 +68,12 @@ enum Write {
     Forward(Forward),
     /// They are written anew.
     Encode(Box<dyn Encode + Send>),
+}
+
+/// How texts are rewritten: where they stand, or on their way through the neutral form.
+enum Rewriting {
+    Frames(Amend),
+    Events(Events),
 }
 
 impl fmt::Debug for Answer {
@@ -98,6 +114,16 @@ impl Answer {
             Mode::Stream => Body::Stream(sse::Decoder::default()),
         };
         let knows_options = partner == Mode::Stream && ask.target.partner.adapter == Adapter::OpenAI;
+        let scrubber = match ask.prompt.api() {
+            ClientApi::Embeddings | ClientApi::CountTokens => None,
+            ClientApi::ChatCompletions | ClientApi::Completions | ClientApi::Messages | ClientApi::Infer => {
+                ask.rewrite.scrubber()
+            }
+        };
+        let rewrite = scrubber.map(|scrubber| match write {
+            Write::Forward(_) => Rewriting::Frames(Amend::new(scrubber, ask.prompt.api().dialect())),
+            Write::Encode(_) => Rewriting::Events(Events::new(scrubber)),
+        });
         let mut progress = Progress::default();
         if knows_options && ask.stream_options == StreamOptions::Refused {
             progress.drifted(vec![Drift::NoStreamOptions]);
@@ -110,6 +136,8 @@ impl Answer {
             body,
             decode,
             write,
+            rewrite,
+            answers: ask.rewrite.answers(),
             events: Vec::new(),
             progress,
             asks_for_usage: knows_options && ask.stream_options == StreamOptions::Taken,
@@ -224,6 +252,16 @@ impl Answer {
         &self.progress
     }
 
+    /// Says what was done to its texts. Once, at its end.
+    pub(crate) fn report(&self, record: &mut Record) {
+        let Some(rewrite) = &self.rewrite else { return };
+        let tally = match rewrite {
+            Rewriting::Frames(amend) => amend.tally(),
+            Rewriting::Events(events) => events.tally(),
+        };
+        record.rewritten(self.answers.as_deref(), &tally);
+    }
+
     /// How long the request has taken, for an app that is told. Said before the end.
     pub(crate) fn elapsed(&mut self, elapsed: Duration) {
         if let Write::Encode(encode) = &mut self.write {
@@ -277,7 +315,7 @@ impl Answer {
                 if let Some(event) = frame.event() {
                     self.decode.event(&event, &mut self.events)?;
                 }
-                self.settle(Some(&frame), out)?;
+                self.settle(Some(frame), out)?;
             }
         }
         Ok(())
@@ -290,20 +328,31 @@ impl Answer {
     }
 
     /// Takes note of the events at hand, and writes them, or the frame that they came in.
-    fn settle(&mut self, frame: Option<&Frame>, out: &mut VecDeque<Bytes>) -> Result<(), Failure> {
-        let mut written = Vec::new();
-        for event in self.events.drain(..) {
-            self.progress.take(&event);
-            if let Write::Encode(encode) = &mut self.write {
-                encode.event(&event, &mut written)?;
-            }
-        }
+    fn settle(&mut self, frame: Option<Frame>, out: &mut VecDeque<Bytes>) -> Result<(), Failure> {
+        let events = std::mem::take(&mut self.events);
+        events.iter().for_each(|event| self.progress.take(event));
         self.progress.drifted(self.decode.drift());
-        if !written.is_empty() {
-            out.push_back(written.into());
-        }
-        if let (Write::Forward(forward), Some(frame)) = (&mut self.write, frame) {
-            forward.frame(frame, out);
+        match (&mut self.write, &mut self.rewrite, frame) {
+            (Write::Encode(encode), rewrite, _) => {
+                let events = match rewrite {
+                    Some(Rewriting::Events(texts)) => texts.rewrite(events)?,
+                    Some(Rewriting::Frames(_)) | None => events,
+                };
+                let mut written = Vec::new();
+                for event in &events {
+                    encode.event(event, &mut written)?;
+                }
+                if !written.is_empty() {
+                    out.push_back(written.into());
+                }
+            }
+            (Write::Forward(forward), Some(Rewriting::Frames(texts)), Some(frame)) => {
+                for frame in texts.frame(frame)? {
+                    forward.frame(&frame, out);
+                }
+            }
+            (Write::Forward(forward), _, Some(frame)) => forward.frame(&frame, out),
+            (Write::Forward(_), _, None) => {}
         }
         Ok(())
     }
@@ -315,8 +364,12 @@ impl Answer {
         }
         self.settle(None, out)?;
         self.progress.finished = true;
-        if matches!(self.write, Write::Forward(_)) {
-            out.extend(pieces);
+        match (&self.write, &mut self.rewrite) {
+            (Write::Forward(_), Some(Rewriting::Frames(texts))) => {
+                out.push_back(texts.whole(&pieces.concat().into())?);
+            }
+            (Write::Forward(_), _) => out.extend(pieces),
+            (Write::Encode(_), _) => {}
         }
         Ok(())
     }
@@ -331,6 +384,13 @@ impl Answer {
         self.decode.end(&mut self.events)?;
         self.settle(None, out)?;
         self.progress.finished = true;
+        if let (Write::Forward(forward), Some(Rewriting::Frames(texts))) =
+            (&mut self.write, &mut self.rewrite)
+        {
+            for frame in texts.end()? {
+                forward.frame(&frame, out);
+            }
+        }
         // The decoder found the answer complete, so only the terminator of OpenAI's dialect can be missing.
         if matches!(self.write, Write::Forward(_)) && self.dialect == Dialect::OpenAi {
             out.push_back(Bytes::from_static(b"data: [DONE]\n\n"));

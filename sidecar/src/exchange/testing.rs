@@ -6,20 +6,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chaperone_protocol::adapter::{Adapter, ApiVersion, DataClass};
+use chaperone_protocol::keys::PseudonymKey;
 use chaperone_protocol::pair::ClientApi;
+use chaperone_protocol::snapshot::pii::{Filter, Pii};
 use chaperone_protocol::snapshot::{
     AddressPolicy, MaxTokens, Mock, MockReply, Model, Partner, Protection, Route, Target, Timeouts, Tls,
     WeightedTarget, WholeAnswers,
 };
 use chaperone_protocol::units::Tokens;
+use chaperone_redact::{self as redact, Rules, Vault};
 use http::HeaderMap;
 
 use super::{Ask, Exchange, StreamOptions, exchange};
-use crate::prompt::Prompt;
+use crate::pii::{PairPolicy, Rewrite, field_table};
+use crate::prompt::{Prompt, Redacted};
 
 /// Everything that an [`Ask`] borrows.
 pub(crate) struct Setup {
-    pub(crate) prompt: Prompt,
+    pub(crate) prompt: Redacted,
+    pub(crate) rewrite: Rewrite,
     pub(crate) target: Target,
     pub(crate) route: Route,
     pub(crate) tenant_cap: Option<Tokens>,
@@ -30,7 +35,18 @@ pub(crate) struct Setup {
 impl Setup {
     /// A request for a model with 16384 tokens of output, on a route whose default is 512.
     pub(crate) fn new(api: ClientApi, adapter: Adapter, body: &str) -> Self {
+        Self::redacted(api, adapter, body, &Pii { filter: Filter::Off, ..Pii::default() })
+    }
+
+    /// The same under a redaction policy.
+    pub(crate) fn redacted(api: ClientApi, adapter: Adapter, body: &str, pii: &Pii) -> Self {
         let prompt = Prompt::read(api, &HeaderMap::new(), Bytes::from(body.to_owned())).unwrap();
+        let policy = Arc::new(PairPolicy::of(pii).unwrap());
+        let mut vault = Vault::new(redact::PseudonymKey::new([7; 32]), "partner-alpha", "");
+        let rules = Rules { policy: &policy.requests, table: field_table(api), names: policy.names() };
+        let engine = redact::redact_json(prompt.body().clone(), rules, &mut vault).unwrap();
+        let prompt = Redacted::new(&prompt, &engine, Vec::new()).unwrap();
+        let rewrite = Rewrite::new(policy, vault, PseudonymKey::new([7; 32]), "partner-alpha");
         let target = target(adapter);
         let weighted = WeightedTarget { target: target.clone(), weight: 1, fallbacks: Vec::new() };
         let route = Route {
@@ -45,6 +61,7 @@ impl Setup {
         };
         Self {
             prompt,
+            rewrite,
             target,
             route,
             tenant_cap: None,
@@ -56,6 +73,7 @@ impl Setup {
     pub(crate) fn ask(&self) -> Ask<'_> {
         Ask {
             prompt: &self.prompt,
+            rewrite: &self.rewrite,
             target: &self.target,
             route: &self.route,
             tenant_cap: self.tenant_cap,

@@ -19,6 +19,7 @@ use super::Tenant;
 use super::entry::{self, Entry};
 use super::plan::{Allowed, Chance, Plan, Step};
 use super::prepare::{Prepared, Ready, prepare};
+use super::redaction::Redactions;
 use super::send::{Ended, Lateness, run};
 use super::upstream::Upstream;
 use super::verdict::{self, Breaker};
@@ -40,6 +41,8 @@ pub(crate) struct Call<'a> {
     pub(crate) prompt: &'a Prompt,
     pub(crate) tenant: &'a Tenant,
     pub(crate) headers: &'a HeaderMap,
+    /// What the request is for the partner that was asked last.
+    pub(crate) redactions: Redactions,
     /// The declared fault that this request was drawn for.
     pub(crate) fault: Option<&'a Fault>,
     /// Until when it must have committed.
@@ -201,7 +204,7 @@ async fn ask<'a>(
             // Before any work: a partner that is left alone is not written to.
             gate.check(clock::now()).map_err(|closed| kept_out(&gate, closed))?;
         }
-        let Ready { adjusted, attempt } = match prepare(call, target, record).map_err(Miss::Unfit)? {
+        let Ready { adjusted, attempt } = match prepare(call, target, record).await.map_err(Miss::Unfit)? {
             Prepared::Ready(ready) => *ready,
             Prepared::Local(local, adjusted) => return Ok(Outcome::Local(local, adjusted)),
         };

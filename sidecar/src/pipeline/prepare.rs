@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use tokio::sync::watch;
 
 use super::attempt::Call;
+use super::redaction::{Redaction, redact};
 use crate::adapter;
 use crate::adapter::mock::MockScript;
 use crate::clock;
@@ -49,10 +50,16 @@ pub(super) enum Attempt {
 ///
 /// # Errors
 /// The target cannot carry it, or must not be asked: another one may.
-pub(super) fn prepare(call: &Call<'_>, target: &Target, record: &Record) -> Result<Prepared, Refusal> {
+pub(super) async fn prepare(
+    call: &Call<'_>,
+    target: &Target,
+    record: &mut Record,
+) -> Result<Prepared, Refusal> {
+    let redaction = redact(call, target, record).await?;
     let link = call.world.outbound.link(&target.partner.name);
     let ask = Ask {
-        prompt: call.prompt,
+        prompt: &redaction.prompt,
+        rewrite: &redaction.rewrite,
         target,
         route: call.route,
         tenant_cap: call.tenant.policy.max_tokens_per_request,
@@ -67,7 +74,7 @@ pub(super) fn prepare(call: &Call<'_>, target: &Target, record: &Record) -> Resu
     let attempt = match exchanged.exchange {
         Exchange::Local(local) => return Ok(Prepared::Local(local, exchanged.adjusted)),
         Exchange::Mock(script, answer) => Attempt::Mock(script, answer),
-        Exchange::Partner(outgoing, answer) => address(call, target, record, outgoing, answer)?,
+        Exchange::Partner(outgoing, answer) => address(call, target, (record, &redaction), outgoing, answer)?,
     };
     Ok(Prepared::Ready(Box::new(Ready { adjusted: exchanged.adjusted, attempt })))
 }
@@ -76,7 +83,7 @@ pub(super) fn prepare(call: &Call<'_>, target: &Target, record: &Record) -> Resu
 fn address(
     call: &Call<'_>,
     target: &Target,
-    record: &Record,
+    (record, redaction): (&Record, &Redaction),
     outgoing: Outgoing,
     answer: Answer,
 ) -> Result<Attempt, Refusal> {
@@ -95,8 +102,8 @@ fn address(
     authorize(call, partner, headers)?;
     let parent = record.trace().map(TraceContext::child);
     let ids = [
-        ("x-request-id", Some(record.request_id())),
-        ("x-correlation-id", Some(record.correlation_id())),
+        ("x-request-id", Some(redaction.request_id.as_str())),
+        ("x-correlation-id", Some(redaction.correlation_id.as_str())),
         ("traceparent", parent.as_deref()),
     ];
     for (name, value) in ids {

@@ -54,6 +54,7 @@ pub(crate) fn answer(
     record.progressed(committed.answer.progress());
     if committed.complete {
         permit.ended(used(committed.answer.progress()));
+        committed.answer.report(&mut record);
         shared.pools.spawn(tail(committed.partner));
         *response.body_mut() =
             ClientBody::whole(committed.out, Some(finish_later(&committed.answer, record)));
@@ -144,6 +145,7 @@ async fn relay(mut committed: Committed, permit: Permit, mut record: Record, sen
 /// The app is gone. What its partner has sent by now is what it cost.
 fn left(committed: &Committed, mut record: Record) {
     record.progressed(committed.answer.progress());
+    committed.answer.report(&mut record);
 }
 
 async fn conclude(mut committed: Committed, mut record: Record, sender: Sender, result: Result<(), Failure>) {
@@ -159,6 +161,7 @@ async fn conclude(mut committed: Committed, mut record: Record, sender: Sender, 
         }
     };
     record.progressed(committed.answer.progress());
+    committed.answer.report(&mut record);
     if sender.send_all(&mut committed.out, &mut record) {
         sender.end();
         record.served(ending, reason);

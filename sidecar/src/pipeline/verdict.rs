@@ -134,6 +134,10 @@ pub(crate) fn of(failure: &Failure) -> Verdict {
         Reason::PartnerRejected | Reason::ContentPolicy => {
             row(Breaker::Neutral, Retry::Never, Next::Nobody, Reservation::Release)
         }
+        // The answer was whole and is paid for; our own policy keeps it.
+        Reason::PiiBlocked | Reason::PiiUnscannable => {
+            row(Breaker::Neutral, Retry::Never, Next::Nobody, Reservation::Estimate)
+        }
         // Nothing that a partner can say.
         Reason::InvalidRequest
         | Reason::UnsupportedEndpoint

@@ -3,6 +3,8 @@
 use chaperone_protocol::limits;
 
 use crate::clock;
+use crate::live::World;
+use crate::pii::identifier;
 use crate::trace::TraceContext;
 
 /// The ids of a request.
@@ -14,14 +16,18 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
-    /// From the app's headers where they are sane, else minted.
-    pub(crate) fn of(headers: &http::HeaderMap) -> Self {
+    /// From the app's headers where they are sane, else minted. Personal data in them is hashed; before there is a
+    /// configuration there is no key to hash with, and they are minted.
+    pub(crate) fn of(headers: &http::HeaderMap, world: Option<&World>) -> Self {
         let mut adjusted = Vec::new();
         let mut take = |name: &str| {
             let value = headers.get(name)?;
-            let id = value.to_str().ok().and_then(sane_id).map(str::to_owned);
-            if id.is_none() {
-                adjusted.push(format!("{name}=minted"));
+            let sane = value.to_str().ok().and_then(sane_id);
+            let id = sane.and_then(|id| identifier::local(id, &world?.pseudonyms));
+            match &id {
+                None => adjusted.push(format!("{name}=minted")),
+                Some(id) if Some(id.as_str()) != sane => adjusted.push(format!("{name}=hashed")),
+                Some(_) => {}
             }
             id
         };

@@ -1,5 +1,6 @@
 //! What is written when a request ends: one JSON line. Content is not in it: lengths, counts, names and closed enums are.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -45,6 +46,8 @@ pub(super) struct Line {
     pub(super) cost_micro_usd: Option<u64>,
     pub(super) ms: Milliseconds,
     pub(super) bytes: BytesLine,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pii: Option<PiiLine>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) adjusted: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,6 +90,13 @@ pub(super) struct BytesLine {
     #[serde(rename = "in")]
     pub(super) received: u64,
     pub(super) out: u64,
+}
+
+/// Personal data that was found, in requests and answers together: counts by label, and what was done; never values.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct PiiLine {
+    pub(super) found: BTreeMap<String, u32>,
+    pub(super) action: BTreeSet<&'static str>,
 }
 
 /// How a request ended. One that nobody says anything else of was left by its app.

@@ -1,0 +1,241 @@
+//! The texts of an answer in the app's own dialect, rewritten in place: every other byte leaves as it came.
+//!
+//! What is held of a text leaves before whatever ends it, in the shape of the frames that came: with their ids, in
+//! their order. What the table of a dialect does not name is passed on unread.
+
+mod anthropic;
+mod openai;
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use chaperone_protocol::adapter::Dialect;
+use chaperone_protocol::reason::Reason;
+
+use super::Failure;
+use crate::json::{self, Edit, Map, Skim};
+use crate::pii::{Channel, Scrubber, Tally, Unfit};
+use crate::sse::{self, Frame};
+
+/// Rewrites one answer that passes through.
+pub(super) struct Amend {
+    scrubber: Scrubber,
+    dialect: Dialect,
+    /// The last chunk of OpenAI's dialect, of whose shape made-up ones are.
+    shape: Option<openai::Shape>,
+}
+
+impl From<Unfit> for Failure {
+    fn from(unfit: Unfit) -> Self {
+        let reason = match unfit {
+            Unfit::Blocked => Reason::PiiBlocked,
+            Unfit::Unscannable => Reason::PiiUnscannable,
+            Unfit::TooMany => Reason::PartnerProtocol,
+        };
+        Self { message: Some(unfit.to_string()), ..Self::new(reason) }
+    }
+}
+
+/// Where a text stands in a document, and how it is written there.
+struct Found {
+    channel: Channel,
+    range: Range<usize>,
+    form: Form,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A string of JSON, in its quotes.
+    String,
+    /// JSON as it stands.
+    Raw,
+}
+
+/// Edits of one document.
+#[derive(Default)]
+struct Edits(Vec<Edit>);
+
+impl Edits {
+    fn set(&mut self, found: &Found, text: String) {
+        let text = match found.form {
+            Form::String => json::quote(&text),
+            Form::Raw => text,
+        };
+        self.0.push(Edit::new(found.range.clone(), text));
+    }
+
+    fn apply(self, document: &Bytes) -> Bytes {
+        match self.0.is_empty() {
+            true => document.clone(),
+            false => json::splice(document, self.0).concat().into(),
+        }
+    }
+}
+
+impl Amend {
+    pub(super) fn new(scrubber: Scrubber, dialect: Dialect) -> Self {
+        Self { scrubber, dialect, shape: None }
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        self.scrubber.tally()
+    }
+
+    /// What leaves instead of `frame`: made-up frames with what was held, then the frame itself.
+    pub(super) fn frame(&mut self, frame: Frame) -> Result<Vec<Frame>, Failure> {
+        let Some(event) = frame.event() else { return Ok(vec![frame]) };
+        let (name, data) = (event.event.map(str::to_owned), Bytes::from(event.data.to_owned()));
+        let (before, data) = match self.dialect {
+            Dialect::Anthropic => self.anthropic(&data)?,
+            Dialect::OpenAi | Dialect::Neutral => self.openai(&data)?,
+        };
+        let mut frames = before;
+        frames.push(match data {
+            Some(data) => made(name.as_deref(), &data)?,
+            None => frame,
+        });
+        Ok(frames)
+    }
+
+    /// Frames with all that is held: the stream ends without saying so.
+    pub(super) fn end(&mut self) -> Result<Vec<Frame>, Failure> {
+        let all = self.scrubber.open();
+        self.close(&all)
+    }
+
+    /// What leaves instead of a whole `body`.
+    pub(super) fn whole(&mut self, body: &Bytes) -> Result<Bytes, Failure> {
+        let found = match self.dialect {
+            Dialect::Anthropic => anthropic::in_body(&skim(body, &anthropic::BODY)?),
+            Dialect::OpenAi | Dialect::Neutral => openai::texts(body, &skim(body, &openai::CHUNK)?),
+        };
+        let mut edits = Edits::default();
+        for found in found {
+            let text = self.scrubber.whole(found.channel, &source(body, &found))?;
+            edits.set(&found, text);
+        }
+        Ok(edits.apply(body))
+    }
+
+    fn anthropic(&mut self, data: &Bytes) -> Result<(Vec<Frame>, Option<Bytes>), Failure> {
+        let skimmed = skim(data, &anthropic::EVENT)?;
+        let closing = match anthropic::step(data, &skimmed) {
+            anthropic::Step::Text(found) => {
+                let text = self.scrubber.push(found.channel, &source(data, &found))?;
+                let mut edits = Edits::default();
+                edits.set(&found, text);
+                return Ok((Vec::new(), Some(edits.apply(data))));
+            }
+            anthropic::Step::Signature(block) if self.has_found(block) => {
+                // The thought was changed, so its partner would not believe it any more.
+                return Ok((Vec::new(), Some(anthropic::unsigned(data, &skimmed))));
+            }
+            anthropic::Step::Close(block) => self.of_choice(block),
+            anthropic::Step::CloseAll => self.scrubber.open(),
+            anthropic::Step::Signature(_) | anthropic::Step::Pass => Vec::new(),
+        };
+        Ok((self.close(&closing)?, None))
+    }
+
+    fn openai(&mut self, data: &Bytes) -> Result<(Vec<Frame>, Option<Bytes>), Failure> {
+        if data.trim_ascii() == b"[DONE]" {
+            return Ok((self.end()?, None));
+        }
+        let skimmed = skim(data, &openai::CHUNK)?;
+        self.shape = openai::Shape::of(data, &skimmed).or(self.shape.take());
+        let (found, ending) = (openai::texts(data, &skimmed), openai::ending(data, &skimmed));
+        let (mut edits, mut before) = (Edits::default(), Vec::new());
+        for found in &found {
+            before.extend(self.close_text_beside(found.channel)?);
+            let mut text = self.scrubber.push(found.channel, &source(data, found))?;
+            if ending.contains(&found.channel.choice) {
+                text += &self.scrubber.close(found.channel)?;
+            }
+            edits.set(found, text);
+        }
+        for choice in ending {
+            let closing = self.of_choice(choice);
+            before.extend(self.close(&closing)?);
+        }
+        Ok((before, Some(edits.apply(data))))
+    }
+
+    fn of_choice(&self, choice: u64) -> Vec<Channel> {
+        self.scrubber.open().into_iter().filter(|channel| channel.choice == choice).collect()
+    }
+
+    fn has_found(&self, block: u64) -> bool {
+        self.of_choice(block).into_iter().any(|channel| self.scrubber.has_found(channel))
+    }
+
+    /// What is held of a text leaves before another text of the same choice begins. Arguments go on until the choice ends.
+    fn close_text_beside(&mut self, channel: Channel) -> Result<Vec<Frame>, Failure> {
+        let others: Vec<_> = self
+            .of_choice(channel.choice)
+            .into_iter()
+            .filter(|other| *other != channel && other.field != crate::pii::Field::Arguments)
+            .collect();
+        self.close(&others)
+    }
+
+    /// Frames with what is held of `channels`, which end.
+    fn close(&mut self, channels: &[Channel]) -> Result<Vec<Frame>, Failure> {
+        let mut frames = Vec::new();
+        for channel in channels {
+            let text = self.scrubber.close(*channel)?;
+            if text.is_empty() {
+                continue;
+            }
+            frames.push(match (self.dialect, &self.shape) {
+                (Dialect::Anthropic, _) => {
+                    made(Some("content_block_delta"), &anthropic::delta(*channel, &text))?
+                }
+                (Dialect::OpenAi | Dialect::Neutral, Some(shape)) => {
+                    made(None, &shape.chunk(*channel, &text))?
+                }
+                // Text was held, so a chunk has come.
+                (Dialect::OpenAi | Dialect::Neutral, None) => return Err(protocol()),
+            });
+        }
+        Ok(frames)
+    }
+}
+
+fn protocol() -> Failure {
+    Failure::new(Reason::PartnerProtocol)
+}
+
+/// An answer that two parsers could read differently could be read past us.
+fn skim(document: &[u8], map: &Map) -> Result<Skim, Failure> {
+    json::skim(document, map).map_err(|_| protocol())
+}
+
+fn source(document: &Bytes, found: &Found) -> String {
+    let source = document.get(found.range.clone()).unwrap_or_default();
+    let source = std::str::from_utf8(source).unwrap_or_default();
+    match found.form {
+        Form::String => json::unescape(inside(source)).into_owned(),
+        Form::Raw => source.to_owned(),
+    }
+}
+
+/// A string without its quotes.
+fn inside(source: &str) -> &str {
+    source.strip_prefix('"').and_then(|source| source.strip_suffix('"')).unwrap_or(source)
+}
+
+fn made(event: Option<&str>, data: &[u8]) -> Result<Frame, Failure> {
+    let data = std::str::from_utf8(data).map_err(|_| protocol())?;
+    let mut raw = Vec::with_capacity(data.len() + 64);
+    sse::write(&mut raw, event, data);
+    Frame::read(raw.into()).map_err(|_| protocol())
+}
+
+/// A number in a document, 0 where there is none.
+fn number(document: &[u8], range: Option<&Range<usize>>) -> u64 {
+    let source = range.and_then(|range| document.get(range.clone()));
+    source.and_then(|source| std::str::from_utf8(source).ok()?.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! Where texts stand in OpenAI's chunks and bodies, chat and legacy, and made-up chunks.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::{Form, Found, number};
+use crate::json::{self, ELSEWHERE, Kind, Map, Member, Place, ROOT, Rule, Skim, Want};
+use crate::pii::{Channel, Field};
+
+const CHOICES: Place = Place(1);
+const CHOICE: Place = Place(2);
+const MESSAGE: Place = Place(3);
+const CALLS: Place = Place(4);
+const CALL: Place = Place(5);
+const FUNCTION: Place = Place(6);
+const PARTS: Place = Place(7);
+const PART: Place = Place(8);
+
+const fn rule(at: Place, key: &'static str, then: Place) -> Rule {
+    Rule { at, key, then, want: Want::Range }
+}
+
+/// Chunks have a `delta` where bodies have a `message`.
+pub(super) const CHUNK: Map = Map {
+    rules: &[
+        rule(ROOT, "choices", CHOICES),
+        rule(CHOICE, "index", ELSEWHERE),
+        rule(CHOICE, "text", ELSEWHERE),
+        rule(CHOICE, "finish_reason", ELSEWHERE),
+        rule(CHOICE, "delta", MESSAGE),
+        rule(CHOICE, "message", MESSAGE),
+        rule(MESSAGE, "content", PARTS),
+        rule(MESSAGE, "refusal", ELSEWHERE),
+        rule(MESSAGE, "reasoning_content", ELSEWHERE),
+        rule(MESSAGE, "reasoning", ELSEWHERE),
+        rule(MESSAGE, "tool_calls", CALLS),
+        rule(MESSAGE, "function_call", FUNCTION),
+        rule(CALL, "index", ELSEWHERE),
+        rule(CALL, "function", FUNCTION),
+        rule(FUNCTION, "arguments", ELSEWHERE),
+        rule(PART, "text", ELSEWHERE),
+    ],
+    elements: &[(CHOICES, CHOICE), (CALLS, CALL), (PARTS, PART)],
+};
+
+/// The legacy way to call one function has no index; no list of calls is so long.
+const FUNCTION_CALL: u64 = u64::MAX;
+
+/// Every text of a chunk or body.
+pub(super) fn texts(data: &[u8], skim: &Skim) -> Vec<Found> {
+    skim.members.iter().filter_map(|member| found(data, skim, member)).collect()
+}
+
+fn found(data: &[u8], skim: &Skim, member: &Member) -> Option<Found> {
+    if member.kind != Kind::String {
+        return None;
+    }
+    let (field, call) = match (member.at, member.name) {
+        (CHOICE, "text") | (MESSAGE, "content") | (PART, "text") => (Field::Text, 0),
+        (MESSAGE, "refusal") => (Field::Refusal, 0),
+        (MESSAGE, "reasoning_content" | "reasoning") => (Field::Reasoning, 0),
+        (FUNCTION, "arguments") => (Field::Arguments, call(data, skim, member)),
+        _ => return None,
+    };
+    let choice = choice(data, skim, member.trail.first()?);
+    Some(Found { channel: Channel { choice, field, call }, range: member.value.clone(), form: Form::String })
+}
+
+/// The number of a choice: its own word for it, else its place in the list.
+fn choice(data: &[u8], skim: &Skim, position: &usize) -> u64 {
+    let index = skim.all(CHOICE, "index").find(|index| index.trail.first() == Some(position));
+    index.map_or(*position as u64, |index| number(data, Some(&index.value)))
+}
+
+fn call(data: &[u8], skim: &Skim, arguments: &Member) -> u64 {
+    let [_, position] = arguments.trail.as_slice() else { return FUNCTION_CALL };
+    let index = skim.all(CALL, "index").find(|index| index.trail == arguments.trail);
+    index.map_or(*position as u64, |index| number(data, Some(&index.value)))
+}
+
+/// The choices that a chunk ends.
+pub(super) fn ending(data: &[u8], skim: &Skim) -> Vec<u64> {
+    let ends = skim.all(CHOICE, "finish_reason").filter(|reason| reason.kind == Kind::String);
+    ends.filter_map(|reason| Some(choice(data, skim, reason.trail.first()?))).collect()
+}
+
+/// A chunk, and where its choices stand.
+pub(super) struct Shape {
+    chunk: Bytes,
+    choices: Range<usize>,
+    is_legacy: bool,
+}
+
+impl Shape {
+    /// `None` for what has no choices, as the chunk with the usage.
+    pub(super) fn of(data: &Bytes, skim: &Skim) -> Option<Self> {
+        let choices = skim.get(ROOT, "choices")?;
+        skim.all(CHOICE, "index").next()?;
+        let is_legacy = skim.all(CHOICE, "text").next().is_some();
+        Some(Self { chunk: data.clone(), choices: choices.value.clone(), is_legacy })
+    }
+
+    /// A chunk of this shape that says `text` alone.
+    pub(super) fn chunk(&self, channel: Channel, text: &str) -> Vec<u8> {
+        let Channel { choice, field, call } = channel;
+        let text = json::quote(text);
+        let said = match field {
+            Field::Text if self.is_legacy => format!("\"text\":{text}"),
+            Field::Text => format!("\"delta\":{{\"content\":{text}}}"),
+            Field::Refusal => format!("\"delta\":{{\"refusal\":{text}}}"),
+            Field::Reasoning => format!("\"delta\":{{\"reasoning_content\":{text}}}"),
+            Field::Arguments if call == FUNCTION_CALL => {
+                format!("\"delta\":{{\"function_call\":{{\"arguments\":{text}}}}}")
+            }
+            Field::Arguments => format!(
+                "\"delta\":{{\"tool_calls\":[{{\"index\":{call},\"function\":{{\"arguments\":{text}}}}}]}}"
+            ),
+        };
+        let choices = format!("[{{\"index\":{choice},{said},\"finish_reason\":null}}]");
+        let (before, after) = (self.chunk.get(..self.choices.start), self.chunk.get(self.choices.end..));
+        [before.unwrap_or_default(), choices.as_bytes(), after.unwrap_or_default()].concat()
+    }
+}

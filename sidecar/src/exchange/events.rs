@@ -1,0 +1,89 @@
+//! The texts of an answer on its way through the neutral form, rewritten event by event.
+
+use std::collections::BTreeMap;
+
+use super::Failure;
+use crate::neutral::{Block, Event};
+use crate::pii::{Channel, Field, Scrubber, Tally};
+
+/// Rewrites one answer that is written anew.
+pub(super) struct Events {
+    scrubber: Scrubber,
+    /// What the open blocks are.
+    open: BTreeMap<usize, Field>,
+}
+
+impl Events {
+    pub(super) fn new(scrubber: Scrubber) -> Self {
+        Self { scrubber, open: BTreeMap::new() }
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        self.scrubber.tally()
+    }
+
+    /// What is said instead of `events`.
+    pub(super) fn rewrite(&mut self, events: Vec<Event>) -> Result<Vec<Event>, Failure> {
+        let mut said = Vec::with_capacity(events.len());
+        for event in events {
+            self.event(event, &mut said)?;
+        }
+        Ok(said)
+    }
+
+    fn event(&mut self, event: Event, said: &mut Vec<Event>) -> Result<(), Failure> {
+        match event {
+            Event::BlockStart { index, ref block } => {
+                if let Some(field) = field(block) {
+                    self.open.insert(index, field);
+                }
+                said.push(event);
+            }
+            Event::Delta { index, ref text } => match self.channel(index) {
+                None => said.push(event),
+                Some(channel) => {
+                    let text = self.scrubber.push(channel, text)?;
+                    if !text.is_empty() {
+                        said.push(Event::Delta { index, text });
+                    }
+                }
+            },
+            // A thought that was changed is not its partner's any more.
+            Event::Signature { index, .. }
+                if self.channel(index).is_some_and(|channel| self.scrubber.has_found(channel)) => {}
+            Event::BlockStop { index } => {
+                if let Some(channel) = self.channel(index) {
+                    let text = self.scrubber.close(channel)?;
+                    if !text.is_empty() {
+                        said.push(Event::Delta { index, text });
+                    }
+                }
+                self.open.remove(&index);
+                said.push(event);
+            }
+            Event::Start { .. }
+            | Event::Signature { .. }
+            | Event::Usage(_)
+            | Event::Stop(_)
+            | Event::Ping
+            | Event::End => said.push(event),
+        }
+        Ok(())
+    }
+
+    fn channel(&self, index: usize) -> Option<Channel> {
+        let field = *self.open.get(&index)?;
+        Some(Channel { choice: index as u64, field, call: 0 })
+    }
+}
+
+/// `None` for what only its partner can read.
+fn field(block: &Block) -> Option<Field> {
+    match block {
+        Block::Text => Some(Field::Text),
+        Block::Reasoning => Some(Field::Reasoning),
+        Block::Refusal => Some(Field::Refusal),
+        Block::Tool { .. } => Some(Field::Arguments),
+        Block::Opaque { .. } => None,
+    }
+}

@@ -1,0 +1,230 @@
+//! The texts of one answer, each a channel of its own: redacted as the policy says, then restored.
+//!
+//! Redaction goes first, so that what the app itself had sent comes back and what the partner made up does not. Text is
+//! held back only as far as it is undecided. Reasoning is never restored: its partner may have signed it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chaperone_protocol::limits;
+use chaperone_protocol::snapshot::pii::Restored;
+use chaperone_redact::{
+    ArgumentRedactor, Counts, Landing, Refused, StreamRedactor, StreamRestorer, Urls, Vault,
+};
+use thiserror::Error;
+
+use super::rewrite::Rewrite;
+
+/// What a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Field {
+    Reasoning,
+    Text,
+    Refusal,
+    /// Arguments of a tool call: JSON.
+    Arguments,
+}
+
+/// Which text of an answer. Ordered by choice first, so that a choice's channels stand together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Channel {
+    /// The choice, or the content block.
+    pub(crate) choice: u64,
+    pub(crate) field: Field,
+    /// The tool call within the choice.
+    pub(crate) call: u64,
+}
+
+/// Why an answer must not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum Unfit {
+    #[error("the answer holds personal data that the policy blocks")]
+    Blocked,
+    #[error("the answer cannot be scanned for personal data")]
+    Unscannable,
+    #[error("the answer has too many texts at once")]
+    TooMany,
+}
+
+impl From<Refused> for Unfit {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Blocked(_) | Refused::NonText => Self::Blocked,
+            Refused::Unscannable(_) => Self::Unscannable,
+        }
+    }
+}
+
+/// What was done to an answer: counts, never values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Placeholders that were put back.
+    pub(crate) restored: u64,
+    /// Placeholders that stayed, because they stand in a URL.
+    pub(crate) kept_in_urls: u64,
+    /// Placeholders that stayed, because they stand where JSON has no string.
+    pub(crate) kept_outside_strings: u64,
+    /// Words that look like placeholders and were not minted for this request.
+    pub(crate) foreign: u64,
+    /// What was found in the answer itself.
+    pub(crate) found: Counts,
+}
+
+impl Tally {
+    fn add(&mut self, texts: &Texts) {
+        if let Some(restorer) = &texts.restore {
+            self.restored += u64::from(restorer.restored());
+            self.kept_in_urls += u64::from(restorer.kept_in_urls());
+            self.kept_outside_strings += u64::from(restorer.kept_outside_strings());
+            self.foreign += u64::from(restorer.foreign());
+        }
+        for (kind, count) in texts.redact.iter().flat_map(Redactor::counts) {
+            *self.found.entry(*kind).or_default() += count;
+        }
+    }
+}
+
+enum Redactor {
+    Text(StreamRedactor<'static>),
+    Arguments(ArgumentRedactor<'static>),
+}
+
+impl Redactor {
+    fn push(&mut self, text: &[u8], vault: &mut Vault) -> Result<Vec<u8>, Refused> {
+        match self {
+            Self::Text(redactor) => redactor.push(text, vault),
+            Self::Arguments(redactor) => redactor.push(text, vault),
+        }
+    }
+
+    fn flush(&mut self, vault: &mut Vault) -> Result<Vec<u8>, Refused> {
+        match self {
+            Self::Text(redactor) => redactor.flush(vault),
+            Self::Arguments(redactor) => redactor.flush(vault),
+        }
+    }
+
+    fn counts(&self) -> &Counts {
+        match self {
+            Self::Text(redactor) => redactor.counts(),
+            Self::Arguments(redactor) => redactor.counts(),
+        }
+    }
+}
+
+/// One channel.
+struct Texts {
+    redact: Option<Redactor>,
+    restore: Option<StreamRestorer>,
+}
+
+impl Texts {
+    fn push(&mut self, text: &[u8], vault: &mut Vault) -> Result<Vec<u8>, Refused> {
+        let text = match &mut self.redact {
+            Some(redactor) => redactor.push(text, vault)?,
+            None => text.to_vec(),
+        };
+        Ok(match &mut self.restore {
+            Some(restorer) => restorer.push(&text),
+            None => text,
+        })
+    }
+
+    fn flush(&mut self, vault: &mut Vault) -> Result<Vec<u8>, Refused> {
+        let rest = match &mut self.redact {
+            Some(redactor) => redactor.flush(vault)?,
+            None => Vec::new(),
+        };
+        Ok(match &mut self.restore {
+            Some(restorer) => [restorer.push(&rest), restorer.flush()].concat(),
+            None => rest,
+        })
+    }
+}
+
+/// Rewrites all texts of one answer.
+pub(crate) struct Scrubber {
+    rewrite: Rewrite,
+    open: BTreeMap<Channel, Texts>,
+    /// For hashes of what the answer itself holds.
+    vault: Vault,
+    /// Of channels that are closed.
+    closed: Tally,
+}
+
+impl Scrubber {
+    pub(super) fn new(rewrite: Rewrite) -> Self {
+        let vault = rewrite.own_vault();
+        Self { rewrite, open: BTreeMap::new(), vault, closed: Tally::default() }
+    }
+
+    /// Takes more of a text, and gives what is decided of it.
+    pub(crate) fn push(&mut self, channel: Channel, text: &str) -> Result<String, Unfit> {
+        if !self.open.contains_key(&channel) {
+            if self.open.len() >= limits::PII_CHANNELS {
+                return Err(Unfit::TooMany);
+            }
+            self.open.insert(channel, self.texts(channel.field));
+        }
+        let texts = self.open.get_mut(&channel).ok_or(Unfit::TooMany)?;
+        utf8(texts.push(text.as_bytes(), &mut self.vault)?)
+    }
+
+    /// Ends a text, and gives what was held of it.
+    pub(crate) fn close(&mut self, channel: Channel) -> Result<String, Unfit> {
+        let Some(mut texts) = self.open.remove(&channel) else { return Ok(String::new()) };
+        let rest = texts.flush(&mut self.vault)?;
+        self.closed.add(&texts);
+        utf8(rest)
+    }
+
+    /// Takes a text that is complete.
+    pub(crate) fn whole(&mut self, channel: Channel, text: &str) -> Result<String, Unfit> {
+        Ok(self.push(channel, text)? + &self.close(channel)?)
+    }
+
+    /// Channels that have begun and not ended, in order.
+    pub(crate) fn open(&self) -> Vec<Channel> {
+        self.open.keys().copied().collect()
+    }
+
+    /// Whether anything was found in this text so far.
+    pub(crate) fn has_found(&self, channel: Channel) -> bool {
+        let redactor = self.open.get(&channel).and_then(|texts| texts.redact.as_ref());
+        redactor.is_some_and(|redactor| !redactor.counts().is_empty())
+    }
+
+    /// What was done so far.
+    pub(crate) fn tally(&self) -> Tally {
+        let mut tally = self.closed.clone();
+        self.open.values().for_each(|texts| tally.add(texts));
+        tally
+    }
+
+    fn texts(&self, field: Field) -> Texts {
+        let policy = self.rewrite.policy();
+        let redact = policy.answers.as_ref().map(|answers| {
+            let names = policy.names();
+            match field {
+                Field::Arguments => Redactor::Arguments(ArgumentRedactor::new(Arc::clone(answers), names)),
+                Field::Text | Field::Refusal | Field::Reasoning => {
+                    Redactor::Text(StreamRedactor::new(Arc::clone(answers), names))
+                }
+            }
+        });
+        let (place, landing) = match field {
+            Field::Text | Field::Refusal => (Some(Restored::Text), Landing::Text),
+            Field::Arguments => (Some(Restored::ToolArguments), Landing::Json),
+            Field::Reasoning => (None, Landing::Text),
+        };
+        let urls = if policy.restores(Restored::Urls) { Urls::Restore } else { Urls::Keep };
+        let restores = place.is_some_and(|place| policy.restores(place));
+        let restore = restores.then(|| StreamRestorer::new(self.rewrite.vault(), landing).with_urls(urls));
+        Texts { redact, restore }
+    }
+}
+
+/// Both stages release whole characters, since they were given whole ones.
+fn utf8(bytes: Vec<u8>) -> Result<String, Unfit> {
+    String::from_utf8(bytes).map_err(|_| Unfit::Unscannable)
+}
