@@ -82,7 +82,7 @@ impl<B: AsRef<[u8]>> Redacted<B> {
 
     /// What was replaced, in order, and what stands there instead: to be joined with edits of the caller's own.
     pub fn replaced(&self) -> impl Iterator<Item = (Range<usize>, &[u8])> {
-        self.edits.iter().map(|edit| (edit.range.clone(), edit.replacement.as_slice()))
+        self.edits.iter().map(|edit| (edit.span.range.clone(), edit.replacement.as_slice()))
     }
 
     /// The redacted body in one piece.
