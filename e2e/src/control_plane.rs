@@ -160,6 +160,12 @@ impl ControlPlane {
         &self.ca
     }
 
+    /// Its folder, which goes with it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The API server's URL.
     #[must_use]
     pub fn server(&self) -> String {

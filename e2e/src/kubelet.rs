@@ -88,7 +88,7 @@ impl Kubelet {
         namespaces: &[&str],
         images: Images,
     ) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("chaperone-e2e-node-").tempdir()?;
+        let folder = tempfile::Builder::new().prefix("node-").tempdir_in(plane.folder())?;
         let cluster = plane.cluster()?;
         node::register(&cluster, node).await?;
         let mut tasks = JoinSet::new();

@@ -6,7 +6,7 @@
 //! [`process`] spawn, stop and kill by pid; [`client`] and [`raw`] well-formed and ill-formed requests;
 //! [`name_server`] names whose addresses change; [`tier`] which tests may run; [`tools`] the programs of a cluster;
 //! [`control_plane`] a real API server; [`cluster`] it, or the user's own, as a test sees it; [`kubelet`] runs its Pods
-//! as processes; [`sdk`] the official SDKs; [`checker`] what must hold after every test; [`wait`], [`certs`], [`clock`],
+//! as processes, [`relay`] stands for their Services; [`sdk`] the official SDKs; [`checker`] what must hold after every test; [`wait`], [`certs`], [`clock`],
 //! [`settings`] small means. Of the product, only the definitions of its kinds are linked; the rest is only run.
 
 pub mod certs;
@@ -23,6 +23,7 @@ pub mod name_server;
 pub mod partner;
 pub mod process;
 pub mod raw;
+pub mod relay;
 pub mod sdk;
 pub mod settings;
 pub mod tier;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::NamedTempFile;
 use tokio::net::UdpSocket;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 /// Types of questions and records: RFC 1035 §3.2.2, RFC 3596.
 const A: u16 = 1;
@@ -23,7 +23,8 @@ const MOUNT: &str = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
 pub struct NameServer {
     addresses: Arc<Mutex<Vec<IpAddr>>>,
     settings: NamedTempFile,
-    task: JoinHandle<()>,
+    /// Answers until it is dropped.
+    _task: JoinSet<()>,
 }
 
 impl NameServer {
@@ -39,8 +40,9 @@ impl NameServer {
             return None;
         }
         let addresses = Arc::<Mutex<Vec<IpAddr>>>::default();
-        let task = tokio::spawn(serve(socket, Arc::clone(&addresses)));
-        Some(Self { addresses, settings, task })
+        let mut task = JoinSet::new();
+        task.spawn(serve(socket, Arc::clone(&addresses)));
+        Some(Self { addresses, settings, _task: task })
     }
 
     /// From now on every name has these addresses.
@@ -55,12 +57,6 @@ impl NameServer {
     pub fn wrapper(&self) -> [String; 6] {
         let path = self.settings.path().display().to_string();
         ["unshare", "-m", "/bin/sh", "-c", MOUNT, &path].map(str::to_owned)
-    }
-}
-
-impl Drop for NameServer {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

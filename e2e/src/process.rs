@@ -269,6 +269,14 @@ pub fn partner_binary() -> Result<PathBuf> {
     beside_tests("chaperone-e2e-partner").context("run the tests with `cargo test -p chaperone-e2e`")
 }
 
+/// The application that runs in Pods of tests, built beside the tests by cargo.
+///
+/// # Errors
+/// If it is not there.
+pub fn app_binary() -> Result<PathBuf> {
+    beside_tests("chaperone-e2e-app").context("run the tests with `cargo test -p chaperone-e2e`")
+}
+
 /// The product: `CHAPERONE_BIN`, else the one in the target folder, which is built first.
 ///
 /// # Errors

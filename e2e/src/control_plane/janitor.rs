@@ -8,8 +8,8 @@ use anyhow::Result;
 ///
 /// Components that the kernel kills in the same moment may still write, so it tries for a while.
 pub(super) fn remove_when_we_end(folder: &Path) -> Result<()> {
-    const SCRIPT: &str =
-        "cat >/dev/null; for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf \"$0\" && exit; sleep 0.5; done";
+    // A signal to the whole group must not take the janitor along.
+    const SCRIPT: &str = "trap '' HUP INT TERM; cat >/dev/null; for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf \"$0\" && exit; sleep 0.5; done";
     let child = Command::new("sh")
         .args(["-c", SCRIPT])
         .arg(folder)

@@ -161,7 +161,9 @@ impl Life {
 
     fn complain(&self, error: &anyhow::Error) {
         let waiting = Phase::waiting("CreateContainerConfigError", &format!("{error:#}"));
-        for index in 0..self.board.borrow().len() {
+        // Not in the head of the loop, whose borrow would last to its end.
+        let count = self.board.borrow().len();
+        for index in 0..count {
             Slot { board: Arc::clone(&self.board), index }.set(waiting.clone());
         }
     }

@@ -5,12 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use kube::Client;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::container::Board;
 use super::ground::Ground;
 use super::state::{Container, Phase};
-use super::{Kubelet, token};
+use super::{Kubelet, Shared, token};
+use crate::wait;
+
+/// How long a Pod may take from its creation to the node.
+const ARRIVAL: Duration = Duration::from_secs(30);
 
 /// A Pod on the node.
 #[derive(Clone)]
@@ -19,11 +24,15 @@ pub struct PodView {
     board: Arc<Board>,
 }
 
+/// All Pods of the node, for who outlives a borrow of it.
+#[derive(Clone)]
+pub(crate) struct Residents(pub(super) Arc<Shared>);
+
 impl Kubelet {
     /// The Pod of this name, once it has arrived on the node.
     #[must_use]
     pub fn pod(&self, namespace: &str, name: &str) -> Option<PodView> {
-        self.shared.pod(namespace, name)
+        self.residents().pod(namespace, name)
     }
 
     /// As [`Kubelet::pod`], waiting for its arrival.
@@ -32,18 +41,25 @@ impl Kubelet {
     /// If it does not arrive in time.
     pub async fn arrival(&self, namespace: &str, name: &str) -> Result<PodView> {
         let what = format!("Pod {name} on the node");
-        crate::wait::until(&what, Duration::from_secs(30), || async { Ok(self.pod(namespace, name)) }).await
+        wait::until(&what, ARRIVAL, || async { Ok(self.pod(namespace, name)) }).await
+    }
+
+    pub(crate) fn residents(&self) -> Residents {
+        Residents(Arc::clone(&self.shared))
     }
 }
 
-impl super::Shared {
-    pub(super) fn pod(&self, namespace: &str, name: &str) -> Option<PodView> {
-        let residents = self.residents();
+impl Residents {
+    pub(crate) fn client(&self) -> Client {
+        self.0.cluster.client()
+    }
+
+    pub(crate) fn pod(&self, namespace: &str, name: &str) -> Option<PodView> {
+        let residents = self.0.residents();
         let is_it = |ground: &Ground| ground.namespace() == namespace && ground.name() == name;
-        // Of a StatefulSet, the old Pod may still be leaving: the newest wins.
-        let mut found: Vec<_> = residents.values().filter(|resident| is_it(&resident.ground)).collect();
-        found.sort_by_key(|resident| resident.stop.borrow().is_none());
-        let resident = found.pop()?;
+        // Of a StatefulSet, the old Pod may still be leaving: the one that stays wins.
+        let found = residents.values().filter(|resident| is_it(&resident.ground));
+        let resident = found.max_by_key(|resident| resident.stop.borrow().is_none())?;
         Some(PodView { ground: resident.ground.clone(), board: Arc::clone(&resident.board) })
     }
 }
