@@ -71,10 +71,16 @@ async fn f56_200_prompts_of_1_mib_within_64_mib_are_served_or_refused() -> Resul
     let mut local = Local::start_under(&wrapper, one_route("OpenAI", &partner, &json!({}))?).await?;
     let mut body = chat_request("chat", Mode::Whole);
     body["messages"][0]["content"] = json!("x".repeat(1 << 20));
+    // Written once: 200 clients that were busy with that would be closed for their slowness.
+    let body = body.to_string().into_bytes();
     let mut requests = JoinSet::new();
     for _ in 0..200 {
         let (address, body) = (local.data().to_owned(), body.clone());
-        requests.spawn(async move { client::post(&address, CHAT, &[], &body).await });
+        requests.spawn(async move {
+            let mut connection = Connection::open(&address).await?;
+            let json = [("content-type", "application/json")];
+            client::whole(connection.send(Method::POST, CHAT, &json, body).await?).await
+        });
     }
     let answers = requests.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;
     ensure!(!local.process().has_ended(), "killed");
