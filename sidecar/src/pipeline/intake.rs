@@ -76,21 +76,21 @@ async fn collect(body: &mut Incoming, limit: usize, lease: &mut Lease) -> Result
     if whole(announced.lower()) > limit {
         return Err(too_large(limit));
     }
-    // What was announced takes memory as it arrives: whoever only announces must not take it from others.
-    let most = announced.upper().map_or(limit, whole);
-    let began = clock::now();
+    // What was announced takes memory as it arrives: whoever only announces must not take it from others. Its place
+    // is one piece from the beginning, since pieces that grow side by side leave gaps that nobody gives back.
+    let place = announced.exact().map(whole);
     let mut bytes = Vec::new();
+    bytes.try_reserve_exact(place.unwrap_or_default()).map_err(|_| short_of_memory())?;
+    let began = clock::now();
     while let Some(data) = next(body, began, bytes.len()).await? {
         let needed = bytes.len() + data.len();
         if needed > limit {
             return Err(too_large(limit));
         }
-        if needed > bytes.capacity() {
-            let room = bytes.capacity().saturating_mul(2).clamp(needed, most.max(needed));
-            if !lease.grow_to(room) {
-                return Err(short_of_memory());
-            }
-            bytes.reserve_exact(room - bytes.len());
+        // A place of unknown size grows by doubling.
+        let room = if place.is_some() { needed } else { needed.next_power_of_two() };
+        if !lease.grow_to(room) {
+            return Err(short_of_memory());
         }
         bytes.extend_from_slice(&data);
     }
