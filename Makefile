@@ -6,7 +6,7 @@ export PATH := $(CACHE)/tools/bin:$(PATH)
 # The highest tier of tests to run: e2e/README.md.
 export CHAPERONE_E2E ?= 1
 
-.PHONY: help demo test check unit e2e gen tools advisories
+.PHONY: help demo test test-node check unit e2e gen tools advisories
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -36,6 +36,10 @@ e2e: ## The shipped binaries against scripted partners, the official SDKs and a 
 	e2e/clients/setup
 	cargo run -q -p chaperone-e2e --bin chaperone-e2e-tools --locked
 	CHAPERONE_BIN=$(CARGO_TARGET_DIR)/debug/chaperone cargo test -p chaperone-e2e --locked
+
+test-node: ## Pods on a real node; needs root, containerd, runc, CNI plugins and nftables
+	CHAPERONE_E2E=3 cargo run -q -p chaperone-e2e --bin chaperone-e2e-tools --locked
+	CHAPERONE_E2E=3 CHAPERONE_E2E_REQUIRED=1 cargo test -p chaperone-e2e --locked --test 'node_*'
 
 gen: ## Write generated files: the CRDs' YAML
 	cargo run -q -p chaperone-crds --example gen

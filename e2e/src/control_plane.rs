@@ -6,7 +6,7 @@ pub mod component;
 mod janitor;
 pub(crate) mod kubeconfig;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -29,20 +29,31 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 /// The API server's own address in a cluster: the first one of the Services' range.
 const SERVICE_ADDRESS: &str = "10.96.0.1";
 
-/// Where the API server listens, and what it tells the cluster about it.
-#[derive(Clone, Copy, Debug)]
-pub struct Addresses {
-    /// What it binds.
-    pub bind: IpAddr,
-    /// What stands in Service `kubernetes`. An API server refuses loopback here, and without a default route it
-    /// finds none by itself.
-    pub advertise: IpAddr,
+/// Who reaches the API server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reach {
+    /// This machine alone.
+    Loopback,
+    /// A node and its Pods too, at this address; the API server then speaks to the node's kubelet.
+    Node(Ipv4Addr),
 }
 
-impl Addresses {
-    /// Reachable from this machine alone. Nothing reads the advertised address, which is one of RFC 5737.
-    pub const LOOPBACK: Self =
-        Self { bind: IpAddr::V4(Ipv4Addr::LOCALHOST), advertise: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)) };
+impl Reach {
+    fn bind(self) -> Ipv4Addr {
+        match self {
+            Self::Loopback => Ipv4Addr::LOCALHOST,
+            Self::Node(_) => Ipv4Addr::UNSPECIFIED,
+        }
+    }
+
+    /// What stands in Service `kubernetes`. An API server refuses loopback here, and finds no address by itself where
+    /// there is no default route; without a node nobody reads it, and it is one of RFC 5737.
+    fn advertise(self) -> Ipv4Addr {
+        match self {
+            Self::Loopback => Ipv4Addr::new(192, 0, 2, 1),
+            Self::Node(address) => address,
+        }
+    }
 }
 
 /// A running control plane; ends with this value, and with the test binary in any case.
@@ -95,18 +106,18 @@ impl ControlPlane {
     /// # Errors
     /// If a component cannot be built, does not start, or does not get ready.
     pub async fn start() -> Result<Self> {
-        Self::start_at(Addresses::LOOPBACK, &[]).await
+        Self::within(Reach::Loopback).await
     }
 
-    /// As [`ControlPlane::start`], at other addresses and with more flags for the API server.
+    /// As [`ControlPlane::start`], for others than this machine.
     ///
     /// # Errors
     /// As [`ControlPlane::start`].
-    pub async fn start_at(addresses: Addresses, more: &[String]) -> Result<Self> {
+    pub async fn within(reach: Reach) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("chaperone-e2e-").tempdir()?;
         let ca = TestCa::in_folder(folder.path())?;
         let ports = Ports::free()?;
-        let advertised = addresses.advertise.to_string();
+        let advertised = reach.advertise().to_string();
         let serving = ca.issue_for(
             "apiserver",
             &[
@@ -121,17 +132,16 @@ impl ControlPlane {
         )?;
         let signing = certs::signing_key(folder.path())?;
         let etcd = component::etcd(folder.path(), ports)?;
-        let api_server = component::api_server(
-            &component::ApiServer {
-                folder: folder.path(),
-                addresses,
-                ports,
-                serving: &serving,
-                ca: ca.certificate(),
-                signing: &signing,
-            },
-            more,
-        )?;
+        let kubelet_client = ca.issue_user("kube-apiserver-kubelet-client", "system:masters")?;
+        let api_server = component::api_server(&component::ApiServer {
+            folder: folder.path(),
+            reach,
+            ports,
+            serving: &serving,
+            kubelet_client: &kubelet_client,
+            ca: ca.certificate(),
+            signing: &signing,
+        })?;
         let admin = kubeconfig::for_user(
             folder.path(),
             &server(ports.api),
@@ -170,6 +180,14 @@ impl ControlPlane {
     #[must_use]
     pub fn server(&self) -> String {
         server(self.port)
+    }
+
+    /// Starts a scheduler, for tests whose Pods no harness binds.
+    ///
+    /// # Errors
+    /// If it cannot be built or started.
+    pub fn scheduler(&self) -> Result<Process> {
+        component::scheduler(self.folder.path(), self.cluster.kubeconfig())
     }
 
     /// A kubeconfig of a user with a client certificate.

@@ -6,7 +6,7 @@
 //! [`process`] spawn, stop and kill by pid; [`client`] and [`raw`] well-formed and ill-formed requests;
 //! [`name_server`] names whose addresses change; [`tier`] which tests may run; [`tools`] the programs of a cluster;
 //! [`control_plane`] a real API server; [`cluster`] it, or the user's own, as a test sees it; [`kubelet`] runs its Pods
-//! as processes, [`relay`] stands for their Services; [`sdk`] the official SDKs; [`checker`] what must hold after every test; [`wait`], [`certs`], [`clock`],
+//! as processes, [`relay`] stands for their Services, [`node`] is a real one; [`sdk`] the official SDKs; [`checker`] what must hold after every test; [`wait`], [`certs`], [`clock`],
 //! [`settings`] small means. Of the product, only the definitions of its kinds are linked; the rest is only run.
 
 pub mod certs;
@@ -20,6 +20,7 @@ pub mod kubelet;
 pub mod local;
 pub mod manifest;
 pub mod name_server;
+pub mod node;
 pub mod partner;
 pub mod process;
 pub mod raw;

@@ -32,6 +32,15 @@ pub fn tests_to_run() -> Option<String> {
     variable("CHAPERONE_E2E")
 }
 
+/// Set by the harness itself for what it runs in the node's namespaces.
+pub(crate) const INSIDE_NODE: &str = "CHAPERONE_E2E_INSIDE_NODE";
+
+/// Whether this process runs in the node's namespaces.
+#[must_use]
+pub fn is_inside_node() -> bool {
+    variable(INSIDE_NODE).is_some()
+}
+
 /// The user's cluster, touched only where `CHAPERONE_E2E=cluster` says so too: `KUBECONFIG`.
 #[must_use]
 pub fn users_kubeconfig() -> Option<PathBuf> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::Addresses;
+use super::Reach;
 use crate::certs::Issued;
 use crate::process::{Process, Tethered};
 use crate::tools::{self, Tool};
@@ -62,22 +62,23 @@ pub(super) fn etcd(folder: &Path, ports: Ports) -> Result<Process> {
 /// What an API server is started with.
 pub(super) struct ApiServer<'a> {
     pub(super) folder: &'a Path,
-    pub(super) addresses: Addresses,
+    pub(super) reach: Reach,
     pub(super) ports: Ports,
     pub(super) serving: &'a Issued,
+    pub(super) kubelet_client: &'a Issued,
     pub(super) ca: &'a Path,
     /// Private and public key of ServiceAccounts' tokens.
     pub(super) signing: &'a (PathBuf, PathBuf),
 }
 
-pub(super) fn api_server(settings: &ApiServer<'_>, more: &[String]) -> Result<Process> {
+pub(super) fn api_server(settings: &ApiServer<'_>) -> Result<Process> {
     let policy = settings.folder.join("audit-policy.json");
     std::fs::write(&policy, AUDIT_POLICY)?;
     let path = |flag: &str, path: &Path| format!("--{flag}={}", path.display());
     let mut arguments = vec![
         format!("--etcd-servers={}", settings.ports.store()),
-        format!("--bind-address={}", settings.addresses.bind),
-        format!("--advertise-address={}", settings.addresses.advertise),
+        format!("--bind-address={}", settings.reach.bind()),
+        format!("--advertise-address={}", settings.reach.advertise()),
         format!("--secure-port={}", settings.ports.api),
         path("tls-cert-file", &settings.serving.certificate),
         path("tls-private-key-file", &settings.serving.key),
@@ -98,7 +99,11 @@ pub(super) fn api_server(settings: &ApiServer<'_>, more: &[String]) -> Result<Pr
         ]
         .map(str::to_owned),
     );
-    arguments.extend_from_slice(more);
+    if let Reach::Node(_) = settings.reach {
+        arguments.push(path("kubelet-client-certificate", &settings.kubelet_client.certificate));
+        arguments.push(path("kubelet-client-key", &settings.kubelet_client.key));
+        arguments.push("--kubelet-preferred-address-types=InternalIP".to_owned());
+    }
     start(Tool::ApiServer, arguments, settings.folder)
 }
 
@@ -124,7 +129,21 @@ pub(super) fn controller_manager(
     start(Tool::ControllerManager, arguments.to_vec(), folder)
 }
 
-fn start(tool: Tool, arguments: Vec<String>, folder: &Path) -> Result<Process> {
+pub(super) fn scheduler(folder: &Path, kubeconfig: &Path) -> Result<Process> {
+    let kubeconfig = kubeconfig.display();
+    let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+    let arguments = [
+        format!("--kubeconfig={kubeconfig}"),
+        format!("--authentication-kubeconfig={kubeconfig}"),
+        format!("--authorization-kubeconfig={kubeconfig}"),
+        format!("--secure-port={port}"),
+        "--bind-address=127.0.0.1".to_owned(),
+        "--leader-elect=false".to_owned(),
+    ];
+    start(Tool::Scheduler, arguments.to_vec(), folder)
+}
+
+pub(crate) fn start(tool: Tool, arguments: Vec<String>, folder: &Path) -> Result<Process> {
     let program = tools::ensure_built(tool)?;
     Process::tether(Tethered {
         name: tool.name(),
