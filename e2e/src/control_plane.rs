@@ -2,7 +2,7 @@
 //!
 //! Most tests share one ([`ControlPlane::for_test`]) and take a namespace each. Those that stop components or edit
 //! cluster-scoped objects start their own ([`ControlPlane::alone_for_test`]). [`component`] has the command lines.
-pub mod component;
+pub(crate) mod component;
 mod janitor;
 pub(crate) mod kubeconfig;
 
