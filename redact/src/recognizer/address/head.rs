@@ -10,6 +10,8 @@ use super::words::{
 use super::{BYTES, DOUBTFUL, STREET};
 use crate::finding::Rule;
 
+/// What a number follows without a name: "Postfach 1234".
+const BOXES: &[&str] = &["postfach", "apartado"];
 /// Most words that are read back from a post code.
 const MOST_WORDS: usize = 16;
 const MOST_LINES: usize = 4;
@@ -128,7 +130,7 @@ fn around(text: &[u8], word: &Range<usize>) -> Option<Range<usize>> {
     let digits_alone = next(text, word.end, b" ").filter(|number| house_number(&text[number.clone()]));
     let (name, named) = match (name_after(text, word.end), digits_alone) {
         (Some(name), _) => (name, true),
-        (None, Some(_)) if capital(&text[word.clone()]) => (word.end, false),
+        (None, Some(_)) if known(BOXES, &text[word.clone()]) => (word.end, false),
         (None, _) => return None,
     };
     let before = previous(text, word.start, b" ,");

@@ -64,6 +64,9 @@ pub(super) fn after_code(text: &[u8], code: &Code) -> usize {
         Order::BeforePlace => code::place(text, code.range.end).unwrap_or(code.range.end),
         Order::AfterPlace | Order::AfterRegion => code.range.end,
     };
+    // "11014 Etroubles (AO)": the province.
+    let province = matches!(text[end..], [b' ', b'(', a, b, b')', ..] if a.is_ascii_uppercase() && b.is_ascii_uppercase());
+    let end = if province && code.order == Order::BeforePlace { end + 5 } else { end };
     let gap = text[end..].iter().take(3).take_while(|byte| matches!(byte, b' ' | b',' | b'\n')).count();
     let apart = text[end..end + gap].iter().any(|byte| matches!(byte, b',' | b'\n'));
     let region = next(text, end, b" ,").filter(|word| apart && code::region(&text[word.clone()]));

@@ -58,6 +58,10 @@ pub(super) const BEFORE: &[&str] = &[
     "travessa",
     "ul",
     "ulica",
+    "pl",
+    "al",
+    "os",
+    "c/",
     "platz",
     "straße",
     "postfach",
@@ -130,7 +134,7 @@ pub(super) fn previous(text: &[u8], end: usize, separators: &[u8]) -> Option<Ran
 }
 
 fn in_word(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || *byte >= 0x80 || matches!(byte, b'\'' | b'-')
+    byte.is_ascii_alphanumeric() || *byte >= 0x80 || matches!(byte, b'\'' | b'-' | b'/')
 }
 
 /// Whether a word begins with a capital letter, in any script.
@@ -156,14 +160,17 @@ pub(super) fn joiner(word: &[u8]) -> bool {
     JOINERS.iter().any(|known| known.as_bytes() == word) || matches!(word, [b'd' | b'l', b'\'', ..])
 }
 
-/// "5", "12a", "221B", "3-5", "12/14" up to its slash: up to five digits and a letter.
+/// "5", "12a", "221B", "3-5", "12/14a": up to five digits and a letter, once or twice.
 pub(super) fn house_number(word: &[u8]) -> bool {
     let word = word.strip_prefix(b"#").unwrap_or(word);
-    let digits = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let rest = &word[digits..];
-    (1..=5).contains(&digits)
-        && (matches!(rest, [] | [b'a'..=b'z' | b'A'..=b'Z'])
-            || matches!(rest, [b'-', more @ ..] if (1..=5).contains(&more.len()) && more[0].is_ascii_alphanumeric()))
+    let mut parts = word.splitn(2, |byte| matches!(byte, b'-' | b'/'));
+    let number = |part: &[u8], most: usize| {
+        let digits = part.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        (1..=most).contains(&digits) && matches!(part[digits..], [] | [b'a'..=b'z' | b'A'..=b'Z'])
+    };
+    let single = |part: &[u8]| matches!(part, [b'a'..=b'z' | b'A'..=b'Z']);
+    parts.next().is_some_and(|first| number(first, 5))
+        && parts.next().is_none_or(|second| number(second, 5) || single(second))
 }
 
 /// "5th", "42nd": a street's name, not a house's number.
