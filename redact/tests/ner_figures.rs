@@ -20,7 +20,7 @@ fn micro_f1(sets: &[Set]) -> f64 {
     clippy::disallowed_methods,
     reason = "the data is no part of the repository; only its owner knows where it is"
 )]
-fn names_reach_65_on_all_and_70_on_the_web_treebank() {
+fn names_reach_66_on_all_and_73_on_the_web_treebank() {
     let Ok(folder) = std::env::var("CHAPERONE_PII_DATA") else {
         writeln!(std::io::stderr(), "not measured: CHAPERONE_PII_DATA does not name the labelled data")
             .unwrap();
@@ -29,6 +29,6 @@ fn names_reach_65_on_all_and_70_on_the_web_treebank() {
     let dev = Path::new(&folder).join("dev");
     let all = micro_f1(&Set::read_all(&dev).unwrap());
     let web = micro_f1(&Set::read_all(&dev.join("sharealike")).unwrap());
-    assert!(all >= 65.0, "all: {all:.1}");
-    assert!(web >= 70.0, "web treebank: {web:.1}");
+    assert!(all >= 66.0, "all: {all:.1}");
+    assert!(web >= 73.0, "web treebank: {web:.1}");
 }

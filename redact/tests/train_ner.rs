@@ -8,7 +8,7 @@ use std::path::Path;
 use chaperone_redact::NameKind;
 use chaperone_redact::ner::Tagger;
 use chaperone_redact::ner::train::corpus::ShareAlike;
-use chaperone_redact::ner::train::weights;
+use chaperone_redact::ner::train::{Effort, weights};
 use sha2::{Digest as _, Sha256};
 
 /// A data folder of invented sentences.
@@ -36,7 +36,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn train(folder: &Path, share_alike: ShareAlike) -> Vec<u8> {
-    weights(folder, share_alike, &mut |_| {}).unwrap()
+    weights(folder, share_alike, Effort::Quick, &mut |_| {}).unwrap()
 }
 
 #[test]
@@ -69,6 +69,6 @@ fn share_alike_data_gives_the_weights_its_licence() {
 fn a_file_that_differs_from_its_recorded_hash_is_refused() {
     let folder = folder();
     fs::write(folder.path().join("train/plain.tsv"), "Other\tO\n\n").unwrap();
-    let refused = weights(folder.path(), ShareAlike::With, &mut |_| {}).unwrap_err();
+    let refused = weights(folder.path(), ShareAlike::With, Effort::Quick, &mut |_| {}).unwrap_err();
     assert_eq!(refused.to_string(), "train/plain.tsv differs from SHA256SUMS");
 }

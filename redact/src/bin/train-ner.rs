@@ -4,7 +4,7 @@ use std::io::{Write as _, stderr};
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use chaperone_redact::ner::train::{corpus::ShareAlike, weights};
+use chaperone_redact::ner::train::{Effort, corpus::ShareAlike, weights};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -18,7 +18,7 @@ fn main() -> Result<()> {
         // Progress that nobody can read must not stop the training.
         let _ = writeln!(stderr(), "{line}");
     };
-    let file = weights(Path::new(data), share_alike, &mut progress)?;
+    let file = weights(Path::new(data), share_alike, Effort::Full, &mut progress)?;
     std::fs::write(out, &file)?;
     progress(&format!("wrote {} bytes to {out}", file.len()));
     Ok(())

@@ -1,19 +1,22 @@
 //! The weight file: a header that must match this build exactly, name lists, and the table.
 //!
 //! Layout, little-endian: magic (8), format, feature version, row bits, labels, manifest bytes, list entries (u32 each),
-//! nats per count (f32), checksum (u64) of all that follows: manifest, entries (8 bytes each), rows (16 bytes each).
+//! nats per count (f32), checksum (u64) of all that follows: manifest, entries (8 bytes each), rows (a byte for each label), padding
+//! so that the last row too can be read as one vector.
 
 use super::feature;
 use super::gazetteer::Gazetteer;
 use super::hash;
-use super::label::{LABELS_BYTE, LANES, NAMES};
+use super::label::{LABELS, LABELS_BYTE, LANES, NAMES};
 
 const MAGIC: [u8; 8] = *b"CHAPNER\n";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const HEADER_BYTES: usize = 44;
 
 /// No weight file is larger: it lives in every process.
 pub(crate) const MAX_BYTES: usize = 5_000_000;
+
+const TABLE_BYTES: usize = (LABELS << feature::ROW_BITS) + LANES - LABELS;
 
 /// Why a weight file was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +41,8 @@ pub enum InvalidWeights {
 /// Checked weights.
 #[derive(Debug)]
 pub(crate) struct Model {
-    rows: &'static [[u8; LANES]],
+    /// Rows without gaps: a vector of lanes reaches into the next row, whose values nobody looks at.
+    rows: &'static [u8],
     pub(crate) gazetteer: Gazetteer,
     /// What one count of a score is worth, in nats.
     pub(crate) nats: f32,
@@ -51,7 +55,7 @@ impl Model {
         let (header, body) = file.split_first_chunk::<HEADER_BYTES>().ok_or(InvalidWeights::Magic)?;
         let header = Header::parse(header)?;
         let lists_bytes = header.entries.checked_mul(8).ok_or(InvalidWeights::Size)?;
-        let table_bytes = LANES << feature::ROW_BITS;
+        let table_bytes = TABLE_BYTES;
         let expected = [header.manifest, lists_bytes, table_bytes]
             .iter()
             .try_fold(0, |sum: usize, &part| sum.checked_add(part));
@@ -69,7 +73,7 @@ impl Model {
         }
         manifest_line(manifest, "licence").ok_or(InvalidWeights::Malformed("manifest: no licence"))?;
         let gazetteer = Gazetteer::new(lists.as_chunks().0).ok_or(InvalidWeights::Malformed("name list"))?;
-        Ok(Self { rows: table.as_chunks().0, gazetteer, nats: header.nats, manifest })
+        Ok(Self { rows: table, gazetteer, nats: header.nats, manifest })
     }
 
     /// Sum of the rows, lane by lane. At most 258 rows fit the lanes; a token has fewer.
@@ -77,7 +81,8 @@ impl Model {
     pub(crate) fn add<const N: usize>(&self, indices: &[u32; N], sum: &mut [i16; LANES]) {
         const { assert!(feature::FEATURES <= 258) };
         for &index in indices {
-            let row = &self.rows[index as usize];
+            let start = index as usize * LABELS;
+            let row = &self.rows[start..start + LANES];
             for (lane, &weight) in sum.iter_mut().zip(row) {
                 *lane += i16::from(weight.cast_signed());
             }
@@ -134,7 +139,7 @@ pub(crate) struct Parts<'p> {
     /// Sorted entries, see [`super::gazetteer::entry`].
     pub(crate) entries: &'p [u64],
     pub(crate) nats: f32,
-    /// All rows, lane by lane.
+    /// All rows, lane by lane; the lanes behind the labels are left out.
     pub(crate) table: &'p [i8],
 }
 
@@ -145,7 +150,9 @@ impl Parts<'_> {
     pub(crate) fn write(&self) -> Vec<u8> {
         let mut body = self.manifest.as_bytes().to_vec();
         body.extend(self.entries.iter().flat_map(|entry| entry.to_le_bytes()));
-        body.extend(self.table.iter().map(|weight| weight.cast_unsigned()));
+        let rows = self.table.chunks_exact(LANES).flat_map(|row| &row[..LABELS]);
+        body.extend(rows.map(|weight| weight.cast_unsigned()));
+        body.extend([0; LANES - LABELS]);
         let mut file = MAGIC.to_vec();
         let counts = [self.manifest.len() as u32, self.entries.len() as u32];
         for word in

@@ -46,7 +46,7 @@ fn each_field_of_the_header_must_match() {
 
 #[test]
 fn a_changed_byte_anywhere_is_noticed() {
-    for at in [44, 60, 150, 200, 4_000_000] {
+    for at in [44, 60, 150, 200, 3_000_000] {
         assert_eq!(changed(at), Some(InvalidWeights::Checksum), "byte {at}");
     }
 }

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::label::{self, OUTSIDE, Place};
 use super::super::token::{self, Token};
+use super::own;
 use crate::names::NameKind;
 
 /// Whether data under a share-alike licence may be used: it gives the weights its licence.
@@ -68,7 +69,14 @@ impl Corpus {
                 corpus.inputs.insert(path, hash);
             }
         }
+        corpus.add_input("own/given-names.txt", own::GIVEN_NAMES);
+        corpus.add_input("own/family-names.txt", own::FAMILY_NAMES);
         Ok(corpus)
+    }
+
+    /// Notes an input that lies in the repository itself.
+    pub(super) fn add_input(&mut self, name: &str, text: &str) {
+        self.inputs.insert(name.to_owned(), hex(&Sha256::digest(text)));
     }
 
     /// The licence that the inputs leave for the weights.
@@ -106,6 +114,19 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Sentence>> {
 }
 
 impl Sentence {
+    /// A sentence of running text.
+    pub(crate) fn running(text: String, gold: Vec<GoldSpan>) -> Self {
+        let mut tokens = Vec::new();
+        let mut at = 0;
+        while let Some(rest) = text.get(at..).filter(|rest| !rest.trim_start().is_empty()) {
+            let token = token::next(&text, at + rest.len() - rest.trim_start().len());
+            at = token.end;
+            tokens.push(token);
+        }
+        let labels = labels(&tokens, &gold);
+        Self { text, tokens, labels, gold }
+    }
+
     fn new(lines: &[(&str, &str)]) -> Result<Self> {
         let mut sentence = Self {
             text: String::new(),

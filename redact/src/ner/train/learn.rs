@@ -7,6 +7,7 @@ use super::super::feature::{self, FEATURES, LABEL_FEATURES, ROW_BITS, WORD_FEATU
 use super::super::gazetteer::Gazetteer;
 use super::super::label::{self, LABELS, LANES, OUTSIDE, Position, START};
 use super::super::word::Word;
+use super::Effort;
 use super::corpus::Sentence;
 use super::random::{Random, exp};
 
@@ -22,7 +23,8 @@ const PREDICTED_PERCENT: u64 = 70;
 const UNSEEN_PERCENT: u64 = 10;
 /// A missed name counts as two invented ones: plain likelihood finds too little.
 const NAME_WEIGHT: f32 = 2.0;
-const SEED: u64 = 20_170_907;
+/// Runs that differ in their chance alone; the mean of all is steadier than any of them.
+const SEEDS: [u64; 4] = [20_170_907, 20_170_909, 20_170_911, 20_170_913];
 
 type Row = [f32; LANES];
 
@@ -44,29 +46,42 @@ struct Learner {
 pub(crate) fn table(
     sentences: &[Sentence],
     entries: &[u64],
+    effort: Effort,
     progress: &mut dyn FnMut(&str),
 ) -> Result<(Vec<i8>, f32)> {
     let gazetteer = gazetteer(entries)?;
     let mut examples = examples(sentences, &gazetteer);
     let rows = 1 << ROW_BITS;
-    let mut learner = Learner {
-        weights: vec![[0.0; LANES]; rows],
-        squares: vec![[ACCUMULATOR; LANES]; rows],
-        random: Random::new(SEED),
-    };
     let mut mean = vec![[0.0; LANES]; rows];
-    for epoch in 1..=EPOCHS {
-        learner.random.shuffle(&mut examples);
-        let predicted = if epoch == 1 { 0 } else { PREDICTED_PERCENT };
-        let loss: f64 = examples.iter().map(|example| learner.learn(example, predicted)).sum();
-        progress(&format!("epoch {epoch} of {EPOCHS}: loss {loss:.0}"));
-        if epoch > 1 {
-            for (mean, weight) in mean.as_flattened_mut().iter_mut().zip(learner.weights.as_flattened()) {
-                *mean += weight / (EPOCHS - 1) as f32;
+    let seeds = match effort {
+        Effort::Full => &SEEDS[..],
+        Effort::Quick => &SEEDS[..1],
+    };
+    for &seed in seeds {
+        let mut learner = Learner {
+            weights: vec![[0.0; LANES]; rows],
+            squares: vec![[ACCUMULATOR; LANES]; rows],
+            random: Random::new(seed),
+        };
+        for epoch in 1..=EPOCHS {
+            learner.random.shuffle(&mut examples);
+            let predicted = if epoch == 1 { 0 } else { PREDICTED_PERCENT };
+            let loss: f64 = examples.iter().map(|example| learner.learn(example, predicted)).sum();
+            progress(&format!("seed {seed}, epoch {epoch} of {EPOCHS}: loss {loss:.0}"));
+            if epoch > 1 {
+                add(&mut mean, &learner.weights, seeds.len());
             }
         }
     }
     Ok(quantised(mean.as_flattened()))
+}
+
+/// Adds the share of one epoch to the mean.
+fn add(mean: &mut [Row], weights: &[Row], runs: usize) {
+    let parts = ((EPOCHS - 1) * runs) as f32;
+    for (mean, weight) in mean.as_flattened_mut().iter_mut().zip(weights.as_flattened()) {
+        *mean += weight / parts;
+    }
 }
 
 /// The file's tables are static; a trainer runs once, so leaking its own is no loss.

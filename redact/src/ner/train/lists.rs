@@ -12,6 +12,7 @@ use super::super::label::OUTSIDE;
 use super::super::token;
 use super::super::word::Word;
 use super::corpus::Corpus;
+use super::own::{self, Pools};
 
 // The flags of an entry; the model learns what each is worth.
 const GIVEN: u64 = 1;
@@ -23,6 +24,9 @@ const COUNTRY: u64 = 1 << 5;
 const DIVISION: u64 = 1 << 6;
 /// Often written in lower case, and no name then.
 const COMMON: u64 = 1 << 7;
+// Bit 8 is taken: PHRASE_START. Names of other countries are often words elsewhere.
+const GIVEN_ABROAD: u64 = 1 << 9;
+const FAMILY_ABROAD: u64 = 1 << 10;
 
 /// Rarer family names are mostly noise, and cost space.
 const FAMILY_BEARERS: u64 = 500;
@@ -72,6 +76,12 @@ pub(crate) fn entries(folder: &Path, corpus: &Corpus) -> Result<Vec<u64>> {
     for row in rows(&folder.join("given-names-nyc.tsv"))? {
         lists.add_name(&row[0], GIVEN, 0);
     }
+    for name in own::GIVEN_NAMES.lines() {
+        lists.add_name(name, GIVEN_ABROAD, 0);
+    }
+    for name in own::FAMILY_NAMES.lines() {
+        lists.add_name(name, FAMILY_ABROAD, 0);
+    }
     for row in rows(&folder.join("cities-world.tsv"))? {
         lists.add_name(&row[0], CITY, CITY_PART);
         if let [_, country, division, ..] = &row[..] {
@@ -84,6 +94,40 @@ pub(crate) fn entries(folder: &Path, corpus: &Corpus) -> Result<Vec<u64>> {
     }
     lists.0.retain(|_, flags| *flags != 0);
     Ok(lists.0.iter().map(|(hash, flags)| hash | flags).collect())
+}
+
+/// Names to fill our own sentences with: half of the persons' come from the United States.
+pub(crate) fn pools(folder: &Path) -> Result<Pools> {
+    let folder = folder.join("gazetteers");
+    let first = |file: &str, most: usize| -> Result<Vec<String>> {
+        Ok(rows(&folder.join(file))?.into_iter().take(most).map(|mut row| row.swap_remove(0)).collect())
+    };
+    let mut given: Vec<String> =
+        first("given-names-nyc.tsv", usize::MAX)?.iter().map(|name| capitalised(name)).collect();
+    let mut family: Vec<String> =
+        first("family-names-us.tsv", 8_000)?.iter().map(|name| capitalised(name)).collect();
+    given.extend(sample(own::GIVEN_NAMES, given.len()));
+    family.extend(sample(own::FAMILY_NAMES, family.len()));
+    let cities = rows(&folder.join("cities-world.tsv"))?;
+    let mut countries: Vec<String> = cities.iter().filter_map(|row| row.get(1).cloned()).collect();
+    countries.sort();
+    countries.dedup();
+    let cities = cities.into_iter().map(|mut row| row.swap_remove(0)).collect();
+    Ok(Pools { given, family, cities, countries })
+}
+
+/// Every n-th line, so that about `count` remain.
+fn sample(list: &str, count: usize) -> impl Iterator<Item = String> + '_ {
+    let step = (list.lines().count() / count.max(1)).max(1);
+    list.lines().step_by(step).map(str::to_owned)
+}
+
+/// The lists write some names in capitals.
+fn capitalised(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters.flat_map(char::to_lowercase)).collect()
+    })
 }
 
 /// Hash of a listed name, of one word or of several; nothing if it has more than three words.

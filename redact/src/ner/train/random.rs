@@ -20,11 +20,19 @@ impl Random {
         (self.next() >> 32) % 100 < percent
     }
 
+    /// A number below `bound`, which is not zero.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        usize::try_from((self.next() >> 32) % bound as u64).unwrap_or(0)
+    }
+
+    /// One of the items, or nothing of an empty list.
+    pub(crate) fn pick(&mut self, items: &[String]) -> String {
+        if items.is_empty() { String::new() } else { items[self.below(items.len())].clone() }
+    }
+
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
-            let bound = last as u64 + 1;
-            let other = usize::try_from((self.next() >> 32) % bound).unwrap_or(0);
-            items.swap(last, other);
+            items.swap(last, self.below(last + 1));
         }
     }
 }
