@@ -115,3 +115,21 @@ fn the_quick_start_falls_back_and_knows_its_only_tenant() {
     assert_eq!(document["tenants"]["named"].as_object().unwrap().keys().collect::<Vec<_>>(), ["demo"]);
     assert_eq!(document["tenants"].get("default"), None);
 }
+
+/// What is redacted on a route, by partner.
+fn policy(example: usize, alias: &str, partner: &str) -> serde_json::Value {
+    let (example, variables) = EXAMPLES[example];
+    let (_, text) = chaperone(&["compile"], example, variables);
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    document["routes"][alias]["pii"][partner].clone()
+}
+
+#[test]
+fn the_examples_redact_what_their_old_configuration_says() {
+    let secure = policy(1, "secure-code", "partner-beta");
+    assert_eq!((&secure["filter"], &secure["ner"]), (&"Strict".into(), &"Embedded".into()));
+    assert_eq!(policy(1, "fast-text", "partner-beta")["filter"], "Lenient", "nobody said anything");
+    let gateway = policy(2, "chat-assistant", "model-provider-a");
+    assert_eq!(gateway["entities"], serde_json::json!(["Ssn", "Phone", "Email"]));
+    assert_eq!(gateway.get("actions"), None, "all are masked");
+}

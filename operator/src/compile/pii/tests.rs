@@ -132,6 +132,29 @@ fn patterns_answers_and_other_data_take_the_union_and_the_stricter() {
     assert_eq!(internal(one, "").responses.map(|answers| answers.action), Some(Action::Mask));
 }
 
+/// What is wrong with a Partner of these patterns: paths and reasons.
+fn refused(patterns: Vec<(String, String)>) -> Vec<(String, Reason)> {
+    let custom =
+        patterns.into_iter().map(|(name, pattern)| serde_json::json!({ "name": name, "pattern": pattern }));
+    let pii: crd::PartnerPii =
+        serde_json::from_value(serde_json::json!({ "custom": custom.collect::<Vec<_>>() })).unwrap();
+    let mut findings = Findings::default();
+    of_partner(Some(&pii), &mut Notes::of(Kind::Partner, &key(), &mut findings));
+    findings.into_sorted().into_iter().map(|finding| (finding.path, finding.reason)).collect()
+}
+
+#[test]
+fn f55_patterns_are_bounded_before_they_are_sent() {
+    let one = |pattern: String| refused(vec![("Badge".to_owned(), pattern)]);
+    let pattern = |reason| vec![("spec.pii.custom[0].pattern".to_owned(), reason)];
+    // Catastrophic for an engine that backtracks; ours is linear, so that it may run.
+    assert_eq!(one("(a+)+b".to_owned()), []);
+    assert_eq!(one(r"(\w{1,500}){1,500}".to_owned()), pattern(Reason::InvalidPattern));
+    assert_eq!(one("a".repeat(1 << 20)), pattern(Reason::InvalidPattern));
+    let many = (0..10_000).map(|at| (format!("Badge{at}"), "B[0-9]+".to_owned())).collect();
+    assert_eq!(refused(many), [("spec.pii.custom".to_owned(), Reason::LimitExceeded)]);
+}
+
 fn any_side() -> impl Strategy<Value = Side> {
     let filter = prop::option::of(prop::sample::select(vec!["'Off'", "Lenient", "Balanced", "Strict"]));
     let entities =
