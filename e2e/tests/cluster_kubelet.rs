@@ -365,6 +365,30 @@ async fn a_killed_container_is_started_again_and_probes_decide_readiness() -> Re
 }
 
 #[tokio::test]
+async fn a_container_that_is_found_sick_is_started_again() -> Result<()> {
+    let Some(site) = Site::new("a_container_that_is_found_sick_is_started_again", "liveness").await? else {
+        return Ok(());
+    };
+    let is_well = json!({"exec": {"command": ["test", "!", "-e", "/journal/sick"]}, "periodSeconds": 1, "failureThreshold": 1});
+    let app = noting("app", json!({"livenessProbe": is_well}));
+    let volumes = json!([{"name": "journal", "emptyDir": {}}]);
+    let spec = json!({"terminationGracePeriodSeconds": 1, "volumes": volumes, "containers": [app]});
+    let pod = site.create("pod", spec).await?;
+    site.until_ready("pod").await?;
+    let sick = pod.volume("journal").join("sick");
+    std::fs::write(&sick, "")?;
+    wait::until("its end", PATIENCE, || async { Ok((pod.restarts("app") >= 1).then_some(())) }).await?;
+    std::fs::remove_file(&sick)?;
+    site.until("pod", "Ready again", |pod| {
+        is_ready(pod) && pod["status"]["containerStatuses"][0]["restartCount"].as_i64() >= Some(1)
+    })
+    .await?;
+    // It was told to end, not killed.
+    assert_eq!(journal(&pod)[..2], ["app started", "app terminated"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn hooks_run_before_the_signal_and_the_grace_period_ends_by_force() -> Result<()> {
     let test = "hooks_run_before_the_signal_and_the_grace_period_ends_by_force";
     let Some(site) = Site::new(test, "grace").await? else { return Ok(()) };
