@@ -6,7 +6,7 @@ export PATH := $(CACHE)/tools/bin:$(PATH)
 # The highest tier of tests to run: e2e/README.md.
 export CHAPERONE_E2E ?= 1
 
-.PHONY: help demo test test-node check unit e2e gen tools advisories
+.PHONY: help demo test test-node check unit e2e soak gen tools advisories
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -40,6 +40,9 @@ e2e: ## The shipped binaries against scripted partners, the official SDKs and a 
 test-node: ## Pods on a real node; needs root, containerd, runc, CNI plugins and nftables
 	CHAPERONE_E2E=3 cargo run -q -p chaperone-e2e --bin chaperone-e2e-tools --locked
 	CHAPERONE_E2E=3 CHAPERONE_E2E_REQUIRED=1 cargo test -p chaperone-e2e --locked --test 'node_*'
+
+soak: ## The same at full counts: a day of 100,000 requests among failing partners
+	CHAPERONE_DAY=100000 cargo test --release -p chaperone-sidecar --lib --locked -- --nocapture a_day_with
 
 gen: ## Write generated files: the CRDs' YAML
 	cargo run -q -p chaperone-crds --example gen

@@ -139,16 +139,22 @@ fn class(sdk: Sdk, language: Language, status: u16) -> &'static str {
     }
 }
 
-/// One Partner and one route per case, so that no breaker of one refuses another.
+/// One Partner with a key of its own and one route per case, so that no breaker and no resting key of one refuses
+/// another.
 async fn local_for(adapter: &str, partner: &Partner, cases: &[Case]) -> Result<Local> {
     let manifests = Manifests::new()?;
-    manifests.apply(&manifest::secret())?;
     manifests.apply(&manifest::quota())?;
     let aliases =
         cases.iter().map(Case::alias).filter(|alias| *alias != "unknown-alias" && *alias != "too-large");
     for alias in aliases.chain(["chat", "cut"]) {
         let name = format!("partner-{alias}");
-        manifests.apply(&manifest::partner(&name, adapter, &partner.endpoint(adapter)))?;
+        let mut secret = manifest::secret();
+        secret["metadata"]["name"] = json!(name);
+        secret["stringData"]["key"] = json!(format!("{}-{alias}", manifest::KEY));
+        manifests.apply(&secret)?;
+        let mut partner = manifest::partner(&name, adapter, &partner.endpoint(adapter));
+        partner["spec"]["apiKeySecretRef"]["name"] = json!(name);
+        manifests.apply(&partner)?;
         let mut route = manifest::route(alias, &[&name]);
         if alias == "late" {
             route["spec"]["deadline"] = json!("1s");

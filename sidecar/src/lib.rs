@@ -32,6 +32,8 @@ mod rate;
 mod readiness;
 mod record;
 mod refusal;
+#[cfg(test)]
+mod rehearsal;
 mod retry;
 mod retry_after;
 mod run;

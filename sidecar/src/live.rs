@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock;
 use crate::outbound::Outbound;
+use crate::outbound::network::Network;
 use crate::pii::Policies;
 
 /// One version of the world. A request holds one from beginning to end.
@@ -32,11 +33,11 @@ impl Live {
     }
 
     /// Puts a world in force. Requests under way keep theirs.
-    pub(crate) fn apply(&self, snapshot: Snapshot, keys: Keys, tasks: &TaskTracker) {
+    pub(crate) fn apply(&self, snapshot: Snapshot, keys: Keys, network: &Network, tasks: &TaskTracker) {
         let none = Outbound::default();
         let before = self.0.load();
-        let outbound =
-            Outbound::of(&snapshot, &keys, before.as_ref().map_or(&none, |world| &world.outbound), tasks);
+        let outbound_before = before.as_ref().map_or(&none, |world| &world.outbound);
+        let outbound = Outbound::of((&snapshot, &keys), outbound_before, network, tasks);
         let policies = Policies::of(&snapshot);
         let pseudonyms = keys.pseudonyms().or(before.as_ref().map(|world| &world.pseudonyms)).cloned();
         let pseudonyms = pseudonyms.unwrap_or_else(|| PseudonymKey::new(clock::random()));

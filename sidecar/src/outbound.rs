@@ -3,6 +3,8 @@
 //! Speaks HTTP/1.1: it has none of HTTP/2's connection-wide limits on small frames, of which answers are made.
 
 mod connect;
+mod names;
+pub(crate) mod network;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -28,6 +30,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use self::connect::{ConnectError, Connector};
+use self::network::Network;
 use crate::exchange::{Reached, StreamOptions};
 
 /// How long an idle connection is kept: below the 60 s after which common load balancers forget it.
@@ -61,7 +64,12 @@ struct Identity {
 
 impl Outbound {
     /// Pools for all partners of `snapshot`; those of unchanged partners are taken from `before`.
-    pub(crate) fn of(snapshot: &Snapshot, keys: &Keys, before: &Self, tasks: &TaskTracker) -> Self {
+    pub(crate) fn of(
+        (snapshot, keys): (&Snapshot, &Keys),
+        before: &Self,
+        network: &Network,
+        tasks: &TaskTracker,
+    ) -> Self {
         let link = |partner: &Arc<Partner>| {
             let hash = |name: &Option<_>| name.as_ref().and_then(|name| keys.get(name)).map(Credential::hash);
             let identity = Identity {
@@ -71,7 +79,7 @@ impl Outbound {
                 client_key: hash(&partner.tls.client_key),
             };
             let kept = before.links.get(partner.name.as_str()).filter(|link| link.identity == identity);
-            kept.map_or_else(|| Arc::new(Link::new(identity, keys, tasks)), Arc::clone)
+            kept.map_or_else(|| Arc::new(Link::new(identity, keys, network, tasks)), Arc::clone)
         };
         Self { links: snapshot.partners().map(|partner| (partner.name.clone(), link(partner))).collect() }
     }
@@ -83,8 +91,8 @@ impl Outbound {
 }
 
 impl Link {
-    fn new(identity: Identity, keys: &Keys, tasks: &TaskTracker) -> Self {
-        let connector = Connector::new(&identity.partner, keys);
+    fn new(identity: Identity, keys: &Keys, network: &Network, tasks: &TaskTracker) -> Self {
+        let connector = Connector::new(&identity.partner, keys, network);
         let client = |idle| connector.clone().map(|connector| client(connector, idle, tasks));
         Self {
             client: client(IDLE_CONNECTIONS),

@@ -27,11 +27,14 @@ use crate::gate::Gates;
 use crate::live::Live;
 use crate::memory::{BodyMemory, Cgroup};
 use crate::metrics::Metrics;
+use crate::outbound::network::Network;
 use crate::readiness::{Readiness, Start};
 use crate::record::writer;
 use crate::sidecar::Shared;
 use crate::{admin, feed, health, server};
 
+/// Names that are resolved at a time. Each partner has one question under way at most.
+const RESOLVING: usize = 64;
 /// How often memory is compared with its limit.
 const MEMORY_WATCH: Duration = Duration::from_millis(100);
 
@@ -90,8 +93,10 @@ impl Sidecar {
         let cgroup = Cgroup::of_this_process();
         let (records, lines) = sync_channel(writer::WAITING);
         let metrics = Metrics::new().map_err(io::Error::other)?;
+        let pools = TaskTracker::new();
         let shared = Arc::new(Shared {
             live: Live::default(),
+            network: Network::of_the_system(&pools),
             gates: Gates::new(metrics.gates.clone()),
             metrics,
             freshness: Freshness::default(),
@@ -99,7 +104,7 @@ impl Sidecar {
             memory: BodyMemory::new(settings.body_memory, cgroup.as_ref()),
             body_limit: settings.body_limit,
             tasks: TaskTracker::new(),
-            pools: TaskTracker::new(),
+            pools,
             records,
             draining: AtomicBool::new(false),
             dice: Dice::new(clock::random_number()),
@@ -195,7 +200,7 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHan
 }
 
 fn bind(address: SocketAddr) -> io::Result<(Runtime, TcpListener, SocketAddr)> {
-    let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
+    let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(RESOLVING).build()?;
     let listener = runtime
         .block_on(TcpListener::bind(address))
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;

@@ -9,6 +9,7 @@ use chaperone_protocol::limits;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +58,15 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream, closing: Cancellatio
     if stream.set_nodelay(true).is_err() {
         return; // The peer is already gone.
     }
+    serve(shared, stream, closing).await;
+}
+
+/// Serves one connection, whatever carries it.
+pub(crate) async fn serve(
+    shared: Arc<Shared>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    closing: CancellationToken,
+) {
     let asked = Arc::new(AtomicBool::new(false));
     let service = service_fn({
         let asked = Arc::clone(&asked);

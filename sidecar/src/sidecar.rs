@@ -14,6 +14,7 @@ use crate::gate::Gates;
 use crate::live::Live;
 use crate::memory::BodyMemory;
 use crate::metrics::Metrics;
+use crate::outbound::network::Network;
 use crate::readiness::Readiness;
 #[cfg(test)]
 use crate::readiness::Start;
@@ -22,6 +23,7 @@ use crate::record::writer;
 /// Built once, at the start.
 pub(crate) struct Shared {
     pub(crate) live: Live,
+    pub(crate) network: Network,
     /// What is learned of partners: it outlives every snapshot.
     pub(crate) gates: Gates,
     pub(crate) freshness: Freshness,
@@ -43,9 +45,10 @@ impl Shared {
     /// Without a configuration, for tests of what needs none.
     #[cfg(test)]
     pub(crate) fn for_test(records: SyncSender<String>) -> Self {
-        let metrics = Metrics::new().unwrap();
+        let (metrics, pools) = (Metrics::new().unwrap(), TaskTracker::new());
         Self {
             live: Live::default(),
+            network: Network::of_the_system(&pools),
             gates: Gates::new(metrics.gates.clone()),
             metrics,
             freshness: Freshness::default(),
@@ -53,7 +56,7 @@ impl Shared {
             memory: BodyMemory::new(usize::MAX, None),
             body_limit: usize::MAX,
             tasks: TaskTracker::new(),
-            pools: TaskTracker::new(),
+            pools,
             records,
             draining: AtomicBool::new(false),
             dice: Dice::new(1),
@@ -63,7 +66,7 @@ impl Shared {
     /// Puts a snapshot in force, whoever it comes from. Requests under way keep theirs.
     pub(crate) fn apply(&self, snapshot: Snapshot, keys: Keys) {
         self.gates.configure(&snapshot);
-        self.live.apply(snapshot, keys, &self.pools);
+        self.live.apply(snapshot, keys, &self.network, &self.pools);
     }
 
     /// Whether the process is ending, so that new requests are refused.

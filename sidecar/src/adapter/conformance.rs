@@ -26,6 +26,7 @@ use crate::dialect::infer::conforms;
 use crate::exchange::testing::Setup;
 use crate::exchange::{Answer, Exchange, Mode};
 use crate::live::{Live, World};
+use crate::outbound::network::Network;
 
 /// What the app asks, and what every partner answers: the Mock by repeating it.
 const WORDS: &str = "Grüße to everyone";
@@ -284,7 +285,8 @@ fn world(adapter: Adapter, play: Play) -> Arc<World> {
     });
     let snapshot = Snapshot::from_bytes(document.to_string().as_bytes()).unwrap();
     let live = Live::default();
-    live.apply(snapshot, Keys::default(), &TaskTracker::new());
+    let tasks = TaskTracker::new();
+    live.apply(snapshot, Keys::default(), &Network::of_the_system(&tasks), &tasks);
     live.world().unwrap()
 }
 

@@ -18,11 +18,12 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use thiserror::Error;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::network::Network;
 use super::tls;
 
 /// Addresses tried of one name.
@@ -34,7 +35,7 @@ pub(crate) enum ConnectError {
     #[error("no connection within {0:?}")]
     Timeout(Duration),
     #[error("its name does not resolve: {0}")]
-    Name(io::Error),
+    Name(Arc<str>),
     #[error("all of its addresses are forbidden; set allowPrivate if it is meant to be on a private one")]
     Forbidden,
     #[error("connection refused or unreachable: {0}")]
@@ -61,13 +62,14 @@ struct Target {
     endpoint: Endpoint,
     addresses: AddressPolicy,
     limit: Duration,
+    network: Network,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
 impl Connector {
     /// # Errors
     /// In words for the log: which part of the partner's TLS settings cannot be used.
-    pub(crate) fn new(partner: &Partner, keys: &Keys) -> Result<Self, String> {
+    pub(crate) fn new(partner: &Partner, keys: &Keys, network: &Network) -> Result<Self, String> {
         let endpoint = partner.endpoint.clone().ok_or("it has no endpoint")?;
         let tls = if endpoint.is_tls() {
             let name = partner.tls.server_name.as_deref().unwrap_or(endpoint.host()).to_owned();
@@ -77,7 +79,8 @@ impl Connector {
         } else {
             None
         };
-        let target = Target { endpoint, addresses: partner.addresses, limit: partner.timeouts.connect, tls };
+        let (addresses, limit) = (partner.addresses, partner.timeouts.connect);
+        let target = Target { endpoint, addresses, limit, network: network.clone(), tls };
         Ok(Self(Arc::new(target)))
     }
 }
@@ -102,6 +105,11 @@ impl tower_service::Service<Uri> for Connector {
 
 impl Target {
     async fn connect(&self) -> Result<Stream, ConnectError> {
+        #[cfg(test)]
+        if let Some(stage) = &self.network.stage {
+            let stream = stage(self.endpoint.host()).await.map_err(ConnectError::Tcp)?;
+            return Ok(Stream::Played(TokioIo::new(stream)));
+        }
         let stream = self.dial(&self.resolve().await?).await?;
         // Without it a token waits 40 ms for the acknowledgement of the one before.
         stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
@@ -115,10 +123,10 @@ impl Target {
     }
 
     async fn resolve(&self) -> Result<Vec<SocketAddr>, ConnectError> {
-        let found =
-            lookup_host((self.endpoint.host(), self.endpoint.port())).await.map_err(ConnectError::Name)?;
-        let addresses: Vec<_> =
-            found.filter(|address| may_dial(address.ip(), self.addresses)).take(ADDRESSES).collect();
+        let name = (self.endpoint.host().to_owned(), self.endpoint.port());
+        let found = self.network.names.resolve(&name).await.map_err(ConnectError::Name)?;
+        let may_dial = |address: &&SocketAddr| may_dial(address.ip(), self.addresses);
+        let addresses: Vec<_> = found.iter().filter(may_dial).copied().take(ADDRESSES).collect();
         if addresses.is_empty() { Err(ConnectError::Forbidden) } else { Ok(addresses) }
     }
 
@@ -147,6 +155,8 @@ fn may_dial(address: IpAddr, policy: AddressPolicy) -> bool {
 pub(crate) enum Stream {
     Plain(TokioIo<TcpStream>),
     Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+    #[cfg(test)]
+    Played(TokioIo<tokio::io::DuplexStream>),
 }
 
 impl Connection for Stream {
@@ -164,6 +174,8 @@ impl Read for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
+            #[cfg(test)]
+            Self::Played(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
@@ -173,6 +185,8 @@ impl Write for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
+            #[cfg(test)]
+            Self::Played(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
@@ -180,6 +194,8 @@ impl Write for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(context),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
+            #[cfg(test)]
+            Self::Played(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
@@ -187,6 +203,8 @@ impl Write for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
+            #[cfg(test)]
+            Self::Played(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 
@@ -194,6 +212,8 @@ impl Write for Stream {
         match self {
             Self::Plain(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
+            #[cfg(test)]
+            Self::Played(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -205,6 +225,8 @@ impl Write for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(context, slices),
+            #[cfg(test)]
+            Self::Played(stream) => Pin::new(stream).poll_write_vectored(context, slices),
         }
     }
 }
