@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -160,7 +161,7 @@ pub fn ensure_built(tool: Tool) -> Result<PathBuf> {
 /// Why nothing can be built or started on this machine, with the remedy; `None` if it can.
 #[must_use]
 pub fn what_is_missing() -> Option<String> {
-    if let Err(error) = go_version().and_then(|said| is_new_enough(&String::from_utf8_lossy(&said))) {
+    if let Err(error) = go_version().and_then(is_new_enough) {
         return Some(format!("{error:#}"));
     }
     let setpriv = Command::new("setpriv").arg("--version").stdout(Stdio::null()).status();
@@ -193,11 +194,18 @@ fn content_hash(module: &Path, flags: &str) -> Result<String> {
     Ok(hash.finalize().iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn go_version() -> Result<Vec<u8>> {
+/// Version, system and architecture, a line each; asked once, since every command of a test looks its program up.
+fn go_version() -> Result<&'static str> {
+    static SAID: OnceLock<Result<String, String>> = OnceLock::new();
+    let said = SAID.get_or_init(|| ask_go_version().map_err(|error| format!("{error:#}")));
+    said.as_deref().map_err(|error| anyhow::Error::msg(error.clone()))
+}
+
+fn ask_go_version() -> Result<String> {
     let output = go().args(["env", "GOVERSION", "GOOS", "GOARCH"]).output();
-    let output = output.context("Go is missing; install Go 1.26 or later: https://go.dev/dl/")?;
+    let output = output.ok().context("Go is missing; install Go 1.26 or later: https://go.dev/dl/")?;
     ensure!(output.status.success(), "go env: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(output.stdout)
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// Go as the one that is installed: a directive that is too new fails loudly and downloads no other compiler.

@@ -316,6 +316,19 @@ async fn a_pod_asks_the_api_as_its_own_service_account() -> Result<()> {
     let wanted = format!("system:serviceaccount:{}:asker", site.namespace.name());
     assert_eq!(whoami["status"]["userInfo"]["username"], wanted);
     assert!(!own.kubectl(&["get", "secrets"]).await?.is_success);
+
+    // What it writes stands in the audit, in full; tokens do not.
+    let edit = ["create", "rolebinding", "asker", "--clusterrole=edit", "--serviceaccount"];
+    let account = format!("{0}:asker", site.namespace.name());
+    site.cluster.kubectl(&[&edit[..], &[&account, "-n", site.namespace.name()]].concat()).await?.ok()?;
+    own.kubectl(&["create", "configmap", "written", "--from-literal=key=audited-93be"]).await?.ok()?;
+    let token = own.kubectl(&["create", "token", "asker"]).await?.ok()?;
+    let plane = ControlPlane::for_test(test)?.context("the control plane of the site")?;
+    wait::until("the write in the audit", PATIENCE, || async {
+        Ok(plane.audit()?.contains("audited-93be").then_some(()))
+    })
+    .await?;
+    ensure!(!plane.audit()?.contains(token.trim()), "a token stands in the audit");
     Ok(())
 }
 
