@@ -21,7 +21,7 @@ use tokio::process::Command;
 use crate::control_plane::ControlPlane;
 use crate::tier::Selection;
 use crate::tools::{self, Tool};
-use crate::{settings, wait};
+use crate::{process, settings, wait};
 
 /// How long a command, or the API server, may take for anything that a test asks.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,6 +33,8 @@ pub struct Cluster {
     client: Client,
     kubeconfig: PathBuf,
     programs: Programs,
+    /// What its components write, where they are ours.
+    logs: Vec<PathBuf>,
 }
 
 /// Where kubectl and helm come from.
@@ -98,7 +100,24 @@ impl Cluster {
         let parsed = Kubeconfig::read_from(kubeconfig)?;
         let config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default()).await?;
         let client = Client::try_from(config.clone())?;
-        Ok(Self { config, client, kubeconfig: kubeconfig.to_owned(), programs: Programs::Built })
+        Ok(Self {
+            config,
+            client,
+            kubeconfig: kubeconfig.to_owned(),
+            programs: Programs::Built,
+            logs: Vec::new(),
+        })
+    }
+
+    /// The same cluster, whose components write to these files.
+    pub(crate) fn with_logs(self, logs: Vec<PathBuf>) -> Self {
+        Self { logs, ..self }
+    }
+
+    /// The last lines of every component's log.
+    pub(crate) fn tails(&self) -> String {
+        let show = |log: &PathBuf| format!("--- {}\n{}\n", log.display(), process::tail_of(log));
+        self.logs.iter().map(show).collect()
     }
 
     /// The same cluster with connections of its own: those of a client end with the runtime that opened them, and

@@ -153,6 +153,7 @@ impl ControlPlane {
         let controller_manager =
             component::controller_manager(folder.path(), ports, &admin, (ca.certificate(), &signing.0))?;
         until_populated(&cluster, &[&etcd, &api_server, &controller_manager]).await?;
+        let cluster = cluster.with_logs([&etcd, &api_server, &controller_manager].map(Process::log).to_vec());
         Ok(Self { controller_manager, api_server, etcd, cluster, ca, port: ports.api, folder })
     }
 

@@ -105,6 +105,11 @@ impl Process {
         &self.name
     }
 
+    /// The file that its standard error goes to.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.join(format!("{}.stderr", self.name))
+    }
+
     /// The last lines of both streams, under its name.
     #[must_use]
     pub fn tail(&self) -> String {
@@ -253,6 +258,11 @@ fn word_after(output: &str, prefix: &str) -> Option<String> {
     let line = output.split_inclusive('\n').find(|line| line.contains(prefix) && line.ends_with('\n'))?;
     let (_, rest) = line.split_once(prefix)?;
     rest.split(['"', ' ', '\n', '\r']).next().map(|word| word.trim_end_matches('/').to_owned())
+}
+
+/// The last lines of a file; nothing where there is none.
+pub(crate) fn tail_of(file: &Path) -> String {
+    tail(&String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()))
 }
 
 fn tail(output: &str) -> String {

@@ -1,4 +1,5 @@
 //! A namespace for one test.
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -56,6 +57,10 @@ impl TestNamespace {
 
 impl Drop for TestNamespace {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The control plane outlives the test that fails, so that nobody else shows what it wrote.
+            let _ = write!(std::io::stderr(), "{}", self.cluster.tails());
+        }
         self.cluster.delete_namespace(&self.name);
     }
 }
