@@ -32,11 +32,24 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
     if digits.len() == 9 && routing(&digits) {
         out.propose(&ROUTING, first.clone());
     }
+    if counts(text, first.end) {
+        return;
+    }
     if (6..=17).contains(&digits.len()) && digits.iter().any(|digit| *digit != digits[0]) {
         out.propose(&ACCOUNT, first);
     } else if let Some(end) = in_groups(text, number) {
         out.propose(&ACCOUNT, number.start()..end);
     }
+}
+
+/// "12345678 followers": a number of things.
+fn counts(text: &[u8], end: usize) -> bool {
+    let Some(rest) = text[end..].strip_prefix(b" ") else { return false };
+    let len = rest.iter().take(24).take_while(|byte| byte.is_ascii_lowercase()).count();
+    let word = &rest[..len];
+    len >= 4
+        && word.ends_with(b"s")
+        && !matches!(word, b"does" | b"this" | b"belongs" | b"needs" | b"holds" | b"shows")
 }
 
 /// Weights 3-7-1 and a Federal Reserve prefix.

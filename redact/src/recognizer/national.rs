@@ -82,6 +82,13 @@ pub(super) fn word(out: &mut Candidates<'_>, word: &Range<usize>) {
     spaced(out, word.start);
 }
 
+/// "X-1234567-L": a letter alone may begin a Spanish number.
+pub(super) fn lettered(out: &mut Candidates<'_>, word: &Range<usize>) {
+    if word.len() == 1 && matches!(out.text[word.start], b'X'..=b'Z') {
+        spanish(out, word.start);
+    }
+}
+
 /// British national insurance numbers, written together or in pairs.
 pub(super) fn spaced(out: &mut Candidates<'_>, start: usize) {
     let mut letters = Vec::with_capacity(9);

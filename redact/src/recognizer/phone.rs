@@ -139,6 +139,9 @@ fn form(text: &[u8], number: &Number, count: usize, lead: Lead) -> Option<&'stat
     let dotted = count > 1 && number.uniform(text, count) == Some(b'.');
     match lengths.as_slice() {
         [3, 3, 4] | [1, 3, 3, 4] if american(&digits) => Some(&FORMATTED),
+        // "(555) 123-4567" is no exchange that was ever given out, but what people write.
+        [3, 3, 4] if digits[0] >= 2 && lead == Lead::Parenthesis => Some(&FORMATTED),
+        [3, 3, 4] if digits[0] >= 2 => Some(&WEAK),
         [10] | [11] if american(&digits) => Some(&BARE),
         [9..=11] if digits[0] == 0 && digits[1] != 0 => Some(&BARE),
         [11] if digits[0] == 1 && digits[1] >= 3 => Some(&BARE),

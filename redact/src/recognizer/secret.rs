@@ -198,19 +198,38 @@ pub(super) fn assignment(out: &mut Candidates<'_>, at: usize) {
     if at < out.settled_to || at < out.assigned_to || !is_named(out.text, at) {
         return;
     }
-    let text = out.text;
-    let skip =
-        run(&text[at + 1..], 6, |byte| matches!(byte, b' ' | b'"' | b'\'' | b'`' | b'=' | b'>' | b'\\'));
-    let start = at + 1 + skip;
+    assigned(out, at + 1);
+}
+
+/// "The password is hunter2Hunter": a value in quotes, or one that is no compound of words.
+pub(super) fn said(out: &mut Candidates<'_>, word: &Range<usize>) {
+    let verb = matches!(&out.text[word.clone()], b"is" | b"ist" | b"es" | b"est" | b"lautet");
+    if verb && word.start >= out.settled_to.max(out.assigned_to) && is_named(out.text, word.start) {
+        let value = value(out.text, word.end);
+        let quoted = value.start > word.end && matches!(out.text[value.start - 1], b'"' | b'\'' | b'`');
+        if quoted || !out.text[value].contains(&b'-') {
+            assigned(out, word.end);
+        }
+    }
+}
+
+fn assigned(out: &mut Candidates<'_>, from: usize) {
+    let range = value(out.text, from);
+    out.work += (range.len() + 32) as u64;
+    out.assigned_to = range.end;
+    judge(out, range);
+}
+
+/// The value that begins after quotes and spaces, without the marks that end a sentence.
+fn value(text: &[u8], from: usize) -> Range<usize> {
+    let skip = run(&text[from..], 6, |byte| matches!(byte, b' ' | b'"' | b'\'' | b'`' | b'=' | b'>' | b'\\'));
+    let start = from + skip;
     let len = run(&text[start..], LONGEST, |byte| byte > b' ' && !b"\"'`,;)}]<>\\".contains(&byte));
     // `token=…&next=…`: an ampersand ends a value only where another assignment follows.
     let query = text[start..start + len].iter().position(|byte| *byte == b'&');
     let len = query.filter(|cut| text[start + cut..start + len].contains(&b'=')).unwrap_or(len);
     let trimmed = text[start..start + len].iter().rev().take_while(|byte| matches!(byte, b'.' | b':' | b'?'));
-    let range = start..start + len - trimmed.count().min(len);
-    out.work += (range.len() + 32) as u64;
-    out.assigned_to = range.end;
-    judge(out, range);
+    start..start + len - trimmed.count().min(len)
 }
 
 /// The value of a JSON key that names a credential.
@@ -299,15 +318,14 @@ fn is_placeholder(value: &[u8]) -> bool {
 /// Words joined by `_`, `-` or dots, or one plain word.
 fn is_words(value: &[u8]) -> bool {
     let mut parts = value.split(|byte| matches!(byte, b'_' | b'-' | b'.' | b'/' | b':'));
-    let dotted =
-        value.contains(&b'.') && value.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'.');
-    // `config.apiKey` is code.
-    dotted
-        || parts.all(|part| {
-            part.iter().all(u8::is_ascii_lowercase)
-                || part.iter().all(u8::is_ascii_uppercase)
-                || part.len() <= 3 && part.iter().all(u8::is_ascii_digit)
-        })
+    // `config.apiKey`, `Kind::FirstToken`, `&ObjectKey` are code: no digit, and no other mark.
+    let code = value.iter().all(|byte| byte.is_ascii_alphabetic() || b"._:&*".contains(byte))
+        && value.iter().any(|byte| b".:&*".contains(byte));
+    code || parts.all(|part| {
+        part.iter().all(u8::is_ascii_lowercase)
+            || part.iter().all(u8::is_ascii_uppercase)
+            || part.len() <= 3 && part.iter().all(u8::is_ascii_digit)
+    })
 }
 
 fn classes(value: &[u8]) -> usize {
