@@ -64,6 +64,8 @@ pub(crate) fn on_plain_word(out: &mut Candidates<'_>, word: Range<usize>) {
         mac::address(out, word.start);
         national::spaced(out, word.start);
     }
+    national::lettered(out, &word);
+    secret::said(out, &word);
     birth::month_first(out, &word);
     encoded::spelled(out, &word);
     address::word(out, &word);

@@ -1,5 +1,7 @@
 //! Asks the tagger piece by piece, and joins places to addresses.
 
+use std::ops::Range;
+
 use super::Query;
 use crate::context::key_words;
 use crate::entity::Entity;
@@ -105,6 +107,9 @@ impl Names {
         finder.find(piece, query.policy.filter.recall_bias(), &mut self.found);
         for name in std::mem::take(&mut self.found) {
             let span = named(&name, from);
+            if in_code(text, &span.range) || is_unit(text, &span) {
+                continue;
+            }
             if span.entity == Entity::Location {
                 self.join(text, &span, spans);
             }
@@ -131,6 +136,28 @@ impl Names {
             self.next_address += 1;
         }
     }
+}
+
+/// "EAN 4006381333931": a short word in capitals before a number says what is counted.
+fn is_unit(text: &[u8], span: &Span) -> bool {
+    let short = span.range.len() <= 5 && text[span.range.clone()].iter().all(u8::is_ascii_uppercase);
+    let numbered = matches!(text[span.range.end..], [b' ', digit, ..] if digit.is_ascii_digit());
+    span.entity == Entity::Person && short && numbered
+}
+
+/// Whether a name stands as code: `Mock::new`, `render(`, `{alpha}`, `paris.example`.
+fn in_code(text: &[u8], name: &Range<usize>) -> bool {
+    let (before, after) = (&text[..name.start], &text[name.end..]);
+    let member = matches!(after, [b'.', next, ..] if next.is_ascii_lowercase())
+        || matches!(before, [.., owner, b'.'] if owner.is_ascii_lowercase());
+    let generic = after.first() == Some(&b'<') && after.get(1).is_some_and(u8::is_ascii_uppercase);
+    member
+        || generic
+        || before.ends_with(b"::")
+        || before.last().is_some_and(|mark| b"_$<{&\\".contains(mark))
+        || after.starts_with(b"::")
+        || after.first().is_some_and(|mark| b"_({[=".contains(mark))
+        || text[name.clone()].iter().any(|mark| b"{}[]<>=\"|;\\_".contains(mark))
 }
 
 fn named(name: &NameSpan, from: usize) -> Span {
