@@ -6,6 +6,7 @@
 mod map;
 pub(crate) mod media;
 mod redacted;
+mod thought;
 
 use std::fmt;
 

@@ -70,7 +70,8 @@ pub(super) async fn prepare(
         stream_options: link.map_or(StreamOptions::Taken, |link| link.stream_options()),
         created: clock::unix_seconds(),
     };
-    let exchanged = adapter::infer(&ask)?;
+    let mut exchanged = adapter::infer(&ask)?;
+    exchanged.adjusted.extend_from_slice(redaction.prompt.adjusted());
     let attempt = match exchanged.exchange {
         Exchange::Local(local) => return Ok(Prepared::Local(local, exchanged.adjusted)),
         Exchange::Mock(script, answer) => Attempt::Mock(script, answer),

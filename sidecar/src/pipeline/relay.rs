@@ -152,10 +152,13 @@ async fn conclude(mut committed: Committed, mut record: Record, sender: Sender, 
     let (ending, reason) = match result {
         Ok(()) => (ending(committed.answer.progress()), None),
         Err(failure) => {
-            let refusal = Refusal::new(
-                failure.reason,
-                "the model's provider broke the answer off; what came is not complete",
-            );
+            let message = match failure.reason {
+                Reason::PiiBlocked | Reason::PiiUnscannable => {
+                    "the answer holds what the route's policy keeps back; what came is not complete"
+                }
+                _ => "the model's provider broke the answer off; what came is not complete",
+            };
+            let refusal = Refusal::new(failure.reason, message);
             committed.answer.break_off(&refusal, &mut committed.out);
             (Ending::Broken, Some(failure.reason))
         }
