@@ -10,6 +10,7 @@ use chaperone_e2e::manifest::{self, Manifests};
 use chaperone_e2e::partner::log::Arrival;
 use chaperone_e2e::partner::script::{Block, Body, Shape, Step};
 use chaperone_e2e::partner::{Partner, fails, replies, says};
+use chaperone_e2e::sdk::{Clients, Language, Sdk};
 use serde_json::{Value, json};
 
 /// One of each kind, as people write it: its label, the words around it, and what must not arrive.
@@ -424,5 +425,53 @@ async fn a_conversation_keeps_its_placeholders_and_another_has_its_own() -> Resu
     let headers = [("x-chaperone-conversation", long.as_str())];
     let answer = client::post(fixture.local.data(), path, &headers, &about_ann(path, Mode::Whole)).await?;
     ensure!(answer.status == 400 && answer.reason() == "invalid_request", "{}", answer.text());
+    Ok(())
+}
+
+/// A word that the SDK programs say in every prompt, as a pattern of the user's own.
+const WORD: &str = "scripted";
+
+#[tokio::test]
+async fn the_official_sdks_get_their_values_back() -> Result<()> {
+    let Some(clients) = Clients::find("pseudonyms")? else { return Ok(()) };
+    let spec = json!({"pii": {"filter": "Balanced", "action": "Pseudonym",
+        "custom": [{"name": "Term", "pattern": WORD}]}});
+    for (sdk, adapter, language) in [
+        (Sdk::OpenAi, "OpenAI", Language::Python),
+        (Sdk::OpenAi, "Anthropic", Language::Node),
+        (Sdk::Anthropic, "Anthropic", Language::Python),
+        (Sdk::Anthropic, "OpenAI", Language::Node),
+    ] {
+        let fixture = Fixture::with_spec(adapter, vec![says("Hello.")], &spec).await?;
+        clients.run(sdk, language, fixture.local.data(), &["text:whole"]).await?;
+        let arrivals = fixture.partner.arrivals().await?;
+        let body = &arrivals.first().context("nothing arrived")?.body;
+        let (_, tag) = body.split_once("TERM_").with_context(|| format!("no placeholder in {body}"))?;
+        let tag: String = tag.chars().take_while(char::is_ascii_alphanumeric).collect();
+        let tag = format!("TERM_{tag}");
+        let call = |id: &str, name: &str, key: &str| Block::Tool {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            arguments: json!({ key: tag }).to_string(),
+        };
+        let calls = vec![
+            Block::Text(format!("So {tag} it is.")),
+            call("call_A1", "get_weather", "city"),
+            call("call_B2", "get_time", "zone"),
+        ];
+        let once = Step { times: Some(1), ..replies(calls) };
+        for scenario in ["tools:whole", "tools:stream"] {
+            fixture.partner.script(vec![once.clone(), says(&format!("Done, {tag}."))]).await?;
+            let seen = clients.run(sdk, language, fixture.local.data(), &[scenario]).await?;
+            let seen = json!(seen).to_string();
+            ensure!(!seen.contains(&tag), "{sdk:?} {adapter} {scenario}: {seen}");
+            let finals = seen.contains("So scripted it is.") && seen.contains("Done, scripted.");
+            ensure!(finals, "{sdk:?} {adapter} {scenario}: {seen}");
+            ensure!(seen.matches(WORD).count() >= 4, "{sdk:?} {adapter} {scenario}: {seen}");
+        }
+        for arrival in fixture.partner.arrivals().await? {
+            ensure!(!arrival.body.contains(WORD), "{sdk:?} {adapter}: {}", arrival.body);
+        }
+    }
     Ok(())
 }
