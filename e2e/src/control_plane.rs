@@ -1,7 +1,7 @@
 //! etcd, kube-apiserver and kube-controller-manager as processes of the test: a real API server without a node.
 //!
 //! Most tests share one ([`ControlPlane::for_test`]) and take a namespace each. Those that stop components or edit
-//! cluster-scoped objects start their own ([`ControlPlane::alone_for_test`]). [`component`] has the command lines.
+//! cluster-scoped objects start their own ([`ControlPlane::alone_for_test`]). `component` has the command lines.
 pub(crate) mod component;
 mod janitor;
 pub(crate) mod kubeconfig;

@@ -1,8 +1,8 @@
 //! Plays a node: what Pods would run in containers runs here as processes, from the Pods' own commands.
 //!
-//! A Node is registered and kept alive, Pods of the given namespaces are bound to it. For each, [`pod`] lives its
+//! A Node is registered and kept alive, Pods of the given namespaces are bound to it. For each, `pod` lives its
 //! life: volumes and tokens, sidecars in order, probes, status, restarts, the order of its end. [`image`] says which
-//! program stands for which image; [`rewrite`] is all that is changed in a command.
+//! program stands for which image; `rewrite` is all that is changed in a command.
 //!
 //! Not here: limits, users, isolation. Those are the real node's.
 mod container;

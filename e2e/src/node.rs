@@ -1,6 +1,6 @@
 //! A real node on this machine: containerd and runc, CNI, kubelet, kube-proxy, in namespaces and cgroups of its own.
 //!
-//! `e2e/node/enter` makes those; [`is_inside`] runs a test in them. [`config`] has the components' settings, [`image`]
+//! `e2e/node/enter` makes those; [`is_inside`] runs a test in them. `config` has the components' settings, [`image`]
 //! makes images without a container engine.
 mod config;
 pub mod image;
