@@ -15,7 +15,7 @@ mod transport;
 pub use mock::{Mock, MockReply};
 pub use model::{Model, Price};
 pub use protection::{Breaker, CancelBilling, Queue, RateLimit, Retry};
-pub use transport::{ApiVersion, HealthCheck, Timeouts, Tls};
+pub use transport::{ApiVersion, HealthCheck, HttpVersion, Timeouts, Tls};
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -66,8 +66,8 @@ const HAS_A_HOST: &str = r"!self.matches('^https?://[^@]*$') || self.matches('^h
         .message("an http:// endpoint sends prompts and keys unencrypted: use https://, or set `allowPlaintext: true`"),
     validation = Rule::new("!has(self.tls) || (has(self.endpoint) && self.endpoint.startsWith('https://'))")
         .message("`tls` needs an https:// endpoint: change the endpoint, or remove `tls`"),
-    validation = Rule::new("self.adapter != 'Mock' || (!has(self.apiKeySecretRef) && !has(self.healthCheck) && !self.allowPlaintext && !self.allowPrivate)")
-        .message("adapter Mock calls nobody: remove `apiKeySecretRef`, `healthCheck`, `allowPlaintext` and `allowPrivate`"),
+    validation = Rule::new("self.adapter != 'Mock' || (!has(self.apiKeySecretRef) && !has(self.healthCheck) && !self.allowPlaintext && !self.allowPrivate && self.http == 'Http1')")
+        .message("adapter Mock calls nobody: remove `apiKeySecretRef`, `healthCheck`, `allowPlaintext`, `allowPrivate` and `http`"),
     validation = Rule::new("!has(self.mock) || self.adapter == 'Mock'")
         .message("`mock` goes only with adapter Mock: remove it, or change the adapter"),
     validation = Rule::new("!has(self.apiVersion) || self.adapter == 'Anthropic'")
@@ -153,6 +153,9 @@ pub struct PartnerSpec {
     /// From which namespaces routes and fallbacks may use the partner; default `{from: Same}`. A reference from elsewhere gets `RefNotPermitted`.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
+    /// Which version of HTTP is spoken to the partner; default `Http1`.
+    #[serde(default)]
+    pub http: HttpVersion,
     /// How the operator probes the partner; default: it does not, and condition `Healthy` is Unknown. The probe never decides over traffic, it only reports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,

@@ -19,7 +19,8 @@ use thiserror::Error;
 
 pub use self::fault::{Fault, FaultKind, FaultWindow, WrongUsage};
 pub use self::partner::{
-    AddressPolicy, Endpoint, HealthCheck, InvalidEndpoint, Mock, MockReply, Model, Partner, Timeouts, Tls,
+    AddressPolicy, Endpoint, HealthCheck, HttpVersion, InvalidEndpoint, Mock, MockReply, Model, Partner,
+    Timeouts, Tls,
 };
 pub use self::protection::{BreakerPolicy, CancelBilling, Protection, QueuePolicy, RateLimit, RetryPolicy};
 pub use self::route::{MaxTokens, Route, Target, WeightedTarget, WholeAnswers};

@@ -19,8 +19,9 @@ use crate::limits;
 use crate::name::{Alias, CredentialName, ModelName, PartnerName, TenantId};
 use crate::snapshot::pii::Pii;
 use crate::snapshot::{
-    AddressPolicy, Endpoint, Fault, HealthCheck, MaxTokens, Mock, Model, Partner, Protection, Route, Scope,
-    Snapshot, Target, TenantPolicy, Tenants, Timeouts, Tls, Version, WeightedTarget, WholeAnswers, fault,
+    AddressPolicy, Endpoint, Fault, HealthCheck, HttpVersion, MaxTokens, Mock, Model, Partner, Protection,
+    Route, Scope, Snapshot, Target, TenantPolicy, Tenants, Timeouts, Tls, Version, WeightedTarget,
+    WholeAnswers, fault,
 };
 
 /// The version of this form. A sidecar refuses a later one.
@@ -89,6 +90,9 @@ pub struct WirePartner {
     /// See [`Partner::protection`].
     #[serde(default)]
     pub protection: Protection,
+    /// See [`Partner::http`].
+    #[serde(default, skip_serializing_if = "HttpVersion::is_default")]
+    pub http: HttpVersion,
     /// See [`Partner::health_check`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,
@@ -247,6 +251,7 @@ fn partner(name: PartnerName, wire: WirePartner, problems: &mut Problems) -> Par
         models,
         timeouts,
         protection,
+        http,
         health_check,
         mock,
     } = wire;
@@ -278,6 +283,7 @@ fn partner(name: PartnerName, wire: WirePartner, problems: &mut Problems) -> Par
         models,
         timeouts,
         protection,
+        http,
         health_check,
         mock,
     }

@@ -42,6 +42,7 @@ pub(crate) struct Metrics {
     pub(crate) attempts: IntCounterVec,
     pub(crate) fallbacks: IntCounterVec,
     pub(crate) faults: IntCounterVec,
+    pub(crate) http2_retired: IntCounterVec,
     pub(crate) endings: IntCounterVec,
     pub(crate) drift: IntCounterVec,
     pub(crate) cost: IntCounterVec,
@@ -226,6 +227,12 @@ impl Metrics {
                 "chaperone_fallbacks_total",
                 "Requests that another target had to serve",
                 &["alias", "from", "to", "reason"],
+            )?,
+            http2_retired: counter(
+                &registry,
+                "chaperone_h2_retired_total",
+                "Connections over HTTP/2 that are used no more: after their share of answers, by a limit, or not spoken",
+                &["partner", "cause"],
             )?,
             faults: counter(
                 &registry,

@@ -1,13 +1,15 @@
 //! Connections to partners: one pool each, and the only code that sends to them.
 //!
-//! Speaks HTTP/1.1: it has none of HTTP/2's connection-wide limits on small frames, of which answers are made.
+//! Speaks HTTP/1.1, unless a Partner asks for HTTP/2: that has connection-wide limits on small frames, of which answers
+//! are made, and `http2.rs` keeps away from them.
 
 mod connect;
+mod http2;
 mod names;
 pub(crate) mod network;
 mod tls;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,12 +17,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use chaperone_protocol::keys::{Credential, CredentialHash, Keys};
 use chaperone_protocol::limits;
 use chaperone_protocol::name::PartnerName;
 use chaperone_protocol::reason::Reason;
-use chaperone_protocol::snapshot::{Partner, Snapshot};
+use chaperone_protocol::snapshot::{HttpVersion, Partner, Snapshot};
 use http::{Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -29,12 +31,15 @@ use hyper_util::rt::TokioTimer;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use self::connect::{ConnectError, Connector};
+use self::connect::{ConnectError, Connector, Offer};
+use self::http2::Http2;
 use self::network::Network;
 use crate::exchange::{Reached, StreamOptions};
 
 /// How long an idle connection is kept: below the 60 s after which common load balancers forget it.
 const IDLE: Duration = Duration::from_secs(55);
+/// Bytes of a body's segments that are joined: a frame of HTTP/2, unless its peer asks for larger ones.
+const JOINED: usize = 16 << 10;
 /// Idle connections kept to one partner.
 const IDLE_CONNECTIONS: usize = 64;
 
@@ -42,6 +47,8 @@ const IDLE_CONNECTIONS: usize = 64;
 #[derive(Default)]
 pub(crate) struct Outbound {
     links: BTreeMap<PartnerName, Arc<Link>>,
+    /// Which origins are spoken to over HTTP/1.1 for the life of the process, whatever their Partners say.
+    without_http2: BTreeMap<String, Arc<AtomicBool>>,
 }
 
 /// One partner's pool.
@@ -49,6 +56,8 @@ pub(crate) struct Link {
     /// What it was built from: it is kept over a swap of snapshots as long as these are equal.
     identity: Identity,
     client: Result<Client<Connector, Segments>, String>,
+    /// Where the Partner asks for it.
+    http2: Option<Arc<Http2>>,
     /// Health probes come from another runtime, and must not leave a connection there for requests to find.
     probes: Result<Client<Connector, Segments>, String>,
     /// Whether the partner has refused `stream_options`.
@@ -70,7 +79,8 @@ impl Outbound {
         network: &Network,
         tasks: &TaskTracker,
     ) -> Self {
-        let link = |partner: &Arc<Partner>| {
+        let mut without_http2 = before.without_http2.clone();
+        let mut link = |partner: &Arc<Partner>| {
             let hash = |name: &Option<_>| name.as_ref().and_then(|name| keys.get(name)).map(Credential::hash);
             let identity = Identity {
                 partner: Partner::clone(partner),
@@ -79,9 +89,19 @@ impl Outbound {
                 client_key: hash(&partner.tls.client_key),
             };
             let kept = before.links.get(partner.name.as_str()).filter(|link| link.identity == identity);
-            kept.map_or_else(|| Arc::new(Link::new(identity, keys, network, tasks)), Arc::clone)
+            kept.map_or_else(
+                || {
+                    let origin = partner.endpoint.as_ref().map(ToString::to_string).unwrap_or_default();
+                    let is_off = Arc::clone(without_http2.entry(origin).or_default());
+                    Arc::new(Link::new((identity, is_off), keys, network, tasks))
+                },
+                Arc::clone,
+            )
         };
-        Self { links: snapshot.partners().map(|partner| (partner.name.clone(), link(partner))).collect() }
+        let links = snapshot.partners().map(|partner| (partner.name.clone(), link(partner))).collect();
+        // Bounded as partners are: what no process of ours has learnt anything of is forgotten.
+        without_http2.retain(|_, is_off| is_off.load(Ordering::Relaxed) || Arc::strong_count(is_off) > 2);
+        Self { links, without_http2 }
     }
 
     /// The pool of a partner of the snapshot that this was built for.
@@ -91,10 +111,22 @@ impl Outbound {
 }
 
 impl Link {
-    fn new(identity: Identity, keys: &Keys, network: &Network, tasks: &TaskTracker) -> Self {
-        let connector = Connector::new(&identity.partner, keys, network);
-        let client = |idle| connector.clone().map(|connector| client(connector, idle, tasks));
+    fn new(
+        (identity, is_off): (Identity, Arc<AtomicBool>),
+        keys: &Keys,
+        network: &Network,
+        tasks: &TaskTracker,
+    ) -> Self {
+        let partner = &identity.partner;
+        let connector = |offer| Connector::new(partner, (keys, network), offer);
+        let over_http1 = connector(Offer::Http1);
+        let client = |idle| over_http1.clone().map(|connector| client(connector, idle, tasks));
+        let http2 = || {
+            let connector = connector(Offer::Http2).ok()?;
+            Some(Arc::new(Http2::new(connector, &partner.name, is_off, (tasks, &network.retired))))
+        };
         Self {
+            http2: if partner.http == HttpVersion::Http2 { http2() } else { None },
             client: client(IDLE_CONNECTIONS),
             probes: client(0),
             identity,
@@ -107,7 +139,18 @@ impl Link {
     /// # Errors
     /// The reason why there is no answer, and for the log what happened.
     pub(crate) async fn send(&self, request: Request<Segments>) -> Result<Response<Incoming>, NotSent> {
+        let request = match self.http2() {
+            Some(http2) => match Box::pin(http2.send(request)).await? {
+                Ok(response) => return Ok(response),
+                Err(request) => request,
+            },
+            None => request,
+        };
         ask(&self.client, request).await
+    }
+
+    fn http2(&self) -> Option<&Arc<Http2>> {
+        self.http2.as_ref().filter(|http2| http2.is_on())
     }
 
     /// The same for a probe, on a connection of its own.
@@ -115,6 +158,13 @@ impl Link {
     /// # Errors
     /// As [`Link::send`].
     pub(crate) async fn probe(&self, request: Request<Segments>) -> Result<Response<Incoming>, NotSent> {
+        let request = match self.http2() {
+            Some(http2) => match http2.send_alone(request).await? {
+                Ok(response) => return Ok(response),
+                Err(request) => request,
+            },
+            None => request,
+        };
         ask(&self.probes, request).await
     }
 
@@ -162,7 +212,7 @@ async fn ask(
     client.request(request).await.map_err(|error| classify(&error))
 }
 
-fn classify(error: &hyper_util::client::legacy::Error) -> NotSent {
+fn classify(error: &(dyn Error + 'static)) -> NotSent {
     let mut source: Option<&(dyn Error + 'static)> = Some(error);
     let mut found =
         NotSent { reason: Reason::PartnerUnavailable, reached: Reached::Everything, detail: String::new() };
@@ -184,7 +234,17 @@ fn classify(error: &hyper_util::client::legacy::Error) -> NotSent {
         found.detail = cause.to_string();
         source = cause.source();
     }
+    if http2::is_unprocessed(error) {
+        found.reached = Reached::Unprocessed;
+    } else if http2::is_malformed(error) {
+        found.reason = Reason::PartnerProtocol;
+    }
     found
+}
+
+/// How much of a request counts as seen whose answer broke off before it was one.
+pub(crate) fn reached(error: &hyper::Error) -> Reached {
+    if http2::is_unprocessed(error) { Reached::Unprocessed } else { Reached::Everything }
 }
 
 /// Why there is no answer.
@@ -198,7 +258,7 @@ pub(crate) struct NotSent {
 
 /// A body of known length in several pieces, which tells how much of it has yet to be handed over.
 pub(crate) struct Segments {
-    segments: std::vec::IntoIter<Bytes>,
+    segments: VecDeque<Bytes>,
     left: watch::Sender<u64>,
 }
 
@@ -206,7 +266,27 @@ impl Segments {
     /// The body, and how many of its bytes have not been handed to the connection.
     pub(crate) fn new(segments: Vec<Bytes>) -> (Self, watch::Receiver<u64>) {
         let (left, receiver) = watch::channel(segments.iter().map(|segment| segment.len() as u64).sum());
-        (Self { segments: segments.into_iter(), left }, receiver)
+        (Self { segments: segments.into(), left }, receiver)
+    }
+}
+
+impl Segments {
+    /// The next segment, with the small ones behind it. Over HTTP/2 each is a frame, and servers end connections for
+    /// many small ones; a body that is edited in a few places is many small segments.
+    fn next_joined(&mut self) -> Option<Bytes> {
+        let segments = &mut self.segments;
+        segments.retain(|segment| !segment.is_empty());
+        let first = segments.pop_front()?;
+        let fits =
+            |length: usize, next: Option<&Bytes>| next.is_some_and(|next| length + next.len() <= JOINED);
+        if !fits(first.len(), segments.front()) {
+            return Some(first);
+        }
+        let mut joined = BytesMut::from(first);
+        while fits(joined.len(), segments.front()) {
+            joined.extend(segments.pop_front());
+        }
+        Some(joined.freeze())
     }
 }
 
@@ -218,7 +298,7 @@ impl Body for Segments {
         mut self: Pin<&mut Self>,
         _context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let next = self.segments.by_ref().find(|segment| !segment.is_empty());
+        let next = self.next_joined();
         if let Some(segment) = &next {
             self.left.send_modify(|left| *left -= segment.len() as u64);
         }

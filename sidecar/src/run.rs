@@ -96,7 +96,7 @@ impl Sidecar {
         let pools = TaskTracker::new();
         let shared = Arc::new(Shared {
             live: Live::default(),
-            network: Network::of_the_system(&pools),
+            network: Network::of_the_system(&pools, &metrics.http2_retired),
             gates: Gates::new(metrics.gates.clone()),
             metrics,
             freshness: Freshness::default(),

@@ -48,7 +48,7 @@ impl Shared {
         let (metrics, pools) = (Metrics::new().unwrap(), TaskTracker::new());
         Self {
             live: Live::default(),
-            network: Network::of_the_system(&pools),
+            network: Network::of_the_system(&pools, &metrics.http2_retired),
             gates: Gates::new(metrics.gates.clone()),
             metrics,
             freshness: Freshness::default(),

@@ -5,6 +5,8 @@
 mod brittle;
 #[path = "serving/faults.rs"]
 mod faults;
+#[path = "serving/http2.rs"]
+mod http2;
 #[path = "serving/world.rs"]
 mod world;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use chaperone_protocol::adapter::{Adapter, Capability};
 use chaperone_protocol::name::Alias;
-use chaperone_protocol::snapshot::{Fault, FaultKind, Mock, MockReply, Tls, WrongUsage};
+use chaperone_protocol::snapshot::{Fault, FaultKind, HttpVersion, Mock, MockReply, Tls, WrongUsage};
 use chaperone_protocol::wire::{Document, WirePartner, WireRoute, WireTarget};
 
 /// How far beyond the longest first-token limit a stall goes that no route declares.
@@ -100,6 +100,7 @@ pub(super) fn mock(document: &mut Document) {
             endpoint: None,
             credential: None,
             tls: Tls::default(),
+            http: HttpVersion::default(),
             health_check: None,
             mock: Some(Mock {
                 reply: MockReply::Text("all quiet on this side".to_owned()),

@@ -99,6 +99,17 @@ fn interval() -> DurationString {
     DurationString::seconds(60)
 }
 
+/// A version of HTTP.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[schemars(transform = explain_values)]
+pub enum HttpVersion {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2: many answers on one connection. Over `https://` if the partner offers it, else HTTP/1.1; an `http://` endpoint must speak it from the first byte. A partner whose connections end at a limit on small or empty frames is spoken to over HTTP/1.1 until the sidecar restarts; `chaperone_h2_retired_total` counts it.
+    Http2,
+}
+
 /// The version of Anthropic's API that a request is written for.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[schemars(transform = explain_values)]

@@ -15,7 +15,7 @@ use chaperone_crds::field::TargetRef;
 use chaperone_crds::partner as written;
 use chaperone_protocol::adapter::{Adapter, ApiVersion, DataClass};
 use chaperone_protocol::name::ModelName;
-use chaperone_protocol::snapshot::{AddressPolicy, Endpoint, Mock, Protection};
+use chaperone_protocol::snapshot::{AddressPolicy, Endpoint, HttpVersion, Mock, Protection};
 use chaperone_protocol::wire::WirePartner;
 
 pub(super) use self::convert::{capability, data_class, milliseconds, seconds, tokens};
@@ -161,6 +161,7 @@ fn wire(spec: &PartnerSpec, key: &ObjectKey, world: &World, notes: &mut Notes<'_
         pii: _,
         fallbacks: _,
         allowed_namespaces: _,
+        http,
         health_check,
         mock,
     } = spec;
@@ -194,6 +195,10 @@ fn wire(spec: &PartnerSpec, key: &ObjectKey, world: &World, notes: &mut Notes<'_
             rate_limit: protection::rate_limit(rate_limit.as_ref(), notes),
             queue: protection::queue(queue, notes)?,
             cancel_billing: protection::cancel_billing(*cancel_billing),
+        },
+        http: match http {
+            written::HttpVersion::Http1 => HttpVersion::Http1,
+            written::HttpVersion::Http2 => HttpVersion::Http2,
         },
         health_check,
         mock: mock_of(mock.as_ref(), adapter, notes),

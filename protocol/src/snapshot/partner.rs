@@ -38,6 +38,8 @@ pub struct Partner {
     pub timeouts: Timeouts,
     /// How its failures are contained.
     pub protection: Protection,
+    /// Which version of HTTP it is spoken to.
+    pub http: HttpVersion,
     /// How its health is probed, if it is.
     pub health_check: Option<HealthCheck>,
     /// What the Mock adapter plays. Present only with it.
@@ -234,6 +236,22 @@ pub struct Tls {
     /// The name to verify, where it is not the endpoint's host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
+}
+
+/// A version of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum HttpVersion {
+    /// HTTP/1.1: one answer at a time on a connection.
+    #[default]
+    Http1,
+    /// HTTP/2: over TLS where the partner offers it, without TLS from the first byte.
+    Http2,
+}
+
+impl HttpVersion {
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::Http1
+    }
 }
 
 /// How long each part of an attempt may take.

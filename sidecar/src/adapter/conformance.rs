@@ -26,6 +26,7 @@ use crate::dialect::infer::conforms;
 use crate::exchange::testing::Setup;
 use crate::exchange::{Answer, Exchange, Mode};
 use crate::live::{Live, World};
+use crate::metrics::Metrics;
 use crate::outbound::network::Network;
 
 /// What the app asks, and what every partner answers: the Mock by repeating it.
@@ -285,8 +286,8 @@ fn world(adapter: Adapter, play: Play) -> Arc<World> {
     });
     let snapshot = Snapshot::from_bytes(document.to_string().as_bytes()).unwrap();
     let live = Live::default();
-    let tasks = TaskTracker::new();
-    live.apply(snapshot, Keys::default(), &Network::of_the_system(&tasks), &tasks);
+    let (tasks, metrics) = (TaskTracker::new(), Metrics::new().unwrap());
+    live.apply(snapshot, Keys::default(), &Network::of_the_system(&tasks, &metrics.http2_retired), &tasks);
     live.world().unwrap()
 }
 

@@ -33,6 +33,7 @@ fn target(adapter: Adapter, capabilities: &[Capability]) -> Target {
         models: Default::default(),
         timeouts: Timeouts::default(),
         protection: Protection::default(),
+        http: Default::default(),
         health_check: None,
         mock: None,
     };

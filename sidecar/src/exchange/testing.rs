@@ -107,6 +107,7 @@ fn target(adapter: Adapter) -> Target {
         models: BTreeMap::new(),
         timeouts: Timeouts::default(),
         protection: Protection::default(),
+        http: Default::default(),
         health_check: None,
         mock: (adapter == Adapter::Mock).then(|| Mock {
             reply: MockReply::Echo,

@@ -42,6 +42,8 @@ pub(crate) enum ConnectError {
     Tcp(io::Error),
     #[error("TLS: {0}")]
     Tls(io::Error),
+    #[error("HTTP/2: {0}")]
+    Http2(hyper::Error),
 }
 
 impl ConnectError {
@@ -49,7 +51,9 @@ impl ConnectError {
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::Forbidden => Reason::PartnerAddressForbidden,
-            Self::Timeout(_) | Self::Name(_) | Self::Tcp(_) | Self::Tls(_) => Reason::PartnerUnavailable,
+            Self::Timeout(_) | Self::Name(_) | Self::Tcp(_) | Self::Tls(_) | Self::Http2(_) => {
+                Reason::PartnerUnavailable
+            }
         }
     }
 }
@@ -58,7 +62,23 @@ impl ConnectError {
 #[derive(Clone)]
 pub(crate) struct Connector(Arc<Target>);
 
+/// Which versions of HTTP a connection may speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offer {
+    Http1,
+    /// HTTP/2, or what a partner over TLS chooses instead. Without TLS there is nothing to choose: the first byte is
+    /// HTTP/2 already.
+    Http2,
+}
+
+/// A new connection, and what is spoken on it.
+pub(super) struct Dialled {
+    pub(super) stream: Stream,
+    pub(super) is_http2: bool,
+}
+
 struct Target {
+    offer: Offer,
     endpoint: Endpoint,
     addresses: AddressPolicy,
     limit: Duration,
@@ -69,19 +89,36 @@ struct Target {
 impl Connector {
     /// # Errors
     /// In words for the log: which part of the partner's TLS settings cannot be used.
-    pub(crate) fn new(partner: &Partner, keys: &Keys, network: &Network) -> Result<Self, String> {
+    pub(super) fn new(
+        partner: &Partner,
+        (keys, network): (&Keys, &Network),
+        offer: Offer,
+    ) -> Result<Self, String> {
         let endpoint = partner.endpoint.clone().ok_or("it has no endpoint")?;
         let tls = if endpoint.is_tls() {
             let name = partner.tls.server_name.as_deref().unwrap_or(endpoint.host()).to_owned();
             let name = ServerName::try_from(name).map_err(|_| "tls.serverName is not a host name")?;
-            let config: Arc<ClientConfig> = tls::client_config(&partner.tls, keys)?;
+            let config: Arc<ClientConfig> = tls::client_config(&partner.tls, keys, offer)?;
             Some((TlsConnector::from(config), name))
         } else {
             None
         };
         let (addresses, limit) = (partner.addresses, partner.timeouts.connect);
-        let target = Target { endpoint, addresses, limit, network: network.clone(), tls };
-        Ok(Self(Arc::new(target)))
+        let network = network.clone();
+        Ok(Self(Arc::new(Target { offer, endpoint, addresses, limit, network, tls })))
+    }
+
+    /// How long dialling may take.
+    pub(super) fn limit(&self) -> Duration {
+        self.0.limit
+    }
+
+    /// Dials, without a limit.
+    ///
+    /// # Errors
+    /// Why there is no connection.
+    pub(super) async fn dial(&self) -> Result<Dialled, ConnectError> {
+        self.0.connect().await
     }
 }
 
@@ -98,26 +135,32 @@ impl tower_service::Service<Uri> for Connector {
         let target = Arc::clone(&self.0);
         Box::pin(async move {
             let limit = target.limit;
-            timeout(limit, target.connect()).await.map_err(|_| ConnectError::Timeout(limit))?
+            let dialled = timeout(limit, target.connect()).await;
+            Ok(dialled.map_err(|_| ConnectError::Timeout(limit))??.stream)
         })
     }
 }
 
 impl Target {
-    async fn connect(&self) -> Result<Stream, ConnectError> {
+    async fn connect(&self) -> Result<Dialled, ConnectError> {
         #[cfg(test)]
         if let Some(stage) = &self.network.stage {
             let stream = stage(self.endpoint.host()).await.map_err(ConnectError::Tcp)?;
-            return Ok(Stream::Played(TokioIo::new(stream)));
+            let is_http2 = self.offer == Offer::Http2;
+            return Ok(Dialled { stream: Stream::Played(TokioIo::new(stream)), is_http2 });
         }
         let stream = self.dial(&self.resolve().await?).await?;
         // Without it a token waits 40 ms for the acknowledgement of the one before.
         stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
         match &self.tls {
-            None => Ok(Stream::Plain(TokioIo::new(stream))),
+            None => Ok(Dialled {
+                stream: Stream::Plain(TokioIo::new(stream)),
+                is_http2: self.offer == Offer::Http2,
+            }),
             Some((connector, name)) => {
                 let stream = connector.connect(name.clone(), stream).await.map_err(ConnectError::Tls)?;
-                Ok(Stream::Tls(Box::new(TokioIo::new(stream))))
+                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2);
+                Ok(Dialled { stream: Stream::Tls(Box::new(TokioIo::new(stream))), is_http2 })
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The way to partners: how their names are resolved, and what is dialled. One per process.
 
+use prometheus::IntCounterVec;
 use tokio_util::task::TaskTracker;
 
 use super::names::Names;
@@ -8,15 +9,18 @@ use super::names::Names;
 #[derive(Clone)]
 pub(crate) struct Network {
     pub(super) names: Names,
+    /// Counts connections over HTTP/2 that are used no more.
+    pub(super) retired: IntCounterVec,
     #[cfg(test)]
     pub(super) stage: Option<stage::Stage>,
 }
 
 impl Network {
     /// Sockets, and the system's resolver.
-    pub(crate) fn of_the_system(tasks: &TaskTracker) -> Self {
+    pub(crate) fn of_the_system(tasks: &TaskTracker, retired: &IntCounterVec) -> Self {
         Self {
             names: Names::of_the_system(tasks),
+            retired: retired.clone(),
             #[cfg(test)]
             stage: None,
         }
@@ -32,7 +36,8 @@ pub(crate) mod stage {
 
     use tokio::io::DuplexStream;
 
-    use super::{Names, Network, TaskTracker};
+    use super::{Network, TaskTracker};
+    use crate::metrics::Metrics;
 
     pub(crate) type Dialled = Pin<Box<dyn Future<Output = io::Result<DuplexStream>> + Send>>;
     pub(crate) type Stage = Arc<dyn Fn(&str) -> Dialled + Send + Sync>;
@@ -40,7 +45,8 @@ pub(crate) mod stage {
     impl Network {
         /// No sockets at all.
         pub(crate) fn played(stage: Stage) -> Self {
-            Self { names: Names::of_the_system(&TaskTracker::new()), stage: Some(stage) }
+            let retired = &Metrics::new().unwrap().http2_retired;
+            Self { stage: Some(stage), ..Self::of_the_system(&TaskTracker::new(), retired) }
         }
     }
 }

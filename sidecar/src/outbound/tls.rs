@@ -9,11 +9,18 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::connect::Offer;
+
+/// HTTP/2, as ALPN calls it: RFC 9113 §3.2.
+pub(super) const HTTP2: &[u8] = b"h2";
+/// HTTP/1.1, as ALPN calls it: RFC 7301 §6.
+const HTTP1: &[u8] = b"http/1.1";
+
 /// The configuration of one partner.
 ///
 /// # Errors
 /// In words for the log: which part cannot be used. Never the part itself.
-pub(crate) fn client_config(tls: &Tls, keys: &Keys) -> Result<Arc<ClientConfig>, String> {
+pub(super) fn client_config(tls: &Tls, keys: &Keys, offer: Offer) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -32,7 +39,10 @@ pub(crate) fn client_config(tls: &Tls, keys: &Keys) -> Result<Arc<ClientConfig>,
         }
         _ => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = match offer {
+        Offer::Http1 => vec![HTTP1.to_vec()],
+        Offer::Http2 => vec![HTTP2.to_vec(), HTTP1.to_vec()],
+    };
     Ok(Arc::new(config))
 }
 

@@ -216,18 +216,25 @@ async fn ask<'a>(
         permit.sent();
         let others = || plan.has_another(|other| call.gate(other).check(clock::now()).is_ok());
         let lateness = Lateness { permit: &mut permit, others: &others };
-        let (failure, may_ask_again) =
-            match run((attempt, fault), target, call.prompt.api(), record.began(), lateness).await {
-                Ok(committed) => {
-                    permit.committed(record.committed(target, adjusted));
-                    if let Some(credential) = credential {
-                        credential.accepted();
-                    }
-                    return Ok(Outcome::Partner(Box::new(committed), permit));
+        let (failure, may_ask_again) = match Box::pin(run(
+            (attempt, fault),
+            target,
+            call.prompt.api(),
+            record.began(),
+            lateness,
+        ))
+        .await
+        {
+            Ok(committed) => {
+                permit.committed(record.committed(target, adjusted));
+                if let Some(credential) = credential {
+                    credential.accepted();
                 }
-                Err(Ended::Failed(failure)) => (failure, false),
-                Err(Ended::RefusesStreamOptions(failure)) => (failure, true),
-            };
+                return Ok(Outcome::Partner(Box::new(committed), permit));
+            }
+            Err(Ended::Failed(failure)) => (failure, false),
+            Err(Ended::RefusesStreamOptions(failure)) => (failure, true),
+        };
         record.failed(&failure);
         // A fault that is played says nothing about a real credential.
         let credential = credential.filter(|_| fault.is_none());

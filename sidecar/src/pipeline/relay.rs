@@ -36,7 +36,7 @@ pub(crate) fn take(answer: &mut Answer, piece: Piece, out: &mut VecDeque<Bytes>)
         Piece::Bytes(bytes) => answer.push(bytes, out).map(|()| true),
         Piece::Events(events) => answer.events(&events, out).map(|()| true),
         Piece::End => answer.end(out).map(|()| false),
-        Piece::Broken => Err(Failure::new(Reason::StreamBroken)),
+        Piece::Broken(reached) => Err(Failure { reached, ..Failure::new(Reason::StreamBroken) }),
     }
 }
 

@@ -175,7 +175,8 @@ async fn head(
         Err(NotSent { reason, reached, detail }) => {
             tracing::debug!(reason = reason.code(), detail, "attempt failed");
             // What the connection has not taken, the partner has not seen.
-            let reached = if *left.borrow() > 0 { Reached::Nothing } else { reached };
+            let is_partial = *left.borrow() > 0 && reached == Reached::Everything;
+            let reached = if is_partial { Reached::Nothing } else { reached };
             Err(Failure { reached, ..Failure::new(reason) })
         }
     }
@@ -245,5 +246,12 @@ async fn commit(
 
 /// Nobody has seen anything of the stream that broke: what is left is an answer that is none.
 fn before_commit(failure: Failure) -> Failure {
-    if failure.reason == Reason::StreamBroken { Failure::new(Reason::PartnerProtocol) } else { failure }
+    match (failure.reason, failure.reached) {
+        // Our own side has ended the connection, for what another stream did: it is asked again.
+        (Reason::StreamBroken, Reached::Unprocessed) => {
+            Failure { reason: Reason::PartnerUnavailable, ..failure }
+        }
+        (Reason::StreamBroken, _) => Failure::new(Reason::PartnerProtocol),
+        _ => failure,
+    }
 }

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::upstream::{Moments, Piece, Upstream, frame};
+use super::upstream::{HttpBody, Moments, Piece, Upstream};
 use crate::clock;
 use crate::exchange::{Answer, Failure, Mode, Reached};
 use crate::fault::stream::{GARBAGE, Harm, Harmed, State};
@@ -45,9 +45,9 @@ pub(crate) enum Stage {
     /// Pings until the real answer begins.
     Stalled { until: Instant, ping: Bytes, next: Instant, sending: Sending },
     /// The real body, harmed.
-    Harmed(Incoming, Harmed),
+    Harmed(HttpBody, Harmed),
     /// The real body, at last.
-    Real(Incoming),
+    Real(HttpBody),
     /// Bytes of our own, and then the end.
     Own(Option<Bytes>),
 }
@@ -62,8 +62,12 @@ pub(super) async fn send(
     request: Request<Segments>,
 ) -> Result<Response<Upstream>, NotSent> {
     match staging {
-        Some(staging) => staging.send(Box::pin(async move { link.send(request).await })).await,
-        None => Ok(link.send(request).await?.map(Upstream::Http)),
+        // Boxed: it is rare, and its room would be every request's.
+        Some(staging) => {
+            let sending = Box::pin(async move { link.send(request).await });
+            Box::pin(staging.send(sending)).await
+        }
+        None => Ok(link.send(request).await?.map(|body| Upstream::Http(body.into()))),
     }
 }
 
@@ -93,7 +97,7 @@ impl Staging {
             FaultKind::Status { status, retry_after } => return Ok(self.answered(status, retry_after)),
             FaultKind::Delay { delay } => {
                 sleep(delay).await;
-                return Ok(sending.await?.map(Upstream::Http));
+                return Ok(sending.await?.map(|body| Upstream::Http(body.into())));
             }
             FaultKind::StallFirstToken { delay } => {
                 let now = clock::now();
@@ -107,8 +111,10 @@ impl Staging {
                 let response = sending.await?;
                 let harm = Harm::of(self.fault).filter(|_| response.status().is_success());
                 return Ok(response.map(|body| match harm {
-                    Some(harm) => staged(Stage::Harmed(body, Harmed::new(harm, self.dialect, self.mode))),
-                    None => Upstream::Http(body),
+                    Some(harm) => {
+                        staged(Stage::Harmed(body.into(), Harmed::new(harm, self.dialect, self.mode)))
+                    }
+                    None => Upstream::Http(body.into()),
                 }));
             }
         };
@@ -173,9 +179,9 @@ impl Stage {
                 sleep_until(*until).await;
                 let sent = sending.as_mut().await;
                 *self = Self::Own(None);
-                let Ok(response) = sent else { return Piece::Broken };
+                let Ok(response) = sent else { return Piece::Broken(Reached::Everything) };
                 let (head, body) = response.into_parts();
-                *self = Self::Real(body);
+                *self = Self::Real(body.into());
                 Piece::Head(Box::new(head))
             }
             Self::Harmed(body, harmed) => loop {
@@ -184,16 +190,16 @@ impl Stage {
                 }
                 match harmed.state() {
                     State::Ended => return Piece::End,
-                    State::Reset => return Piece::Broken,
+                    State::Reset => return Piece::Broken(Reached::Everything),
                     State::Going => {}
                 }
-                match frame(body).await {
+                match body.next().await {
                     Piece::Bytes(bytes) => harmed.push(bytes),
                     Piece::End => harmed.end(),
                     other => return other,
                 }
             },
-            Self::Real(body) => frame(body).await,
+            Self::Real(body) => body.next().await,
             Self::Own(bytes) => bytes.take().map_or(Piece::End, Piece::Bytes),
         }
     }

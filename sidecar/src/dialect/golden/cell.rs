@@ -215,6 +215,7 @@ fn target(adapter: Adapter) -> Target {
         models: Default::default(),
         timeouts: Timeouts::default(),
         protection: Protection::default(),
+        http: Default::default(),
         health_check: None,
         mock: None,
     };

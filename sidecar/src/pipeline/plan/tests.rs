@@ -27,6 +27,7 @@ fn target(name: &str, context: u64) -> Target {
         models: BTreeMap::new(),
         timeouts: Timeouts::default(),
         protection: Protection::default(),
+        http: Default::default(),
         health_check: None,
         mock: None,
     };
