@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 use std::thread;
 
@@ -13,9 +13,9 @@ pub(crate) struct Defect;
 
 /// Drives `future` to its end, or to its panic.
 ///
-/// What it borrows may be half changed then: the caller uses only what is whole after every statement.
-pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Defect> {
-    let mut future = pin!(future);
+/// What it borrows may be half changed then: the caller uses only what is whole after every statement. The caller pins
+/// it, because an argument that is moved to be pinned is stored twice in the caller's own future.
+pub(crate) async fn caught<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Result<T, Defect> {
     std::future::poll_fn(|context| {
         match panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
             Ok(poll) => poll.map(Ok),

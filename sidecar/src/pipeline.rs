@@ -16,6 +16,7 @@ mod staged;
 mod upstream;
 mod verdict;
 
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
 use chaperone_protocol::pair::ClientApi;
@@ -46,7 +47,7 @@ pub(crate) async fn serve(
     let mut record =
         Record::begin(shared, api.path(), Ids::of(request.headers(), shared.live.world().as_deref()));
     let (head, mut body) = request.into_parts();
-    let outcome = caught(run(shared, api, &mut record, (&head.headers, &mut body))).await;
+    let outcome = caught(pin!(run(shared, api, &mut record, (&head.headers, &mut body)))).await;
     let outcome = outcome.unwrap_or_else(|defect| Err(defect.into()));
     if outcome.is_err() {
         intake::discard(&head.headers, &mut body, shared.body_limit).await;

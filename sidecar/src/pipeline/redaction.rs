@@ -3,6 +3,7 @@
 //! The data runtime has one thread, so the engine gives it back between steps. A redaction serves every attempt at its
 //! partner; the next partner gets one of its own.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -142,7 +143,7 @@ async fn scan(
         }
         engine.finish()
     };
-    match timeout(patience, caught(steps)).await {
+    match timeout(patience, caught(pin!(steps))).await {
         Ok(Ok(redacted)) => Ok(redacted?),
         Ok(Err(_)) => Err(Failure::Defect),
         Err(_) => Err(Failure::Slow),
