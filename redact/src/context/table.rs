@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+/// In the order in which [`Cursor::read`] counts them.
 const DELIMITERS: [u8; 4] = [b'|', b'\t', b';', b','];
 /// Longest line that counts as one.
 const LONGEST_LINE: usize = 1024;
@@ -94,9 +95,18 @@ impl Cursor {
     fn read(&mut self, more: &[u8]) {
         self.at += more.len();
         for byte in more {
-            self.quoted ^= *byte == b'"';
-            let kind = DELIMITERS.iter().position(|delimiter| delimiter == byte);
-            if let (Some(kind), false) = (kind, self.quoted) {
+            let kind = match byte {
+                b'|' => 0,
+                b'\t' => 1,
+                b';' => 2,
+                b',' => 3,
+                b'"' => {
+                    self.quoted = !self.quoted;
+                    continue;
+                }
+                _ => continue,
+            };
+            if !self.quoted {
                 self.counts[kind] = self.counts[kind].saturating_add(1);
             }
         }

@@ -65,6 +65,10 @@ pub(super) fn token(out: &mut Candidates<'_>, word: &Range<usize>) {
 }
 
 fn matches(rest: &[u8], row: &Prefix) -> Option<usize> {
+    // Every word is compared with every prefix: the first letter settles nearly all of them.
+    if rest.first() != row.prefix.as_bytes().first() {
+        return None;
+    }
     let body = rest.strip_prefix(row.prefix.as_bytes())?;
     let len = run(body, row.most + 1, |byte| row.body.has(byte));
     let whole = body.get(len).is_none_or(|byte| !byte.is_ascii_alphanumeric());

@@ -1,5 +1,6 @@
 //! Where an address begins: house number and street, in either order, or a unit before them.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::code::{Code, Order};
@@ -18,8 +19,12 @@ const MOST_LINES: usize = 4;
 
 /// Number and street around a street word.
 pub(super) fn street(text: &[u8], word: &Range<usize>, name: &str) -> Option<(Range<usize>, &'static Rule)> {
-    let lower = name.to_lowercase();
-    let listed = |list: &[&str]| list.contains(&lower.as_str());
+    let lower = if name.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned(name.to_lowercase())
+    };
+    let listed = |list: &[&str]| list.contains(&&*lower);
     let upper = name.chars().next().is_some_and(char::is_uppercase);
     if upper && (listed(AFTER) || listed(AFTER_DOUBTFUL)) {
         if let Some(start) = number_first(text, word.start) {
