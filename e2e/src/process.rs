@@ -299,22 +299,43 @@ pub fn chaperone_binary() -> Result<PathBuf> {
         bail!("CHAPERONE_BIN names {}, which is no file", named.display());
     }
     static BUILT: std::sync::OnceLock<Result<(), String>> = std::sync::OnceLock::new();
-    BUILT
-        .get_or_init(|| build_chaperone().map_err(|error| format!("{error:#}")))
+    built(&BUILT, "chaperone")
+}
+
+/// The operator, built first.
+///
+/// # Errors
+/// If it cannot be built.
+pub fn operator_binary() -> Result<PathBuf> {
+    static BUILT: std::sync::OnceLock<Result<(), String>> = std::sync::OnceLock::new();
+    built(&BUILT, "chaperone-operator")
+}
+
+/// The sidecar, built first.
+///
+/// # Errors
+/// If it cannot be built.
+pub fn sidecar_binary() -> Result<PathBuf> {
+    static BUILT: std::sync::OnceLock<Result<(), String>> = std::sync::OnceLock::new();
+    built(&BUILT, "chaperone-sidecar")
+}
+
+fn built(once: &std::sync::OnceLock<Result<(), String>>, package: &str) -> Result<PathBuf> {
+    once.get_or_init(|| build(package).map_err(|error| format!("{error:#}")))
         .clone()
         .map_err(anyhow::Error::msg)?;
-    beside_tests("chaperone").context("`cargo build -p chaperone` built no `chaperone`")
+    beside_tests(package).with_context(|| format!("`cargo build -p {package}` built no `{package}`"))
 }
 
 /// Always asks cargo: a stale binary would test yesterday's product.
-fn build_chaperone() -> Result<()> {
+fn build(package: &str) -> Result<()> {
     let output = std::process::Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "chaperone"])
+        .args(["build", "--quiet", "--package", package])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
         .context("running cargo")?;
     if !output.status.success() {
-        bail!("cargo build -p chaperone failed: {}", tail(&String::from_utf8_lossy(&output.stderr)));
+        bail!("cargo build -p {package} failed: {}", tail(&String::from_utf8_lossy(&output.stderr)));
     }
     Ok(())
 }

@@ -1,0 +1,134 @@
+//! What is applied for operators and sidecars.
+use serde_json::{Value, json};
+
+/// Images that the harness runs programs for.
+pub(super) const OPERATOR: &str = "chaperone.test/operator";
+pub(super) const SIDECAR: &str = "chaperone.test/sidecar";
+
+/// ServiceAccount, rights, Service, and one Pod for each replica.
+pub(super) fn operators(namespace: &str, replicas: usize) -> Value {
+    let account = json!({"kind": "ServiceAccount", "name": "chaperone-operator", "namespace": namespace});
+    let bind = |kind: &str, role: &str, metadata: Value| {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata,
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": "chaperone-operator"},
+            "subjects": [account],
+        })
+    };
+    let named = json!({"name": "chaperone-operator", "namespace": namespace});
+    let mut items = vec![
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named}),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": {"name": "chaperone-operator"}, "rules": cluster_rules(),
+        }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": named, "rules": [
+                {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
+                {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+                {
+                    "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["chaperone-tls"],
+                    "verbs": ["get", "list", "watch", "update"],
+                },
+                {"apiGroups": [""], "resources": ["pods"], "verbs": ["patch"]},
+            ],
+        }),
+        bind("ClusterRoleBinding", "ClusterRole", json!({"name": "chaperone-operator"})),
+        bind("RoleBinding", "Role", named),
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "chaperone-feed", "namespace": namespace},
+            "spec": {
+                "selector": {"app": "chaperone-operator", "chaperone.dev/role": "leader"},
+                "ports": [{"name": "feed", "port": 443, "targetPort": "feed"}],
+            },
+        }),
+    ];
+    items.extend((0..replicas).map(|index| operator(namespace, index)));
+    json!({"apiVersion": "v1", "kind": "List", "items": items})
+}
+
+fn cluster_rules() -> Value {
+    let read = ["get", "list", "watch"];
+    json!([
+        {"apiGroups": ["chaperone.dev"], "resources": ["partners", "modelroutes", "tenantquotas"], "verbs": read},
+        {
+            "apiGroups": ["chaperone.dev"], "verbs": ["patch"],
+            "resources": ["partners/status", "modelroutes/status", "tenantquotas/status"],
+        },
+        {"apiGroups": [""], "resources": ["pods", "namespaces", "secrets", "configmaps"], "verbs": read},
+        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
+        {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+    ])
+}
+
+fn operator(namespace: &str, index: usize) -> Value {
+    let field =
+        |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": format!("chaperone-operator-{index}"), "namespace": namespace,
+            "labels": {"app": "chaperone-operator"},
+        },
+        "spec": {
+            "serviceAccountName": "chaperone-operator",
+            "containers": [{
+                "name": "chaperone", "image": OPERATOR, "command": ["/chaperone-operator"],
+                "args": ["--feed-listen=0.0.0.0:8443", "--admin-listen=0.0.0.0:8080"],
+                "env": [field("POD_NAMESPACE", "metadata.namespace"), field("POD_NAME", "metadata.name")],
+                "ports": [{"name": "feed", "containerPort": 8443}],
+                "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}, "periodSeconds": 1},
+            }],
+        },
+    })
+}
+
+/// A Pod whose only container is a sidecar, as it is injected into others.
+pub(super) fn sidecar(name: &str, server_name: &str, ca: &str) -> Value {
+    let env = [
+        // The harness puts the relay's address in its place.
+        ("CHAPERONE_FEED_ADDRESS", server_name),
+        ("CHAPERONE_FEED_SERVER_NAME", server_name),
+        ("CHAPERONE_FEED_CA", ca),
+        ("CHAPERONE_LISTEN", "127.0.0.1:4141"),
+        ("CHAPERONE_ADMIN", "0.0.0.0:4142"),
+        ("CHAPERONE_TOKEN_FILE", "/var/run/secrets/chaperone.dev/token"),
+        ("CHAPERONE_STATE_DIR", "/var/run/chaperone"),
+    ];
+    let env: Vec<Value> = env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    let token = json!({"audience": "chaperone-operator", "expirationSeconds": 3600, "path": "token"});
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": injected(name),
+        "spec": {
+            "terminationGracePeriodSeconds": 1,
+            "containers": [{
+                "name": "chaperone", "image": SIDECAR, "command": ["/chaperone-sidecar"], "env": env,
+                "readinessProbe": {"httpGet": {"path": "/readyz", "port": 4142}, "periodSeconds": 1},
+                "volumeMounts": [
+                    {"name": "token", "mountPath": "/var/run/secrets/chaperone.dev"},
+                    {"name": "state", "mountPath": "/var/run/chaperone"},
+                ],
+            }],
+            "volumes": [
+                {"name": "token", "projected": {"sources": [{"serviceAccountToken": token}]}},
+                {"name": "state", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
+            ],
+        },
+    })
+}
+
+/// A Pod that a test speaks for.
+pub(super) fn silent(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": injected(name),
+        "spec": {"containers": [{"name": "chaperone", "image": "chaperone.test/nothing"}]},
+    })
+}
+
+fn injected(name: &str) -> Value {
+    json!({
+        "name": name,
+        "labels": {"chaperone.dev/injected": "true"},
+        "annotations": {"chaperone.dev/service-account": "default"},
+    })
+}

@@ -1,0 +1,155 @@
+#![cfg(test)]
+//! What a status says is what sidecars said, on a real API server.
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use chaperone_e2e::feed::{Stream, token_of};
+use chaperone_e2e::platform::{PATIENCE, Platform, until_text, version};
+use chaperone_protocol::snapshot::Version;
+use chaperone_protocol::wire::feed::{Nack, SidecarFrame};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+/// A refusal, and a frozen sidecar, must show within this time.
+const TRUTH: Duration = Duration::from_secs(5);
+
+fn object(kind: &str, name: &str, spec: &Value) -> Value {
+    json!({"apiVersion": "chaperone.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+}
+
+fn mock(name: &str, text: &str) -> Value {
+    let spec = json!({"adapter": "Mock", "models": [{"name": "m"}], "mock": {"reply": "Text", "text": text}});
+    object("Partner", name, &spec)
+}
+
+fn route(name: &str, partner: &str, cap: u32) -> Value {
+    let spec = json!({"alias": name, "targets": [{"partner": partner}], "maxTokens": {"cap": cap}});
+    object("ModelRoute", name, &spec)
+}
+
+fn quota() -> Value {
+    object("TenantQuota", "tier", &json!({"tenants": ["*"], "limits": {"maxTokensPerRequest": 4096}}))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programmed_is_what_five_sidecars_say() -> Result<()> {
+    let Some(platform) = Platform::for_test("programmed_is_what_five_sidecars_say", 1, 1).await? else {
+        return Ok(());
+    };
+    let tenant = platform.tenant(0).to_owned();
+    platform.apply(&tenant, &[mock("mock", "hello"), route("chat", "mock", 100), quota()]).await?;
+    let nobody = platform.condition(&tenant, "modelroutes/chat", ("Programmed", "True"), PATIENCE).await?;
+    assert_eq!(nobody["reason"], "NoSidecars");
+
+    let mut pods = Vec::new();
+    for index in 0..4 {
+        pods.push(platform.sidecar(&tenant, &format!("app-{index}")).await?);
+    }
+    let refusing = platform.silent_pod(&tenant, "refusing").await?;
+    let token = token_of(&platform.cluster.client(), &refusing).await?;
+    let mut stream = platform.stream(&token).await?.ok().context("the token is admitted")?;
+    stream.greet().await?;
+    let document = stream.snapshot().await?;
+    stream.acknowledge(&document).await?;
+    until_text(&pods[0], "chat", "hello", PATIENCE).await?;
+    platform.sidecars(&tenant, "modelroutes/chat", "5/5", PATIENCE).await?;
+
+    platform.signal(&pods[1], Signal::STOP)?;
+    platform.apply(&tenant, &[route("chat", "mock", 200)]).await?;
+    refuse_next(&mut stream, "routes.chat.maxTokens", "is not understood").await?;
+    let refused = platform.condition(&tenant, "modelroutes/chat", ("Programmed", "False"), TRUTH).await?;
+    let wanted = format!("Pod {tenant}/refusing refuses routes.chat.maxTokens: is not understood");
+    assert_eq!((refused["reason"].as_str(), refused["message"].as_str()), (Some("Refused"), Some(&*wanted)));
+    let sidecars = platform.object(&tenant, "modelroutes/chat").await?.data["status"]["sidecars"].clone();
+    let count = |name: &str| sidecars[name].as_i64().unwrap_or_default();
+    assert_eq!((count("total"), count("refused")), (5, 1), "{sidecars}");
+    assert_eq!(count("programmed") + count("stale"), 4, "{sidecars}");
+    // An object that nobody refused stays programmed, and traffic goes on.
+    until_text(&pods[0], "chat", "hello", PATIENCE).await?;
+
+    platform.signal(&pods[1], Signal::CONT)?;
+    platform.apply(&tenant, &[route("chat", "mock", 300)]).await?;
+    let document = stream.snapshot().await?;
+    stream.acknowledge(&document).await?;
+    platform.sidecars(&tenant, "modelroutes/chat", "5/5", PATIENCE).await?;
+    platform.condition(&tenant, "modelroutes/chat", ("Ready", "True"), PATIENCE).await?;
+    Ok(())
+}
+
+/// Refuses the next snapshot that differs, whatever else comes.
+async fn refuse_next(stream: &mut Stream, path: &str, problem: &str) -> Result<()> {
+    let document = stream.snapshot().await?;
+    let nack = Nack { version: Version::of(&document), path: path.to_owned(), problem: problem.to_owned() };
+    stream.say(&SidecarFrame::Nack(nack)).await
+}
+
+/// One bad object of each kind: its condition says what to do, and nobody else's snapshot changes by a byte.
+#[tokio::test(flavor = "multi_thread")]
+async fn f57_a_bad_object_has_a_condition_with_a_remedy_and_changes_nothing_else() -> Result<()> {
+    let test = "f57_a_bad_object_has_a_condition_with_a_remedy_and_changes_nothing_else";
+    let Some(platform) = Platform::for_test(test, 1, 2).await? else { return Ok(()) };
+    let (good, bad) = (platform.tenant(0).to_owned(), platform.tenant(1).to_owned());
+    platform.apply(&good, &[mock("mock", "hello"), route("chat", "mock", 100), quota()]).await?;
+    platform.apply(&bad, &[mock("mock", "hello"), route("chat", "mock", 100), quota()]).await?;
+    let (other, same) = (platform.sidecar(&good, "app").await?, platform.sidecar(&bad, "app").await?);
+    until_text(&other, "chat", "hello", PATIENCE).await?;
+    until_text(&same, "chat", "hello", PATIENCE).await?;
+    let before = version(&other).await?;
+
+    let openai = |name: &str, more: Value| {
+        let mut spec = json!({
+            "adapter": "OpenAI", "endpoint": "https://api.example.com/v1", "models": [{"name": "m"}],
+        });
+        spec.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+        object("Partner", name, &spec)
+    };
+    let fallback = |partner: &str| json!({"fallbacks": [{"partner": partner}]});
+    let demanding = |name: &str, more: Value| {
+        let mut spec = json!({"alias": name, "targets": [{"partner": "mock"}]});
+        spec.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+        object("ModelRoute", name, &spec)
+    };
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "unlabelled"}, "stringData": {"key": "sk-canary"},
+    });
+    platform
+        .apply(
+            &bad,
+            &[
+                secret,
+                route("unknown-partner", "nobody", 100),
+                openai("cycle-a", fallback("cycle-b")),
+                openai("cycle-b", fallback("cycle-a")),
+                openai("no-secret", json!({"apiKeySecretRef": {"name": "absent", "key": "key"}})),
+                openai("no-label", json!({"apiKeySecretRef": {"name": "unlabelled", "key": "key"}})),
+                demanding("elsewhere", json!({"targets": [{"partner": "mock", "namespace": good}]})),
+                demanding("capable", json!({"requires": ["Tools"]})),
+                demanding("restricted", json!({"dataClass": "Restricted"})),
+                object("ModelRoute", "clash", &json!({"alias": "chat", "targets": [{"partner": "mock"}]})),
+            ],
+        )
+        .await?;
+    let cases = [
+        ("modelroutes/unknown-partner", "ResolvedRefs", "NotFound", "create it"),
+        ("partners/cycle-a", "Accepted", "FallbackCycle", "remove"),
+        ("partners/no-secret", "ResolvedRefs", "NotFound", "create it"),
+        ("partners/no-label", "ResolvedRefs", "NotLabelled", "chaperone.dev/credential"),
+        ("modelroutes/elsewhere", "ResolvedRefs", "RefNotPermitted", "allowedNamespaces"),
+        ("modelroutes/capable", "Accepted", "Unfit", "Tools"),
+        ("modelroutes/restricted", "Accepted", "Unfit", "Restricted"),
+        ("modelroutes/clash", "Accepted", "AliasConflict", "choose another alias"),
+    ];
+    for (object, condition, reason, remedy) in cases {
+        let found = platform.condition(&bad, object, (condition, "False"), PATIENCE).await?;
+        assert_eq!(found["reason"], reason, "{object}: {found}");
+        let message = found["message"].as_str().unwrap_or_default();
+        assert!(message.contains(remedy), "{object}: {message}");
+    }
+    assert_eq!(version(&other).await?, before, "the snapshot of another namespace has changed");
+    until_text(&same, "chat", "hello", PATIENCE).await?;
+    let events = platform.cluster.kubectl(&["get", "events", "-n", &bad, "-o", "json"]).await?.ok()?;
+    for reason in ["UnknownPartner", "SecretMissing", "SecretNotLabelled", "AliasClash"] {
+        assert!(events.contains(reason), "no event says {reason}");
+    }
+    Ok(())
+}
