@@ -17,7 +17,7 @@ use std::time::Duration;
 pub(crate) use self::freshness::Freshness;
 
 use self::applied::Applied;
-use self::client::{Connector, Ended};
+use self::client::{Connector, Why};
 use self::last_good::{LastGood, Loaded};
 use self::reconnect::{Epochs, Reconnect};
 use crate::clock;
@@ -67,16 +67,15 @@ pub(crate) async fn run(shared: &Arc<Shared>, feed: &Feed) {
         let ended = connector.follow(&mut applied, &mut epochs).await;
         let now = clock::now();
         shared.freshness.lost(now);
-        let delay = match &ended {
-            Ended::Away { retry_after, .. } => reconnect.after_go_away(*retry_after, clock::random_below),
-            Ended::Broken { was_heard: true, .. } => {
-                reconnect = Reconnect::new(now);
-                reconnect.next(now, clock::random_below)
-            }
-            Ended::Broken { was_heard: false, .. } => reconnect.next(now, clock::random_below),
+        if ended.was_heard {
+            reconnect = Reconnect::new(now);
+        }
+        let delay = match ended.why {
+            Why::Away { retry_after, .. } => reconnect.after_go_away(retry_after, now, clock::random_below),
+            Why::Broken(_) => reconnect.next(now, clock::random_below),
         };
-        // Once per outage would hide why it goes on; at most once in 30 s it is.
-        if delay >= Duration::from_secs(1) || matches!(ended, Ended::Broken { was_heard: true, .. }) {
+        // Each short wait of an outage would drown the others; that it goes on is said every few seconds at most.
+        if ended.was_heard || delay >= Duration::from_secs(1) {
             tracing::warn!(%ended, "no stream from the operator; what is in force stays");
         }
         tokio::time::sleep(delay).await;

@@ -40,18 +40,32 @@ const STALL: Duration = Duration::from_secs(5);
 
 /// How a stream ended.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(super) struct Ended {
+    pub(super) why: Why,
+    /// Whether the operator had said something of use before.
+    pub(super) was_heard: bool,
+}
+
+/// Why a stream ended.
+#[derive(Debug)]
+pub(super) enum Why {
     /// The operator asked for it.
     Away { reason: GoAwayReason, retry_after: Duration },
-    /// Anything else; `was_heard`: after the operator had said something.
-    Broken { problem: String, was_heard: bool },
+    /// Anything else.
+    Broken(String),
+}
+
+impl From<String> for Why {
+    fn from(problem: String) -> Self {
+        Self::Broken(problem)
+    }
 }
 
 impl fmt::Display for Ended {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Away { reason, .. } => write!(formatter, "the operator ended the stream: {reason:?}"),
-            Self::Broken { problem, .. } => formatter.write_str(problem),
+        match &self.why {
+            Why::Away { reason, .. } => write!(formatter, "the operator ended the stream: {reason:?}"),
+            Why::Broken(problem) => formatter.write_str(problem),
         }
     }
 }
@@ -98,13 +112,12 @@ impl Connector {
     /// Connects once, and follows the stream to its end.
     pub(super) async fn follow(&self, applied: &mut Applied, epochs: &mut Epochs) -> Ended {
         applied.begin();
-        let broken = |problem| Ended::Broken { problem, was_heard: false };
-        let opened = timeout(CONNECT, self.open(applied)).await;
-        match opened {
-            Ok(Ok(stream)) => stream.follow(self, applied, epochs).await,
-            Ok(Err(problem)) => broken(problem),
-            Err(_) => broken(format!("no answer within {CONNECT:?}")),
-        }
+        let problem = match timeout(CONNECT, self.open(applied)).await {
+            Ok(Ok(stream)) => return stream.follow(self, applied, epochs).await,
+            Ok(Err(problem)) => problem,
+            Err(_) => format!("no answer within {CONNECT:?}"),
+        };
+        Ended { why: Why::Broken(problem), was_heard: false }
     }
 
     async fn open(&self, applied: &Applied) -> Result<Stream, String> {
@@ -196,16 +209,16 @@ impl Stream {
                         decoder.push(frame.data_ref().map_or(&[], Bytes::as_ref));
                         self.hear_all(&mut decoder, applied, epochs, &mut was_heard).await
                     }
-                    Some(Err(error)) => Err(Ended::Broken { problem: format!("the stream broke: {error}"), was_heard }),
-                    None => Err(Ended::Broken { problem: "the stream ended".to_owned(), was_heard }),
+                    Some(Err(error)) => Err(Why::Broken(format!("the stream broke: {error}"))),
+                    None => Err(Why::Broken("the stream ended".to_owned())),
                 },
                 _ = look.tick() => {
                     epochs.alive(clock::now());
-                    self.show_token(connector).await.map_err(|problem| Ended::Broken { problem, was_heard })
+                    self.show_token(connector).await.map_err(Why::from)
                 }
             };
-            if let Err(ended) = outcome {
-                return ended;
+            if let Err(why) = outcome {
+                return Ended { why, was_heard };
             }
         }
     }
@@ -216,20 +229,16 @@ impl Stream {
         applied: &mut Applied,
         epochs: &mut Epochs,
         was_heard: &mut bool,
-    ) -> Result<(), Ended> {
-        let broken = |problem: String| Ended::Broken { problem, was_heard: true };
-        while let Some(json) = decoder.next_frame().map_err(|error| broken(error.to_string()))? {
-            let (epoch, frame) = LeaderFrame::decode(&json).map_err(|error| broken(error.to_string()))?;
+    ) -> Result<(), Why> {
+        while let Some(json) = decoder.next_frame().map_err(|error| error.to_string())? {
+            let (epoch, frame) = LeaderFrame::decode(&json).map_err(|error| error.to_string())?;
             // What a later operator says besides is not for us.
             let Some(frame) = frame else { continue };
             match session::obey(epoch, frame, applied, epochs) {
-                Next::Say(answer) => self.say(&answer).await.map_err(broken)?,
+                Next::Say(answer) => self.say(&answer).await?,
                 Next::Listen => {}
-                Next::Leave { reason, retry_after } => return Err(Ended::Away { reason, retry_after }),
-                Next::Distrust => {
-                    let problem = format!("epoch {epoch} is that of a leader of the past");
-                    return Err(Ended::Broken { problem, was_heard: *was_heard });
-                }
+                Next::Leave { reason, retry_after } => return Err(Why::Away { reason, retry_after }),
+                Next::Distrust => return Err(format!("epoch {epoch} is that of a leader of the past").into()),
             }
             *was_heard = true;
         }

@@ -36,11 +36,17 @@ impl Reconnect {
         Duration::from_millis(below(milliseconds(bound) + 1))
     }
 
-    /// The wait after the operator has asked for one: half to one and a half of it.
-    pub(super) fn after_go_away(&mut self, asked: Duration, below: impl Fn(u64) -> u64) -> Duration {
-        self.bound = FIRST;
-        let asked = milliseconds(asked.min(LONGEST_ASKED));
-        Duration::from_millis(asked / 2 + below(asked + 1))
+    /// The wait after the operator has asked for one: half to one and a half of it, and not less than that of the
+    /// outage, so that replicas of which none leads are left in peace.
+    pub(super) fn after_go_away(
+        &mut self,
+        asked: Duration,
+        now: Instant,
+        below: impl Fn(u64) -> u64,
+    ) -> Duration {
+        let milliseconds = milliseconds(asked.min(LONGEST_ASKED));
+        let asked = Duration::from_millis(milliseconds / 2 + below(milliseconds + 1));
+        asked.max(self.next(now, below))
     }
 }
 
@@ -95,11 +101,14 @@ mod tests {
 
     #[test]
     fn a_wait_that_is_asked_for_is_kept_within_half_of_it() {
-        let mut reconnect = Reconnect::new(crate::clock::now());
+        let start = crate::clock::now();
+        let mut reconnect = Reconnect::new(start);
+        let mut wait = |asked, below: fn(u64) -> u64| reconnect.after_go_away(asked, start, below);
         let asked = Duration::from_secs(10);
-        assert_eq!(reconnect.after_go_away(asked, |_| 0), Duration::from_secs(5));
-        assert_eq!(reconnect.after_go_away(asked, |bound| bound - 1), Duration::from_secs(15));
-        assert!(reconnect.after_go_away(Duration::MAX, |bound| bound - 1) <= LONGEST_ASKED * 2);
+        assert_eq!(wait(asked, |_| 0), Duration::from_secs(5));
+        assert_eq!(wait(asked, |bound| bound - 1), Duration::from_secs(15));
+        assert!(wait(Duration::MAX, |bound| bound - 1) <= LONGEST_ASKED * 2);
+        assert_eq!(wait(Duration::ZERO, |bound| bound - 1), SHORT, "nobody leads for a while");
     }
 
     #[test]
