@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaperone_protocol::keys::Keys;
+use chaperone_protocol::limits;
 use chaperone_protocol::snapshot::{Scope, Version};
 use chaperone_protocol::wire::feed::{GoAwayReason, Held, Nack};
 use tokio::sync::watch;
@@ -328,12 +329,19 @@ impl ScopeState {
 
     /// Takes the keys that the scope needs: while an edition is on its way, those of the one before it too.
     fn select_keys(&mut self, all: &Keys) {
-        let mut keys = Keys::default();
-        for edition in [self.rollout.promoted(), self.rollout.newest()].into_iter().flatten() {
-            for name in &edition.credentials {
-                if let Some(credential) = all.get(name) {
+        let editions = [self.rollout.promoted(), self.rollout.newest()];
+        let names: BTreeSet<_> = editions.into_iter().flatten().flat_map(|edition| &edition.credentials).collect();
+        let (mut keys, mut room) = (Keys::default(), limits::KEYS_BYTES);
+        for name in names {
+            let Some(credential) = all.get(name) else { continue };
+            // As base64, with the name and what stands between: a frame that is too large would reach nobody.
+            let size = name.as_str().len() + credential.expose().len().div_ceil(3) * 4 + 8;
+            match room.checked_sub(size) {
+                Some(left) => {
+                    room = left;
                     keys.insert(name.clone(), credential.clone());
                 }
+                None => tracing::error!(%name, "its scope has more keys than a sidecar takes; this one is left out"),
             }
         }
         if self.keys.as_ref().is_none_or(|before| before.version != keys.version()) {

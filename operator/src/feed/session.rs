@@ -14,7 +14,7 @@ use super::hub::{Connection, PodFate, Signal};
 use super::server::Feed;
 use super::stream::{OutOfTurn, Stream};
 use crate::clock;
-use crate::identity::Identity;
+use crate::identity::{Identity, Unidentified};
 
 /// After a stream that ended for a reason of ours.
 const RETRY: Duration = Duration::from_millis(500);
@@ -148,8 +148,12 @@ impl Session<'_> {
                 self.tell(stream).await
             }
             SidecarFrame::Auth(token) => {
-                let away = |_| End::Away(GoAwayReason::Unauthenticated);
-                let renewed = self.feed.identifier.identify(&token).await.map_err(away)?;
+                let renewed = match self.feed.identifier.identify(&token).await {
+                    Ok(renewed) => renewed,
+                    // The last proof holds until it ends; the sidecar shows the new one when it connects again.
+                    Err(Unidentified::Busy | Unidentified::Unavailable) => return Ok(()),
+                    Err(_) => return Err(End::Away(GoAwayReason::Unauthenticated)),
+                };
                 if renewed.pod != self.identity.pod || renewed.scope != self.identity.scope {
                     return Err(End::Away(GoAwayReason::Unauthenticated));
                 }

@@ -1,5 +1,6 @@
 use super::testing::{object, pass, pod, scope};
 use super::*;
+use chaperone_protocol::keys::Credential;
 use crate::compile::Kind;
 
 /// A leadership with sidecars that answer as told.
@@ -223,4 +224,34 @@ fn pods_that_never_connected_are_stale() {
     let unseen = BTreeMap::from([(scope("shop", "app"), 2)]);
     let tallies = fleet.hub.tallies(&pass(&[("chat", 1)]).generations, &unseen);
     assert_eq!(counts(&tallies[&object(Kind::ModelRoute, "chat")]), (1, 0, 2));
+}
+
+#[test]
+fn keys_beyond_what_a_frame_holds_are_left_out() {
+    let mut large = pass(&[]);
+    let mut world = (*large.world).clone();
+    for index in 0..9 {
+        let partner = object(Kind::Partner, &format!("partner-{index}"));
+        let spec = serde_json::json!({
+            "adapter": "OpenAI", "endpoint": "https://api.example", "models": [{"name": "m1"}],
+            "apiKeySecretRef": {"name": partner.key.name.as_str(), "key": "key"},
+        });
+        let spec = serde_json::from_value(spec).unwrap();
+        world.partners.insert(partner.key.clone(), crate::world::Object { created: None, spec });
+        let route = serde_json::json!({
+            "alias": partner.key.name.as_str(), "targets": [{"partner": partner.key.name.as_str()}],
+        });
+        let spec = serde_json::from_value(route).unwrap();
+        world.routes.insert(partner.key.clone(), crate::world::Object { created: None, spec });
+        let name = format!("{}/key", partner.key).parse().unwrap();
+        large.keys.insert(name, Credential::new(vec![b'k'; limits::CREDENTIAL_BYTES]));
+    }
+    large.world = Arc::new(world);
+    let mut fleet = Fleet::of(1, &[]);
+    fleet.hub.publish(&large, fleet.now);
+    fleet.acknowledge_all();
+    let offer = fleet.sidecars[0].connection.signal.borrow().offer.clone().unwrap();
+    let frame = offer.keys.frame(&offer.edition.version, 7);
+    assert!(frame.len() <= limits::LEADER_FRAME_BYTES, "{} bytes", frame.len());
+    assert!(frame.len() > limits::KEYS_BYTES / 2, "most of them are there: {} bytes", frame.len());
 }
