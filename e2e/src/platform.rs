@@ -2,10 +2,10 @@
 //! rights than they need.
 //!
 //! A test that kills or freezes replicas has the control plane to itself; one such test runs at a time.
-mod leader;
 mod manifest;
 
-use std::collections::BTreeMap;
+pub use manifest::{mock, object, quota, route};
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,9 +28,8 @@ use crate::feed;
 use crate::kubelet::view::PodView;
 use crate::kubelet::{Images, Kubelet};
 use crate::process;
+use crate::relay::Relay;
 use crate::wait;
-
-use leader::LeaderRelay;
 
 /// How long anything may take that has no limit of its own.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -45,9 +44,10 @@ static TURN: Semaphore = Semaphore::const_new(1);
 
 /// A control plane, operators, and sidecars in namespaces of tenants.
 pub struct Platform {
+    /// As its administrator.
     pub cluster: Cluster,
     kubelet: Kubelet,
-    relay: LeaderRelay,
+    relay: Relay,
     home: TestNamespace,
     tenants: Vec<TestNamespace>,
     ca: String,
@@ -63,6 +63,11 @@ impl Platform {
     /// # Errors
     /// If anything of it does not get ready.
     pub async fn for_test(test: &str, replicas: usize, tenants: usize) -> Result<Option<Self>> {
+        // On the heap: every test holds this future.
+        Box::pin(Self::start(test, replicas, tenants)).await
+    }
+
+    async fn start(test: &str, replicas: usize, tenants: usize) -> Result<Option<Self>> {
         let turn = TURN.acquire().await?;
         let Some(plane) = ControlPlane::alone_for_test(test).await? else { return Ok(None) };
         let cluster = plane.cluster()?;
@@ -79,11 +84,7 @@ impl Platform {
         let kubelet = Kubelet::start(&plane, "node", &names, images).await?;
         let applied = manifest::operators(home.name(), replicas).to_string();
         cluster.kubectl_with(&["apply", "-f", "-"], &applied).await?.ok()?;
-        let mut addresses = BTreeMap::new();
-        for name in (0..replicas).map(operator) {
-            addresses.insert(name.clone(), kubelet.arrival(home.name(), &name).await?.address());
-        }
-        let relay = LeaderRelay::start(Api::namespaced(cluster.client(), home.name()), addresses).await?;
+        let relay = Relay::to_service(&kubelet, home.name(), FEED, 443).await?;
         kubelet.redirect("CHAPERONE_FEED_ADDRESS", &relay.address().to_string());
         let ca = authority(&cluster, home.name()).await?;
         let folder = tempfile::tempdir()?;
@@ -172,6 +173,19 @@ impl Platform {
     /// If there is none.
     pub async fn delete_pod(&self, namespace: &str, name: &str) -> Result<()> {
         self.pods(namespace).delete(name, &DeleteParams::default().grace_period(0)).await?;
+        Ok(())
+    }
+
+    /// Applies the operators again, where some are gone, and waits until they are ready.
+    ///
+    /// # Errors
+    /// If one does not get ready.
+    pub async fn operators(&self, replicas: usize) -> Result<()> {
+        let applied = manifest::operators(self.home.name(), replicas).to_string();
+        self.cluster.kubectl_with(&["apply", "-f", "-"], &applied).await?.ok()?;
+        for index in 0..replicas {
+            self.until_ready(self.home.name(), &operator(index)).await?;
+        }
         Ok(())
     }
 
@@ -336,7 +350,8 @@ pub async fn ask(pod: &PodView, alias: &str) -> Result<Answer> {
 pub async fn text(pod: &PodView, alias: &str) -> Result<String> {
     let answer = ask(pod, alias).await?;
     ensure!(answer.status.is_success(), "{}: {}", answer.status, answer.text());
-    client::chat_text(&answer.text())
+    let answer = answer.json()?;
+    Ok(answer["choices"][0]["message"]["content"].as_str().context("a text")?.to_owned())
 }
 
 /// Waits until the sidecar answers with this text.
@@ -344,11 +359,15 @@ pub async fn text(pod: &PodView, alias: &str) -> Result<String> {
 /// # Errors
 /// If it does not in time.
 pub async fn until_text(pod: &PodView, alias: &str, wanted: &str, patience: Duration) -> Result<()> {
-    wait::until(&format!("{alias} to say {wanted:?}"), patience, || async {
-        let answer = text(pod, alias).await;
-        Ok(answer.is_ok_and(|answer| answer == wanted).then_some(()))
-    })
-    .await
+    let last = std::cell::RefCell::new(String::new());
+    let what = format!("{alias} to say {wanted:?}");
+    let found = wait::until(&what, patience, || async {
+        let answer = text(pod, alias).await.unwrap_or_else(|error| format!("{error:#}"));
+        let is_it = answer == wanted;
+        last.replace(answer);
+        Ok(is_it.then_some(()))
+    });
+    found.await.with_context(|| format!("it says {:?}", last.borrow()))
 }
 
 /// The version of what a sidecar has in force.

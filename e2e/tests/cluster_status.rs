@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use chaperone_e2e::feed::{Stream, token_of};
-use chaperone_e2e::platform::{PATIENCE, Platform, until_text, version};
+use chaperone_e2e::platform::{PATIENCE, Platform, mock, object, quota, route, until_text, version};
 use chaperone_protocol::snapshot::Version;
 use chaperone_protocol::wire::feed::{Nack, SidecarFrame};
 use rustix::process::Signal;
@@ -12,24 +12,6 @@ use serde_json::{Value, json};
 
 /// A refusal, and a frozen sidecar, must show within this time.
 const TRUTH: Duration = Duration::from_secs(5);
-
-fn object(kind: &str, name: &str, spec: &Value) -> Value {
-    json!({"apiVersion": "chaperone.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
-}
-
-fn mock(name: &str, text: &str) -> Value {
-    let spec = json!({"adapter": "Mock", "models": [{"name": "m"}], "mock": {"reply": "Text", "text": text}});
-    object("Partner", name, &spec)
-}
-
-fn route(name: &str, partner: &str, cap: u32) -> Value {
-    let spec = json!({"alias": name, "targets": [{"partner": partner}], "maxTokens": {"cap": cap}});
-    object("ModelRoute", name, &spec)
-}
-
-fn quota() -> Value {
-    object("TenantQuota", "tier", &json!({"tenants": ["*"], "limits": {"maxTokensPerRequest": 4096}}))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn programmed_is_what_five_sidecars_say() -> Result<()> {

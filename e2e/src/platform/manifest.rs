@@ -132,3 +132,29 @@ fn injected(name: &str) -> Value {
         "annotations": {"chaperone.dev/service-account": "default"},
     })
 }
+
+/// An object of ours.
+#[must_use]
+pub fn object(kind: &str, name: &str, spec: &Value) -> Value {
+    json!({"apiVersion": "chaperone.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+}
+
+/// A partner that says `text`.
+#[must_use]
+pub fn mock(name: &str, text: &str) -> Value {
+    let spec = json!({"adapter": "Mock", "models": [{"name": "m"}], "mock": {"reply": "Text", "text": text}});
+    object("Partner", name, &spec)
+}
+
+/// A route of this alias to a partner.
+#[must_use]
+pub fn route(name: &str, partner: &str, cap: u32) -> Value {
+    let spec = json!({"alias": name, "targets": [{"partner": partner}], "maxTokens": {"cap": cap}});
+    object("ModelRoute", name, &spec)
+}
+
+/// Everybody may act for tenant `shop`, the only one.
+#[must_use]
+pub fn quota() -> Value {
+    object("TenantQuota", "tier", &json!({"tenants": ["shop"], "limits": {"maxTokensPerRequest": 4096}}))
+}
