@@ -57,3 +57,26 @@ impl Body for Frames {
         self.0.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_does_not_read_ends_the_stream_after_five_seconds() {
+        let (writer, frames) = channel();
+        let large = Bytes::from(vec![0; 3 * PART]);
+        let begun = crate::clock::now();
+        assert_eq!(writer.write(&[large]).await, Err(Stalled));
+        assert_eq!(crate::clock::now() - begun, STALL);
+        drop(frames);
+        assert_eq!(writer.write(&[Bytes::from_static(b"x")]).await, Err(Stalled), "the peer is gone");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn frames_that_are_ready_go_out_in_one_go() {
+        let (writer, mut frames) = channel();
+        writer.write(&[Bytes::from_static(b"one"), Bytes::from_static(b"two")]).await.unwrap();
+        assert_eq!(frames.0.recv().await.unwrap(), "onetwo");
+    }
+}

@@ -94,10 +94,13 @@ where
     let shaken = http1::Builder::new().max_buf_size(64 << 10).handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = shaken.map_err(|error| error.to_string())?;
     let answered = async { sender.send_request(request).await.map(|response| response.status()) };
-    tokio::select! {
-        answered = answered => answered.map_err(|error| format!("no answer: {error}")),
-        _ = connection => Err("the connection ended without an answer".to_owned()),
-    }
+    tokio::pin!(answered);
+    let answered = tokio::select! {
+        answered = &mut answered => answered,
+        // A partner may close right behind its answer, which has arrived then.
+        _ = connection => answered.await,
+    };
+    answered.map_err(|error| format!("no answer: {error}"))
 }
 
 fn client_config(tls: &Tls, keys: &Keys) -> Result<ClientConfig, String> {
@@ -132,4 +135,82 @@ fn roots(tls: &Tls) -> Result<RootCertStore, String> {
 
 fn credential<'k>(name: &CredentialName, keys: &'k Keys) -> Result<&'k [u8], String> {
     keys.get(name).map(|credential| credential.expose()).ok_or_else(|| format!("{name} is missing"))
+}
+
+#[cfg(test)]
+mod tests {
+    use chaperone_protocol::keys::Credential;
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A partner that answers one request with `status`; returns what it was asked.
+    async fn asked(status: &'static str, change: fn(&mut WirePartner), keys: &Keys) -> (Health, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let partner = json!({
+            "adapter": "Anthropic",
+            "endpoint": format!("http://{}/v1", listener.local_addr().unwrap()),
+            "addresses": "AllowPrivate",
+            "credential": "shop/alpha/key",
+            "models": {"m": {}},
+            "healthCheck": {"path": "/models", "interval": 60_000},
+        });
+        let mut partner: WirePartner = serde_json::from_value(partner).unwrap();
+        change(&mut partner);
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 4_096];
+            let length = stream.read(&mut head).await.unwrap();
+            head.truncate(length);
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8(head).unwrap()
+        };
+        tokio::select! {
+            // Who is not asked has nothing to say.
+            health = probe(&partner, keys) => (health, String::new()),
+            (head, health) = async { tokio::join!(serve, probe(&partner, keys)) } => (health, head),
+        }
+    }
+
+    fn keys() -> Keys {
+        let mut keys = Keys::default();
+        keys.insert("shop/alpha/key".parse().unwrap(), Credential::new(b"sk-canary".to_vec()));
+        keys
+    }
+
+    #[tokio::test]
+    async fn a_probe_says_how_the_partner_answers() {
+        let (health, _) = asked("204 No Content", |_| {}, &keys()).await;
+        assert_eq!(health, Health::Healthy);
+        let (health, _) = asked("503 Service Unavailable", |_| {}, &keys()).await;
+        assert_eq!(health, Health::Unhealthy("it answers 503".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn what_must_not_be_dialled_and_what_has_no_key_is_not_asked() {
+        let closed = |partner: &mut WirePartner| partner.addresses = AddressPolicy::PublicOnly;
+        let (health, head) = asked("200 OK", closed, &keys()).await;
+        assert_eq!(health, Health::Unhealthy("all of its addresses are forbidden".to_owned()));
+        assert_eq!(head, "");
+        let (health, head) = asked("200 OK", |_| {}, &Keys::default()).await;
+        assert_eq!(health, Health::Unhealthy("shop/alpha/key is missing".to_owned()));
+        assert_eq!(head, "");
+    }
+
+    #[test]
+    fn a_probe_asks_as_the_adapter_does() {
+        let partner = json!({
+            "adapter": "Anthropic", "endpoint": "https://api.example/v1", "credential": "shop/alpha/key",
+            "models": {"m": {}}, "healthCheck": {"path": "/models", "interval": 60_000},
+        });
+        let partner: WirePartner = serde_json::from_value(partner).unwrap();
+        let request = request(&partner, partner.endpoint.as_ref().unwrap(), &keys()).unwrap();
+        assert_eq!(request.uri(), "/v1/models");
+        assert_eq!(request.headers()["x-api-key"], "sk-canary");
+        assert_eq!(request.headers()["anthropic-version"], partner.api_version.as_str());
+        assert!(!format!("{request:?}").contains("canary"));
+    }
 }
