@@ -52,6 +52,11 @@ fn spellings(word: &str) -> Vec<String> {
     std::iter::once(word.to_owned()).chain([word.replace('\'', "\u{2019}")]).chain(joined).collect()
 }
 
+/// Builds the table of cues, so that no request waits for it.
+pub(crate) fn warm() {
+    LazyLock::force(&LEXICON);
+}
+
 #[derive(Clone, Debug)]
 struct Hit {
     range: Range<usize>,

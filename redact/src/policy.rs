@@ -198,6 +198,7 @@ impl Policy {
     /// # Errors
     /// Every problem that the policy has, not only the first.
     pub fn compile(spec: &PolicySpec) -> Result<Self, Vec<InvalidPolicy>> {
+        crate::context::warm();
         let mut problems = Vec::new();
         let mut refuse = |path: String, problem: String| problems.push(InvalidPolicy { path, problem });
         if spec.custom.len() > usize::from(MAX_CUSTOM) {

@@ -21,6 +21,7 @@ mod secret;
 mod secret_table;
 mod ssn;
 mod wallet;
+mod worth;
 
 use std::ops::Range;
 
@@ -29,7 +30,21 @@ use number::Number;
 pub(crate) use secret::keyed;
 
 /// A run of digits that touches no letter.
-pub(crate) fn on_number(out: &mut Candidates<'_>, start: usize) {
+pub(crate) fn on_number(out: &mut Candidates<'_>, digits: &Range<usize>) {
+    let start = digits.start;
+    let worth = worth::number(out.text, digits);
+    if worth != worth::Number::Full {
+        if start >= out.settled_to && out.before(start) != Some(b'_') {
+            if worth::is_joined(out.text, digits) {
+                ip::version_6(out, start);
+                mac::address(out, start);
+            }
+            if worth == worth::Number::PostCode && start >= out.settled_to {
+                address::post_code(out, start);
+            }
+        }
+        return;
+    }
     secret::bot_token(out, start);
     if start < out.settled_to {
         return;
@@ -58,17 +73,27 @@ pub(crate) fn on_number(out: &mut Candidates<'_>, start: usize) {
 
 /// A run of letters: only its length, its first letters or what follows can matter.
 pub(crate) fn on_plain_word(out: &mut Candidates<'_>, word: Range<usize>) {
-    secret::token(out, &word);
-    if word.len() <= 4 {
+    if worth::is_token(&out.text[word.start..], &out.text[word.clone()]) {
+        secret::token(out, &word);
+    }
+    if worth::is_pair(out.text, &word) {
         ip::version_6(out, word.start);
         mac::address(out, word.start);
         national::spaced(out, word.start);
     }
     national::lettered(out, &word);
-    secret::said(out, &word);
-    birth::month_first(out, &word);
-    encoded::spelled(out, &word);
-    address::word(out, &word);
+    if word.len() <= 6 && worth::is_assignment(out.text, word.start) {
+        secret::said(out, &word);
+    }
+    if worth::is_month(out.text, &word) {
+        birth::month_first(out, &word);
+    }
+    if word.len() == 2 {
+        encoded::spelled(out, &word);
+    }
+    if worth::is_street(out.text, &word) {
+        address::word(out, &word);
+    }
 }
 
 /// A run of letters and digits.
@@ -77,7 +102,9 @@ pub(crate) fn on_mixed_word(out: &mut Candidates<'_>, word: Range<usize>) {
     if out.text[word.clone()].starts_with(b"bot") {
         secret::bot_token(out, word.start + 3);
     }
-    secret::token(out, &word);
+    if worth::is_token(&out.text[word.start..], &out.text[word.clone()]) {
+        secret::token(out, &word);
+    }
     if word.start < out.settled_to {
         return;
     }
@@ -113,10 +140,16 @@ pub(crate) fn on_mark(out: &mut Candidates<'_>, at: usize) {
         }
         b':' => {
             ip::version_6(out, at);
-            secret::assignment(out, at);
+            assigned(out, at);
         }
-        b'=' => secret::assignment(out, at),
+        b'=' => assigned(out, at),
         b'%' | b'&' => encoded::mark(out, at),
         _ => secret::pem(out, at),
+    }
+}
+
+fn assigned(out: &mut Candidates<'_>, at: usize) {
+    if worth::is_assignment(out.text, at) {
+        secret::assignment(out, at);
     }
 }

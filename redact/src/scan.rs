@@ -120,43 +120,38 @@ impl Scan {
     /// Scans up to `until` or the end of the text.
     pub(crate) fn run(&mut self, out: &mut Candidates<'_>, until: usize) {
         let text = out.text;
-        let until = until.min(text.len());
-        while self.at < until {
-            let class = CLASS[usize::from(text[self.at])];
-            if self.word.is_some() || class & (LETTER | DIGIT) != 0 {
-                self.word(out, until);
-            } else {
-                self.at += 1;
-                if class & TRIGGER != 0 {
-                    recognizer::on_mark(out, self.at - 1);
+        let bytes = &text[..until.min(text.len())];
+        let mut at = self.at;
+        let Word { mut start, mut seen } = self.word.take().unwrap_or(Word { start: at, seen: 0 });
+        loop {
+            let word = bytes[at..].iter().map(|byte| CLASS[usize::from(*byte)]);
+            at +=
+                word.take_while(|class| class & (LETTER | DIGIT) != 0).inspect(|class| seen |= class).count();
+            if seen != 0 {
+                if at == bytes.len() && at < text.len() {
+                    // Whether the word ends here is seen in the next block.
+                    self.word = Some(Word { start, seen });
+                    break;
                 }
+                hand_on(out, start..at, seen);
+                seen = 0;
             }
+            let Some(byte) = bytes.get(at) else { break };
+            if CLASS[usize::from(*byte)] & TRIGGER != 0 {
+                recognizer::on_mark(out, at);
+            }
+            at += 1;
+            start = at;
         }
+        self.at = at;
     }
+}
 
-    /// Reads the run of letters and digits, and hands it on if it ends before `until` or with the text.
-    fn word(&mut self, out: &mut Candidates<'_>, until: usize) {
-        let text = out.text;
-        let Word { start, mut seen } = self.word.unwrap_or(Word { start: self.at, seen: 0 });
-        let mut end = self.at;
-        for byte in &text[self.at..until] {
-            let class = CLASS[usize::from(*byte)];
-            if class & (LETTER | DIGIT) == 0 {
-                break;
-            }
-            seen |= class;
-            end += 1;
-        }
-        self.at = end;
-        if end == until && end < text.len() {
-            self.word = Some(Word { start, seen });
-            return;
-        }
-        self.word = None;
-        match seen {
-            DIGIT => recognizer::on_number(out, start),
-            LETTER => recognizer::on_plain_word(out, start..end),
-            _ => recognizer::on_mixed_word(out, start..end),
-        }
+/// Hands on a run of letters and digits.
+fn hand_on(out: &mut Candidates<'_>, word: std::ops::Range<usize>, seen: u8) {
+    match seen {
+        DIGIT => recognizer::on_number(out, &word),
+        LETTER => recognizer::on_plain_word(out, word),
+        _ => recognizer::on_mixed_word(out, word),
     }
 }

@@ -22,6 +22,11 @@ static STREET: Rule = Rule::new("street", Entity::Address, 60, 75).beside(CUES).
 static DOUBTFUL: Rule = Rule::new("street-doubtful", Entity::Address, 40, 65).beside(CUES).unmoved();
 static WHOLE: Rule = Rule::new("street-and-post-code", Entity::Address, 85, 90).beside(CUES).unmoved();
 
+/// Words that may make a word and what is beside it a street.
+pub(super) const STREET_WORDS: &[&[&str]] = &[words::AFTER, words::AFTER_DOUBTFUL, words::BEFORE, &["box"]];
+/// What such words may end with.
+pub(super) const STREET_ENDINGS: &[&str] = words::ENDINGS;
+
 /// Most bytes that are read on either side.
 const BYTES: usize = 160;
 

@@ -11,7 +11,7 @@ use crate::scan::Candidates;
 static BIRTH: Rule = Rule::new("birth", Entity::DateOfBirth, 10, 85).beside(&[CueGroup::Birth]).unmoved();
 
 /// First letters of month names: English, German, French, Spanish, Italian, Dutch, Portuguese.
-const MONTHS: &[&str] = &[
+pub(super) const MONTHS: &[&str] = &[
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", "mär", "mae", "mai",
     "okt", "dez", "fév", "fev", "avr", "jui", "aoû", "aou", "déc", "ene", "abr", "ago", "dic", "gen", "mag",
     "giu", "lug", "set", "ott", "mrt", "mei", "out",
@@ -48,7 +48,7 @@ fn numeric(text: &[u8], number: &Number) -> Option<usize> {
         let parts =
             [value(text, number.group(0)), value(text, number.group(1)), value(text, number.group(2))];
         let lengths = number.lengths(3)?;
-        let valid = match lengths.as_slice() {
+        let valid = match &*lengths {
             [4, 1 | 2, 1 | 2] => is_year(parts[0]) && day_and_month(parts[2], parts[1]),
             [1 | 2, 1 | 2, 4] => is_year(parts[2]) && day_and_month(parts[0], parts[1]),
             [1 | 2, 1 | 2, 2] => day_and_month(parts[0], parts[1]),

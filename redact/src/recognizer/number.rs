@@ -4,6 +4,8 @@ use std::ops::Range;
 
 /// Most groups that one number may have.
 const MAX_GROUPS: usize = 10;
+/// More digits than any number that we look for.
+const MAX_DIGITS: usize = 48;
 /// Longest group that is measured; nothing that we look for is longer.
 const MAX_GROUP: usize = 40;
 
@@ -58,13 +60,16 @@ impl Number {
     }
 
     /// Lengths of the first `count` groups, or `None` if there are fewer.
-    pub(super) fn lengths(&self, count: usize) -> Option<Vec<usize>> {
-        (count <= self.len).then(|| self.groups[..count].iter().map(|group| group.1 - group.0).collect())
+    pub(super) fn lengths(&self, count: usize) -> Option<Few<usize, MAX_GROUPS>> {
+        let groups = self.groups[..self.len].get(..count)?;
+        Some(groups.iter().map(|group| group.1 - group.0).collect())
     }
 
     /// Whether the first groups have exactly these lengths.
     pub(super) fn shaped(&self, lengths: &[usize]) -> bool {
-        self.lengths(lengths.len()).is_some_and(|found| found == lengths)
+        let groups = &self.groups[..self.len];
+        groups.len() >= lengths.len()
+            && groups.iter().zip(lengths).all(|(group, wanted)| group.1 - group.0 == *wanted)
     }
 
     /// What stands between the groups at `index` and `index + 1`.
@@ -78,10 +83,36 @@ impl Number {
         (0..count - 1).all(|index| self.gap(text, index) == [first]).then_some(first)
     }
 
-    /// The digits of the first `count` groups.
-    pub(super) fn digits(&self, text: &[u8], count: usize) -> Vec<u8> {
+    /// The digits of the first `count` groups; of a number longer than any that we look for, the first.
+    pub(super) fn digits(&self, text: &[u8], count: usize) -> Few<u8, MAX_DIGITS> {
         let groups = self.groups[..count].iter();
         groups.flat_map(|group| text[group.0..group.1].iter().map(|digit| digit - b'0')).collect()
+    }
+}
+
+/// A short list without an allocation; what does not fit is left out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Few<T, const N: usize> {
+    items: [T; N],
+    len: usize,
+}
+
+impl<T: Copy + Default, const N: usize> FromIterator<T> for Few<T, N> {
+    fn from_iter<I: IntoIterator<Item = T>>(source: I) -> Self {
+        let mut few = Self { items: [T::default(); N], len: 0 };
+        for (slot, item) in few.items.iter_mut().zip(source) {
+            *slot = item;
+            few.len += 1;
+        }
+        few
+    }
+}
+
+impl<T, const N: usize> std::ops::Deref for Few<T, N> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.items[..self.len]
     }
 }
 
@@ -91,7 +122,7 @@ fn digits_end(text: &[u8], start: usize) -> usize {
 }
 
 /// Bytes between two groups, if they are separators.
-fn separator(text: &[u8], end: usize) -> usize {
+pub(super) fn separator(text: &[u8], end: usize) -> usize {
     let rest = text[end..].iter().take(4);
     let gap = rest.take_while(|byte| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')' | b'\n')).count();
     let followed = text.get(end + gap).is_some_and(u8::is_ascii_digit);

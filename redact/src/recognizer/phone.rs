@@ -102,10 +102,10 @@ fn national(out: &mut Candidates<'_>, number: &Number) {
     for count in (1..=number.len().min(6)).rev() {
         let end = number.end(count - 1);
         let joined = (0..count - 1).all(|index| joins(number.gap(text, index)));
-        if !joined || !ends_or_extends(text, end) || follows_by_group(text, number, count) {
+        if !joined || follows_by_group(text, number, count) {
             continue;
         }
-        if let Some(rule) = form(text, number, count, lead) {
+        if let Some(rule) = form(text, number, count, lead).filter(|_| ends_or_extends(text, end)) {
             // The tail of a longer row of groups, such as a mistyped card, needs a cue.
             let rule = if spaced_group(text, start) && rule.id == FORMATTED.id { &WEAK } else { rule };
             return out.propose(rule, start..extension(text, end));
@@ -137,7 +137,7 @@ fn form(text: &[u8], number: &Number, count: usize, lead: Lead) -> Option<&'stat
     let digits = number.digits(text, count);
     let lengths = number.lengths(count)?;
     let dotted = count > 1 && number.uniform(text, count) == Some(b'.');
-    match lengths.as_slice() {
+    match &*lengths {
         [3, 3, 4] | [1, 3, 3, 4] if american(&digits) => Some(&FORMATTED),
         // "(555) 123-4567" is no exchange that was ever given out, but what people write.
         [3, 3, 4] if digits[0] >= 2 && lead == Lead::Parenthesis => Some(&FORMATTED),

@@ -172,7 +172,7 @@ pub(super) fn in_url(out: &mut Candidates<'_>, at: usize) {
 }
 
 /// Names whose value is a credential; matched at the end of an identifier, in any case.
-const NAMES: &[&str] = &[
+pub(super) const NAMES: &[&str] = &[
     "password",
     "passwd",
     "pwd",

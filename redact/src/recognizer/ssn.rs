@@ -33,7 +33,7 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
     if let Some(why) = impossible(&digits) {
         return out.reject(&GROUPED, range, why);
     }
-    let rule = match (digits.as_slice(), count) {
+    let rule = match (&*digits, count) {
         ([0, 7, 8, 0, 5, 1, 1, 2, 0] | [2, 1, 9, 0, 9, 9, 9, 9, 9], _) => &SAMPLE,
         (_, 3) => &GROUPED,
         _ => &BARE,

@@ -82,12 +82,25 @@ impl Place {
             Some(link) => link.pass(byte),
             None => None,
         };
-        if self.link.is_none_or(|link| link.spaces != Spaces::Belong)
-            && matches!(byte, b'/' | b'(' | b'.' | b'=' | b':' | b'<' | b'"' | b'\'' | b' ' | b'\n')
-        {
+        if self.link.is_none_or(|link| link.spaces != Spaces::Belong) && may_begin(before, byte) {
             let tail = Tail::new(before, byte);
             self.link = tail.begins(self.angle).or(self.link);
         }
+    }
+}
+
+/// Whether the byte before makes it worth to compare more.
+fn may_begin(before: &[u8], byte: u8) -> bool {
+    let is_blank = |byte: &&u8| matches!(**byte, b' ' | b'\n' | b'"' | b'\'' | b'\\');
+    let last = || before.iter().rev().find(|byte| !is_blank(byte)).map_or(0, u8::to_ascii_lowercase);
+    match byte {
+        b'/' => matches!(last(), b'/' | b'f'),
+        b'(' => matches!(last(), b']' | b'l'),
+        b'.' => last() == b'w',
+        b':' => last() == b'o',
+        b'=' => matches!(last(), b'f' | b'c' | b't'),
+        b'<' | b'"' | b'\'' | b' ' | b'\n' => matches!(last(), b'(' | b'='),
+        _ => false,
     }
 }
 
