@@ -6,7 +6,7 @@ export PATH := $(CACHE)/tools/bin:$(PATH)
 # The highest tier of tests to run: e2e/README.md.
 export CHAPERONE_E2E ?= 1
 
-.PHONY: help demo test test-node check unit e2e soak gen tools advisories
+.PHONY: help demo test test-node check unit e2e soak bench bench-gate gen tools advisories
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -43,6 +43,12 @@ test-node: ## Pods on a real node; needs root, containerd, runc, CNI plugins and
 
 soak: ## The same at full counts: a day of 100,000 requests among failing partners
 	CHAPERONE_DAY=100000 cargo test --release -p chaperone-sidecar --lib --locked -- --nocapture a_day_with
+
+bench-gate: ## Instructions and allocations of redaction against their baseline; counted, so no clock decides
+	cargo bench -p chaperone-redact --bench gate --locked
+
+bench: ## How fast redaction is, beside one automaton of the same rules, and how long a neighbour waits
+	cargo bench -p chaperone-redact --bench speed --bench neighbour --locked
 
 gen: ## Write generated files: the CRDs' YAML
 	cargo run -q -p chaperone-crds --example gen
