@@ -7,6 +7,8 @@ mod brittle;
 mod faults;
 #[path = "serving/http2.rs"]
 mod http2;
+#[path = "serving/http2_abuse.rs"]
+mod http2_abuse;
 #[path = "serving/world.rs"]
 mod world;
 
