@@ -6,7 +6,7 @@ export PATH := $(CACHE)/tools/bin:$(PATH)
 # The highest tier of tests to run: e2e/README.md.
 export CHAPERONE_E2E ?= 1
 
-.PHONY: help demo test test-node check unit e2e soak bench bench-gate gen tools advisories
+.PHONY: help demo test test-node check unit e2e soak bench bench-gate fuzz gen tools advisories
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ bench-gate: ## Instructions and allocations of redaction against their baseline;
 
 bench: ## How fast redaction is, beside one automaton of the same rules, and how long a neighbour waits
 	cargo bench -p chaperone-redact --bench speed --bench neighbour --locked
+
+fuzz: ## Ten minutes of random input for each of walker, engine, streams and restoring
+	redact/fuzz/run 600
 
 gen: ## Write generated files: the CRDs' YAML
 	cargo run -q -p chaperone-crds --example gen

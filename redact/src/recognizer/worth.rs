@@ -209,6 +209,9 @@ pub(super) fn number(text: &[u8], digits: &Range<usize>) -> Number {
 /// Whether enough digits follow in further groups.
 fn in_groups(text: &[u8], digits: &Range<usize>, gap: usize) -> bool {
     let (mut total, mut groups, mut at) = (digits.len(), 1, digits.end + gap);
+    if text[digits.end] != b'.' && is_row_of_digits(text, digits) {
+        return false;
+    }
     loop {
         let run = text[at..].iter().take(LEAST_IN_GROUPS).take_while(|byte| byte.is_ascii_digit()).count();
         total += run;
@@ -221,6 +224,15 @@ fn in_groups(text: &[u8], digits: &Range<usize>, gap: usize) -> bool {
             gap => at += run + gap,
         }
     }
+}
+
+/// "7 8 9": three groups of one digit begin nothing but an address with dots.
+fn is_row_of_digits(text: &[u8], digits: &Range<usize>) -> bool {
+    let is_one = |at: usize| {
+        let single = text.get(at).is_some_and(u8::is_ascii_digit);
+        single && text.get(at + 1).is_none_or(|next| !next.is_ascii_digit())
+    };
+    digits.len() == 1 && is_one(digits.end + 1) && is_one(digits.end + 3)
 }
 
 /// "12 March", "12. März", "12 de marzo": a day with a month behind it.
@@ -305,7 +317,9 @@ mod tests {
             assert!(!is_token(&bytes[word.start..], &bytes[word.clone()]), "{text}");
             assert!(!is_pair(bytes, &word) && !is_month(bytes, &word) && !is_street(bytes, &word), "{text}");
         }
-        for (text, digits) in [("we had 14 cats", "14"), ("0.5% of it", "0"), ("in 3/4 of 9", "3")] {
+        for (text, digits) in
+            [("7 8 9 0 1 2 3 4 5", "7"), ("we had 14 cats", "14"), ("0.5% of it", "0"), ("in 3/4 of 9", "3")]
+        {
             assert_eq!(number(text.as_bytes(), &at(text, digits)), Number::No, "{text}");
         }
         assert_eq!(number(b"in 2024 we", &(3..7)), Number::PostCode);
