@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chaperone_protocol::adapter::Dialect;
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::reason::Reason;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
 use crate::adapter;
@@ -35,15 +35,15 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> R
     let endpoint = endpoint(&path);
     let wanted = if matches!(endpoint, Endpoint::Model(_)) { Method::POST } else { Method::GET };
     let dialect = dialect_of(&endpoint, request.headers());
-    if request.headers().contains_key(header::UPGRADE) {
-        let refusal =
-            Refusal::new(Reason::InvalidRequest, "protocols are not switched here; send it without Upgrade");
-        let mut response = refuse(begin(&shared, &request), dialect, &refusal);
-        // What follows may be of the other protocol: it must not be read as a second request.
+    if let Some(problem) = ill_framed(&request) {
+        let mut response =
+            refuse(begin(&shared, &request), dialect, &Refusal::new(Reason::InvalidRequest, problem));
+        // What follows may not be what it seems: it must not be read as a second request.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         return response;
     }
-    if !matches!(endpoint, Endpoint::Unknown) && request.method() != wanted {
+    let is_wanted = request.method() == wanted || (request.method() == Method::HEAD && wanted == Method::GET);
+    if !matches!(endpoint, Endpoint::Unknown) && !is_wanted {
         let refusal = Refusal::new(Reason::MethodNotAllowed, format!("{path} takes {wanted}"));
         let mut response = refuse(begin(&shared, &request), dialect, &refusal);
         if let Ok(allow) = HeaderValue::from_str(wanted.as_str()) {
@@ -72,6 +72,17 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> R
             refuse(begin(&shared, &request), dialect, &Refusal::new(Reason::NotFound, message))
         }
     }
+}
+
+/// What a request may not be, whatever it asks for.
+fn ill_framed(request: &Request<Incoming>) -> Option<&'static str> {
+    if request.headers().contains_key(header::UPGRADE) {
+        return Some("protocols are not switched here; send it without Upgrade");
+    }
+    // RFC 9112 §3.2. Two intermediaries could take it for two different services.
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    let is_odd = hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11);
+    is_odd.then_some("send exactly one Host header")
 }
 
 fn endpoint(path: &str) -> Endpoint<'_> {

@@ -266,6 +266,26 @@ fn an_alias_may_be_percent_encoded_in_a_path() {
 }
 
 #[test]
+fn a_request_has_one_host_and_a_list_a_head() {
+    let world = World::of(mock("hello"), None);
+    let ask = |head: &str| {
+        let mut stream = world.connect();
+        write!(stream, "{head}connection: close\r\n\r\n").unwrap();
+        read(stream)
+    };
+    for hosts in ["", "host: a\r\nhost: b\r\n"] {
+        let answer = ask(&format!("GET /v1/models HTTP/1.1\r\n{hosts}"));
+        assert!(
+            answer.starts_with("HTTP/1.1 400") && answer.contains("invalid_request"),
+            "{hosts:?}: {answer}"
+        );
+    }
+    assert!(ask("GET /v1/models HTTP/1.0\r\n").starts_with("HTTP/1.0 200"));
+    let head = ask("HEAD /v1/models HTTP/1.1\r\nhost: a\r\n");
+    assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
+}
+
+#[test]
 fn a_deadline_that_is_no_number_is_refused() {
     let world = World::of(mock("hello"), None);
     let answer = read(world.send_with(CHAT, &["x-chaperone-deadline: 10s"], &chat(&json!(false))));

@@ -7,8 +7,9 @@ use chaperone_protocol::adapter::Capability;
 use chaperone_protocol::reason::Reason;
 use chaperone_protocol::units::Tokens;
 
+use super::read::invalid;
 use super::{Facts, Hints, Render};
-use crate::neutral::{Media, Need, Part, Request, Role, Source, Weight};
+use crate::neutral::{Media, Need, Part, Request, Role, Source, ToolChoice, Weight};
 use crate::refusal::Refusal;
 
 /// Efforts from the least, as the dialects call them.
@@ -134,6 +135,26 @@ pub(crate) fn need_of_turns(request: &mut Request, last: String) {
         needs.push(Need { capability: Capability::Prefill, path: last });
     }
     request.needs.append(&mut needs);
+}
+
+/// Lists what the tools of a request need: `tools` and `choice` are where they and the wish for one of them stand.
+///
+/// # Errors
+/// The wish is for none of them.
+pub(crate) fn need_of_tools(request: &mut Request, tools: &str, choice: &str) -> Result<(), Refusal> {
+    if request.tools.is_empty() {
+        return Ok(());
+    }
+    let mut need = |capability, path: &str| request.needs.push(Need { capability, path: path.to_owned() });
+    need(Capability::Tools, tools);
+    match &request.tool_choice {
+        None | Some(ToolChoice::Auto | ToolChoice::None) => return Ok(()),
+        Some(ToolChoice::Named(name)) if request.tools.iter().all(|tool| tool.name != *name) => {
+            return Err(invalid(choice, &format!("names no function of `{tools}`")));
+        }
+        Some(ToolChoice::Named(_) | ToolChoice::Required) => need(Capability::ForcedToolChoice, choice),
+    }
+    Ok(())
 }
 
 fn need_of_part(part: &Part, needs: &mut Vec<Need>) {

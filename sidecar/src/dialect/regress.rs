@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chaperone_protocol::adapter::{Adapter, ApiVersion, Capability, Dialect};
+use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::reason::Reason;
 use chaperone_protocol::snapshot::{
     AddressPolicy, MaxTokens, Model, Partner, Protection, Target, Timeouts, Tls,
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use super::{
     Decode, Drift, Encode, Facts, Hints, Origin, Reading, Render, Rendered, Reply, Thinking, UsageChunk,
 };
-use super::{anthropic, openai, slot};
+use super::{anthropic, decode_request, openai, slot};
 use crate::adapter::mock::FACTS;
 use crate::exchange::Mode;
 use crate::neutral::{Event, Request};
@@ -365,6 +366,23 @@ fn a_forced_call_is_never_unforced() {
     let unable = Render { facts: Facts { capabilities: &[Capability::Tools], ..FACTS }, ..render(&target) };
     let refusal = anthropic::encode_request(&chat(&request), &unable).unwrap_err();
     assert!(refusal.message.contains("ForcedToolChoice"));
+}
+
+/// A call that cannot be made is not forgotten: the app asked for one.
+#[test]
+fn a_forced_call_of_no_tool_is_the_apps_fault() {
+    let asked = json!({"messages": [{"role": "user", "content": "hi"}], "max_tokens": 5,
+        "tools": [{"name": "far", "input_schema": {"type": "object"}}]});
+    let bodies = [
+        (ClientApi::ChatCompletions, json!({"type": "function", "function": {"name": "near"}})),
+        (ClientApi::Messages, json!({"type": "tool", "name": "near"})),
+    ];
+    for (api, choice) in bodies {
+        let mut request = asked.clone();
+        request["tool_choice"] = choice;
+        let refusal = decode_request(api, request.to_string().as_bytes()).unwrap_err();
+        assert_eq!(refusal.message, "tool_choice: names no function of `tools`", "{}", api.path());
+    }
 }
 
 /// A prefill goes only where it is taken.

@@ -1,12 +1,10 @@
 //! A client's message request, to the neutral form.
 
-use chaperone_protocol::adapter::Capability;
-
 use super::block;
 use crate::dialect::openai::message::{hint, leave, meaning};
 use crate::dialect::read::{Object, Value, invalid};
 use crate::dialect::{fitness, history};
-use crate::neutral::{Format, Need, Part, Reasoning, Request, Role, Tool, ToolChoice, Turn};
+use crate::neutral::{Format, Part, Reasoning, Request, Role, Tool, ToolChoice, Turn};
 use crate::refusal::Refusal;
 
 /// Members that the sidecar sets itself.
@@ -67,13 +65,7 @@ fn finish(mut request: Request, last: Option<&Value<'_>>) -> Result<Request, Ref
     }
     request.turns = history::settle(std::mem::take(&mut request.turns))?;
     fitness::need_of_turns(&mut request, last.map_or_else(String::new, |last| last.path.clone()));
-    if !request.tools.is_empty() {
-        request.needs.push(Need { capability: Capability::Tools, path: "tools".to_owned() });
-        if matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_))) {
-            let path = "tool_choice".to_owned();
-            request.needs.push(Need { capability: Capability::ForcedToolChoice, path });
-        }
-    }
+    fitness::need_of_tools(&mut request, "tools", "tool_choice")?;
     Ok(request)
 }
 

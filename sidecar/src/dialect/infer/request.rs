@@ -58,14 +58,16 @@ pub(crate) fn decode_request(body: &[u8]) -> Result<Request, Refusal> {
         read_parameters(parameters.object()?, &mut request)?;
     }
     members.take("modelId")?;
-    members.take("metadata")?;
+    if let Some(metadata) = members.take("metadata")? {
+        metadata.object()?;
+    }
     if let Some(unknown) = members.rest().next() {
         return Err(unknown_member(&unknown.path, MEMBERS));
     }
     let last = format!("prompt[{}]", request.turns.len().saturating_sub(1));
     request.turns = history::settle(std::mem::take(&mut request.turns))?;
     fitness::need_of_turns(&mut request, last);
-    parameter::needs(&mut request, "parameters.tools", "parameters.toolChoice");
+    fitness::need_of_tools(&mut request, "parameters.tools", "parameters.toolChoice")?;
     Ok(request)
 }
 
@@ -141,6 +143,14 @@ mod tests {
         );
         let refusal = decode_request(br#"{"modelId":"m","prompt":"hi","stream":true}"#).unwrap_err();
         assert_eq!(refusal.message, "stream: is unknown; known are modelId, prompt, parameters, metadata");
+    }
+
+    #[test]
+    fn metadata_is_an_object() {
+        let read =
+            |metadata: &str| decode_request(format!(r#"{{"prompt":"hi","metadata":{metadata}}}"#).as_bytes());
+        assert_eq!(read("5").unwrap_err().message, "metadata: must be an object");
+        assert!(read("null").is_ok() && read(r#"{"team":7}"#).is_ok());
     }
 
     #[test]

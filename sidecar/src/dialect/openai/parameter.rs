@@ -1,11 +1,9 @@
 //! Parameters whose values have this dialect's shape wherever they stand: tools, tool choice, format, effort, stop.
 
-use chaperone_protocol::adapter::Capability;
-
 use super::message::{hint, leave, meaning};
 use crate::dialect::fitness;
 use crate::dialect::read::{Kind, Value, invalid};
-use crate::neutral::{Format, Need, Reasoning, Request, Tool, ToolChoice};
+use crate::neutral::{Format, Reasoning, Request, Tool, ToolChoice};
 use crate::refusal::Refusal;
 
 /// `tools`: functions, also without the wrapping that names them so.
@@ -100,15 +98,4 @@ pub(crate) fn stop(stop: &Value<'_>) -> Result<Vec<String>, Refusal> {
         return Ok(vec![stop.text()?]);
     }
     stop.items()?.iter().map(Value::text).collect()
-}
-
-/// What a request needs because of its parameters. `choice` is where the tool choice stands.
-pub(crate) fn needs(request: &mut Request, tools: &str, choice: &str) {
-    let mut need = |capability, path: &str| request.needs.push(Need { capability, path: path.to_owned() });
-    if !request.tools.is_empty() {
-        need(Capability::Tools, tools);
-        if matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_))) {
-            need(Capability::ForcedToolChoice, choice);
-        }
-    }
 }

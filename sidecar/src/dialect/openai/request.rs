@@ -104,6 +104,6 @@ fn finish(mut request: Request) -> Result<Request, Refusal> {
     let last = format!("messages[{}]", request.turns.len() - 1);
     request.turns = history::settle(std::mem::take(&mut request.turns))?;
     fitness::need_of_turns(&mut request, last);
-    parameter::needs(&mut request, "tools", "tool_choice");
+    fitness::need_of_tools(&mut request, "tools", "tool_choice")?;
     Ok(request)
 }
