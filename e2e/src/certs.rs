@@ -84,6 +84,17 @@ impl TestCa {
         self.sign(stem, CertificateParams::new(names)?)
     }
 
+    /// A server's certificate for `name` that was good for a day, years ago.
+    ///
+    /// # Errors
+    /// If `name` is none, or files cannot be written.
+    pub fn issue_expired(&self, name: &str) -> Result<Issued> {
+        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2020, 1, 2);
+        self.sign(&format!("{name}-expired"), params)
+    }
+
     /// A client's certificate, which tells an API server who calls: the common name and the organization.
     ///
     /// # Errors

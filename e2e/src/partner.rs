@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::certs::TestCa;
+use crate::certs::{Issued, TestCa};
 use crate::client;
 use crate::partner::log::{Arrival, Log};
 use crate::partner::script::{Block, Body, ErrorBody, Reply, Script, Step};
@@ -65,7 +65,16 @@ impl Partner {
     /// # Errors
     /// If its binary is missing or does not start.
     pub async fn start_tls(ca: &TestCa, name: &str) -> Result<Self> {
-        let issued = ca.issue(name)?;
+        let started = Self::start_on(&ca.issue(name)?).await?;
+        let control = Some(TlsControl { ca: ca.certificate().to_owned(), name: name.to_owned() });
+        Ok(Self { control, ..started })
+    }
+
+    /// Starts a partner on TLS with this certificate. It takes no script: nobody trusts it.
+    ///
+    /// # Errors
+    /// If its binary is missing or does not start.
+    pub async fn start_on(issued: &Issued) -> Result<Self> {
         let (certificate, key) = (issued.certificate.to_string_lossy(), issued.key.to_string_lossy());
         let process = Process::spawn(
             "partner",
@@ -74,8 +83,7 @@ impl Partner {
             &[],
         )?;
         let address = process.announced("listening on https://", PATIENCE).await?;
-        let control = Some(TlsControl { ca: ca.certificate().to_owned(), name: name.to_owned() });
-        Ok(Self { process, address, control })
+        Ok(Self { process, address, control: None })
     }
 
     /// `host:port`.

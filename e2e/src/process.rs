@@ -164,6 +164,20 @@ impl Process {
         self.status_bytes("VmRSS:")
     }
 
+    /// Time that it has used of processors so far, in ticks of 10 ms.
+    ///
+    /// # Errors
+    /// If the process has ended.
+    pub fn cpu_ticks(&self) -> Result<u64> {
+        let id = self.id().with_context(|| format!("{} has ended", self.name))?;
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+        // Behind the name in parentheses: fields 14 and 15 of proc(5), user and system.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks =
+            |field: usize| -> Result<u64> { Ok(fields.get(field - 3).context("no times in stat")?.parse()?) };
+        Ok(ticks(14)? + ticks(15)?)
+    }
+
     fn status_bytes(&self, field: &str) -> Result<u64> {
         let id = self.id().with_context(|| format!("{} has ended", self.name))?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;

@@ -79,7 +79,8 @@ async fn run(
     let (world, prompt, tenant) = (&world, &prompt, &tenant);
     let redactions = Redactions::default();
     let call = Call { shared, world, route, prompt, tenant, headers, fault, deadline, newer, redactions };
-    attempt::first_committed(&call, record).await
+    // On the heap: what an attempt holds must not make every idle connection larger.
+    Box::pin(attempt::first_committed(&call, record)).await
 }
 
 /// The world in force, unless the process is ending or has no configuration yet.

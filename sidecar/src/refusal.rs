@@ -113,3 +113,27 @@ fn row(reason: Reason) -> (u16, Class) {
         | Reason::TotalTimeout => (504, Class::Timeout),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    #[test]
+    fn the_readme_lists_every_reason_under_its_status() {
+        let readme = include_str!("../../README.md");
+        let mut listed: BTreeMap<u16, BTreeSet<&str>> = BTreeMap::new();
+        for line in readme.lines().filter(|line| line.starts_with("| ")) {
+            let mut cells = line.trim_matches('|').split('|').map(str::trim);
+            let (Some(status), Some(codes)) = (cells.next(), cells.next()) else { continue };
+            let Ok(status) = status.parse() else { continue };
+            listed.entry(status).or_default().extend(codes.split(", ").map(|code| code.trim_matches('`')));
+        }
+        let mut known: BTreeMap<u16, BTreeSet<&str>> = BTreeMap::new();
+        for reason in Reason::ALL {
+            known.entry(row(*reason).0).or_default().insert(reason.code());
+        }
+        assert_eq!(listed, known);
+    }
+}

@@ -44,6 +44,9 @@ pub(crate) enum ConnectError {
     Tls(io::Error),
     #[error("HTTP/2: {0}")]
     Http2(hyper::Error),
+    /// Of ours: no partner is to blame.
+    #[error("no descriptor or port is left: {0}")]
+    Exhausted(io::Error),
 }
 
 impl ConnectError {
@@ -51,6 +54,7 @@ impl ConnectError {
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::Forbidden => Reason::PartnerAddressForbidden,
+            Self::Exhausted(_) => Reason::Overloaded,
             Self::Timeout(_) | Self::Name(_) | Self::Tcp(_) | Self::Tls(_) | Self::Http2(_) => {
                 Reason::PartnerUnavailable
             }
@@ -181,8 +185,15 @@ impl Target {
                 Err(error) => last = error,
             }
         }
-        Err(ConnectError::Tcp(last))
+        Err(if is_ours(&last) { ConnectError::Exhausted(last) } else { ConnectError::Tcp(last) })
     }
+}
+
+/// Whether a failure to dial is our own lack: descriptors of the process or the machine, memory, local ports.
+fn is_ours(error: &io::Error) -> bool {
+    /// ENOMEM, ENFILE, EMFILE, EADDRNOTAVAIL and ENOBUFS as Linux numbers them on x86-64 and aarch64.
+    const OURS: [i32; 5] = [12, 23, 24, 99, 105];
+    error.raw_os_error().is_some_and(|code| OURS.contains(&code))
 }
 
 /// Whether an address may be dialled. Link-local and metadata addresses never may: they answer with credentials.

@@ -171,9 +171,12 @@ impl<'a> Plan<'a> {
 
     /// Attempts of the request are bounded by its first target, those on one partner by that partner.
     fn may_ask(&self, target: &Target) -> bool {
-        let most = |target: &Target| target.partner.protection.retry.max_attempts.get();
         let on_partner = self.on_partner.get(&target.partner.name).copied().unwrap_or_default();
-        self.attempts < self.drawn.map_or(0, most) && on_partner < most(target)
+        self.attempts < self.most() && on_partner < max_attempts(target)
+    }
+
+    fn most(&self) -> u32 {
+        self.drawn.map_or(0, max_attempts)
     }
 
     /// How long to wait before the same target is asked again, if it is.
@@ -204,10 +207,15 @@ impl<'a> Plan<'a> {
         let fits = wait + target.partner.timeouts.connect <= chance.left;
         let fits_queue =
             failure.reason != Reason::PartnerRateLimited || wait <= policy.queue.max_wait.max(HASTE);
-        // While somebody else could serve, one quick retry is all that this one gets.
-        let is_quick = !has_another || (is_once && wait <= HASTE);
+        // While somebody else could serve, one quick retry is all that this one gets, and never the other's attempt.
+        let leaves_one = self.attempts + 1 < self.most();
+        let is_quick = !has_another || (is_once && leaves_one && wait <= HASTE);
         (fits && fits_queue && is_quick).then_some(wait)
     }
+}
+
+fn max_attempts(target: &Target) -> u32 {
+    target.partner.protection.retry.max_attempts.get()
 }
 
 fn refusal(failure: Failure) -> Refusal {
@@ -217,6 +225,7 @@ fn refusal(failure: Failure) -> Refusal {
         Reason::PartnerError => "the model's provider failed",
         Reason::PartnerProtocol => "the model's provider sent an answer that its API does not describe",
         Reason::PartnerOverloaded => "the model's provider is overloaded",
+        Reason::Overloaded => "this sidecar has no connection left to make; ask again later",
         Reason::PartnerRateLimited => "the model's provider limits our rate",
         Reason::PartnerCredential => "the model's provider refuses the platform's credential",
         Reason::PartnerCredit => "the platform's credit with the model's provider is spent",

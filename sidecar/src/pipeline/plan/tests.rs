@@ -152,6 +152,16 @@ fn rule_6_1_attempts_are_bounded_by_the_first_target_fallbacks_included() {
 }
 
 #[test]
+fn rule_6_1_a_retry_does_not_take_the_attempt_of_a_fallback() {
+    let mut first = target("a", 1);
+    let mut partner = Partner::clone(&first.partner);
+    partner.protection.retry.max_attempts = std::num::NonZeroU32::new(2).unwrap();
+    first.partner = Arc::new(partner);
+    let route = route(vec![(first, 1, vec![target("b", 1)])]);
+    assert_eq!(asked(&route, &Failure::new(Reason::PartnerError), &CHANCE), ["a", "b"]);
+}
+
+#[test]
 fn rule_6_1_a_slow_retry_gives_way_to_another_target() {
     let slow = Failure { retry_after: Some(Duration::from_secs(2)), ..Failure::new(Reason::PartnerError) };
     assert_eq!(asked(&chain(&["a", "b"]), &slow, &CHANCE), ["a", "b", "b"]);
