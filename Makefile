@@ -15,7 +15,7 @@ demo: ## Build, run the quick start on built-in mock partners, show what happene
 	@scripts/need cargo cc curl
 	@scripts/demo
 
-test: tools check unit e2e ## Set up and pass all tests
+test: tools check unit bench-gate e2e ## Set up and pass all tests
 	@echo "all tests passed"
 
 tools: ## Say which programs are missing, and how to get them
