@@ -72,8 +72,9 @@ enum Write {
 
 /// How texts are rewritten: where they stand, or on their way through the neutral form.
 enum Rewriting {
-    Frames(Amend),
-    Events(Events),
+    // Boxed: most answers have none, and an answer is part of its request's future.
+    Frames(Box<Amend>),
+    Events(Box<Events>),
 }
 
 impl fmt::Debug for Answer {
@@ -121,8 +122,10 @@ impl Answer {
             }
         };
         let rewrite = scrubber.map(|scrubber| match write {
-            Write::Forward(_) => Rewriting::Frames(Amend::new(scrubber, ask.prompt.api().dialect())),
-            Write::Encode(_) => Rewriting::Events(Events::new(scrubber)),
+            Write::Forward(_) => {
+                Rewriting::Frames(Box::new(Amend::new(scrubber, ask.prompt.api().dialect())))
+            }
+            Write::Encode(_) => Rewriting::Events(Box::new(Events::new(scrubber))),
         });
         let mut progress = Progress::default();
         if knows_options && ask.stream_options == StreamOptions::Refused {

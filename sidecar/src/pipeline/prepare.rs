@@ -55,7 +55,8 @@ pub(super) async fn prepare(
     target: &Target,
     record: &mut Record,
 ) -> Result<Prepared, Refusal> {
-    let redaction = redact(call, target, record).await?;
+    // Boxed: the engine's state is large, is needed briefly, and would be part of every request's future for its life.
+    let redaction = Box::pin(redact(call, target, record)).await?;
     let link = call.world.outbound.link(&target.partner.name);
     let ask = Ask {
         prompt: &redaction.prompt,
