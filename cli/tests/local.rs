@@ -85,7 +85,7 @@ fn refused(output: &Output) -> String {
 fn standard_output_has_records_alone_and_the_rest_is_json_too() {
     let state = tempfile::tempdir().unwrap();
     let mut local = Local::start(state.path(), &quickstart());
-    assert_eq!(local.event("in_force")["routes"], 2);
+    assert_eq!(local.event("in_force")["routes"], 4);
     let address = local.event("listening")["listen"].as_str().unwrap().to_owned();
     assert!(ask(&address).starts_with("HTTP/1.1 200 "));
     let (code, text) = local.end();
@@ -140,5 +140,5 @@ fn an_edit_that_is_refused_says_what_stays_in_force() {
         (&1.into(), &"UnknownPartner".into())
     );
     assert_eq!(local.event("kept")["object"], "ModelRoute quickstart/chat");
-    assert_eq!(local.event("in_force")["routes"], 2);
+    assert_eq!(local.event("in_force")["routes"], 4);
 }
