@@ -195,7 +195,7 @@ impl<B: AsRef<[u8]>> Walker<B> {
                 let range = self.number()?;
                 let digits = self.body()[range.clone()].iter().filter(|byte| byte.is_ascii_digit()).count();
                 let leaf = self.leaf(range, LeafKind::Number, Text::Plain);
-                Ok(leaf.filter(|leaf| digits >= 7 && leaf.class == Class::Nested))
+                Ok(leaf.filter(|_| digits >= 7))
             }
             _ => self.word().map(|()| None),
         }
@@ -203,7 +203,7 @@ impl<B: AsRef<[u8]>> Walker<B> {
 
     fn leaf(&mut self, range: Range<usize>, kind: LeafKind, text: Text) -> Option<Leaf> {
         self.after_value();
-        let class = self.place.class();
+        let class = if kind == LeafKind::Number { self.place.number_class() } else { self.place.class() };
         (class != Class::Skip).then(|| Leaf { range, key: self.key.clone(), class, kind, text })
     }
 
@@ -253,10 +253,11 @@ impl<B: AsRef<[u8]>> Walker<B> {
     fn read_key(&mut self, range: Range<usize>, text: Text) -> Option<Leaf> {
         let parent = self.levels.last().map_or(self.place, |level| level.place);
         let outer = self.levels.last().map_or(0..0, |level| level.key.clone());
-        self.place = parent.step(Step::Key(&self.body()[range.clone()]));
+        let key = &self.body()[range.clone()];
+        let class = parent.key_class(key);
+        self.place = parent.step(Step::Key(key));
         self.key = range.clone();
         self.expect = Expect::Colon;
-        let class = parent.key_class();
         (class != Class::Skip).then_some(Leaf { range, key: outer, class, kind: LeafKind::Key, text })
     }
 
@@ -389,7 +390,7 @@ mod tests {
         let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"new_field":{"x":["y"]}}"#;
         let found = leaves(body, FieldTable::OpenAiChat).unwrap();
         let prose: Vec<&str> = found.iter().map(|leaf| &*leaf.0).collect();
-        assert_eq!(prose, ["hi", "x", "y"]);
+        assert_eq!(prose, ["hi", "new_field", "x", "y"]);
     }
 
     #[test]
@@ -397,7 +398,8 @@ mod tests {
         let body = r#"{"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":
             {"type":"object","properties":{"type":{"type":"string","enum":["e"],"default":"v"}}}}}]}"#;
         let found = leaves(body, FieldTable::OpenAiChat).unwrap();
-        assert_eq!(found, [("d".to_owned(), Class::Prose), ("v".to_owned(), Class::Prose)]);
+        let found: Vec<_> = found.iter().map(|(text, class)| (&**text, *class)).collect();
+        assert_eq!(found, [("description", Class::Prose), ("d", Class::Prose), ("v", Class::Prose)]);
     }
 
     #[test]

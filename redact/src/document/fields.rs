@@ -1,6 +1,7 @@
 //! The field tables: which strings of each dialect are not prose.
 //!
-//! A table lists exceptions only. Everything else is prose, also what a provider adds tomorrow.
+//! A table lists exceptions only. Everything else is prose, also what a provider adds tomorrow: strings, keys and numbers of
+//! seven digits or more.
 
 /// A request format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub enum FieldTable {
     Infer,
     /// No exceptions: every string and key is prose.
     Unknown,
-    /// JSON inside a string: as [`FieldTable::Unknown`], and long numbers count.
+    /// JSON inside a string: as [`FieldTable::Unknown`], and its strings may hold JSON in turn.
     Nested,
 }
 
@@ -51,6 +52,7 @@ const COMMON: &[Row] = &[
     (&["prompt_cache_key"], Identifier), (&["service_tier"], Skip), (&["encoding_format"], Skip), (&["reasoning_effort"], Skip),
     (&["tool_choice"], Skip), (&["tool_choice", "type"], Skip), (&["tool_choice", "name"], Skip), (&["tool_choice", "function", "name"], Skip),
     (&["tools", "*", "type"], Skip), (&["tools", "*", "name"], Skip),
+    (&["seed"], Skip), (&["max_tokens"], Skip), (&["max_completion_tokens"], Skip), (&["max_output_tokens"], Skip),
 ];
 
 #[rustfmt::skip]
@@ -86,18 +88,21 @@ const MESSAGES: &[Row] = &[
     (&["messages", "*", "role"], Skip), (&["messages", "*", "content", "*", "type"], Skip), (&["messages", "*", "content", "*", "id"], Skip),
     (&["messages", "*", "content", "*", "tool_use_id"], Skip), (&["messages", "*", "content", "*", "name"], Skip),
     (&["messages", "*", "content", "*", "signature"], Skip), (&["messages", "*", "content", "*", "data"], Skip),
-    (&["messages", "*", "content", "*", "cache_control", "*"], Skip), (&["messages", "*", "content", "*", "content"], Nested),
+    (&["messages", "*", "content", "*", "cache_control", "type"], Skip), (&["messages", "*", "content", "*", "cache_control", "ttl"], Skip), (&["messages", "*", "content", "*", "content"], Nested),
     (&["messages", "*", "content", "*", "content", "*", "type"], Skip),
     (&["messages", "*", "content", "*", "source", "type"], Skip), (&["messages", "*", "content", "*", "source", "media_type"], Skip),
     (&["messages", "*", "content", "*", "source", "data"], NonText), (&["messages", "*", "content", "*", "source", "url"], NonText),
     (&["messages", "*", "content", "*", "content", "*", "source", "type"], Skip), (&["messages", "*", "content", "*", "content", "*", "source", "media_type"], Skip),
     (&["messages", "*", "content", "*", "content", "*", "source", "data"], NonText),
-    (&["system", "*", "type"], Skip), (&["system", "*", "cache_control", "*"], Skip), (&["tools", "*", "input_schema"], Schema),
-    (&["tools", "*", "cache_control", "*"], Skip), (&["thinking", "type"], Skip),
+    (&["system", "*", "type"], Skip), (&["system", "*", "cache_control", "type"], Skip), (&["system", "*", "cache_control", "ttl"], Skip), (&["tools", "*", "input_schema"], Schema),
+    (&["tools", "*", "cache_control", "type"], Skip), (&["tools", "*", "cache_control", "ttl"], Skip), (&["thinking", "type"], Skip),
 ];
 
 const INFER: &[Row] = &[
     (&["modelId"], Skip),
+    (&["parameters", "seed"], Skip),
+    (&["parameters", "maxTokens"], Skip),
+    (&["parameters", "max_tokens"], Skip),
     (&["metadata", "tenantId"], Skip),
     (&["metadata", "userId"], Identifier),
     (&["metadata", "correlationId"], Skip),
@@ -208,11 +213,18 @@ impl Place {
         }
     }
 
-    /// What the keys of an object here are: prose where no table knows the object.
-    pub(super) fn key_class(self) -> Class {
-        let known = self.depth == 0 && !matches!(self.table, FieldTable::Unknown | FieldTable::Nested);
+    /// What a number here is: the bounds in a schema are nobody's.
+    pub(super) fn number_class(self) -> Class {
+        if self.mode == Mode::Schema { Skip } else { self.class() }
+    }
+
+    /// What `key` of an object here is: prose, unless a row names it. A row's `*` names nothing.
+    pub(super) fn key_class(self, key: &[u8]) -> Class {
+        let names = |(at, row): (usize, &Row)| {
+            self.rows & (1 << at) != 0 && row.0.get(self.depth).is_some_and(|part| part.as_bytes() == key)
+        };
         match self.mode {
-            Mode::Table if known || self.rows != 0 && self.depth > 0 => Skip,
+            Mode::Table if self.all_rows().any(names) => Skip,
             Mode::Table | Mode::Prose => Class::Prose,
             Mode::Schema | Mode::Properties | Mode::SchemaWord => Skip,
         }

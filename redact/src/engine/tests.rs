@@ -117,3 +117,59 @@ fn text_that_only_looks_like_json_is_prose() {
     let text = redacted(body, Action::Label).unwrap();
     assert_eq!(text, body.replace("ann@example.org", "[EMAIL]"));
 }
+
+fn labelled(body: &str, table: FieldTable) -> String {
+    let spec = PolicySpec { filter: Filter::Balanced, action: Action::Label, ..PolicySpec::default() };
+    let policy = Policy::compile(&spec).unwrap();
+    let done = redact_json(body.as_bytes(), Rules { policy: &policy, table, names: None }, &mut vault());
+    let text = String::from_utf8(done.unwrap().to_vec()).unwrap();
+    serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    text
+}
+
+#[test]
+fn f53_numbers_of_unknown_objects_are_read() {
+    let card = r#""card":4111111111111111"#;
+    let messages = format!(
+        r#"{{"messages":[{{"role":"assistant","content":[{{"type":"tool_use","id":"t","name":"pay","input":{{{card}}}}}]}}]}}"#
+    );
+    let schema = format!(
+        r#"{{"tools":[{{"name":"pay","input_schema":{{"type":"object","properties":{{"card":{{"default":{{{card}}},"examples":[4111111111111111]}}}}}}}}]}}"#
+    );
+    for (table, body) in [
+        (FieldTable::AnthropicMessages, messages),
+        (FieldTable::AnthropicMessages, schema),
+        (FieldTable::OpenAiChat, format!(r#"{{"new_field":{{{card}}}}}"#)),
+        (FieldTable::OpenAiChat, format!(r#"{{{card}}}"#)),
+        (FieldTable::Infer, format!(r#"{{"parameters":{{{card}}}}}"#)),
+        (FieldTable::OpenAiChat, format!(r#"{{"metadata":{{{card}}}}}"#)),
+    ] {
+        let text = labelled(&body, table);
+        assert!(!text.contains("4111111111111111"), "{text}");
+    }
+}
+
+#[test]
+fn parameters_that_are_long_numbers_stay_numbers() {
+    for (table, body) in [
+        (FieldTable::OpenAiChat, r#"{"seed":4111111111111111,"max_tokens":4111111111111111}"#),
+        (FieldTable::Infer, r#"{"parameters":{"seed":4111111111111111}}"#),
+        (FieldTable::OpenAiChat, r#"{"tools":[{"function":{"parameters":{"maximum":4111111111111111}}}]}"#),
+    ] {
+        assert_eq!(labelled(body, table), body);
+    }
+}
+
+#[test]
+fn f53_keys_that_no_table_names_are_read() {
+    for (table, body) in [
+        (FieldTable::OpenAiChat, r#"{"metadata":{"ann@example.org":"x"}}"#),
+        (FieldTable::OpenAiChat, r#"{"ann@example.org":1,"messages":[]}"#),
+        (FieldTable::OpenAiChat, r#"{"messages":[{"role":"user","ann@example.org":"x"}]}"#),
+        (FieldTable::AnthropicMessages, r#"{"system":[{"cache_control":{"ann@example.org":"x"}}]}"#),
+        (FieldTable::Infer, r#"{"metadata":{"ann@example.org":"x"}}"#),
+    ] {
+        let text = labelled(body, table);
+        assert!(!text.contains("ann@example.org"), "{text}");
+    }
+}
