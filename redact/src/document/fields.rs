@@ -1,7 +1,7 @@
 //! The field tables: which strings of each dialect are not prose.
 //!
-//! A table lists exceptions only. Everything else is prose, also what a provider adds tomorrow: strings, keys and numbers of
-//! seven digits or more.
+//! A table lists exceptions only. Everything else is prose, also what a provider adds tomorrow:
+//! strings, keys, and numbers of seven digits or more.
 
 /// A request format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
