@@ -34,9 +34,20 @@ fn chaperone(arguments: &[&str], example: &str, variables: &[(&str, &str)]) -> (
         .envs(variables.iter().copied())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!said.contains("error: "), "{said}");
+    // Each sidecar holds a rate by itself: true of every rate, and no mistake of an example.
+    let said = String::from_utf8(output.stderr).unwrap();
+    let mistakes: Vec<_> = said.lines().filter(|line| !is_of_rates(line)).collect();
+    assert!(mistakes.is_empty(), "{said}");
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+/// Whether a line belongs to findings that say how far a rate reaches, and nothing else.
+fn is_of_rates(line: &str) -> bool {
+    let remedy = "    divide it by the number of pods that call the partner at the same time";
+    let counts = line
+        .strip_prefix("0 errors, ")
+        .is_some_and(|rest| rest.ends_with(" warnings") || rest == "1 warning");
+    line.ends_with("[RatePerSidecar]") || line == remedy || counts || line.is_empty()
 }
 
 #[test]
@@ -44,7 +55,6 @@ fn every_example_passes_without_a_finding() {
     for (example, variables) in EXAMPLES {
         let (code, text) = chaperone(&["check", "--output", "json"], example, variables);
         let report: serde_json::Value = serde_json::from_str(&text).unwrap();
-        // Each sidecar holds a rate by itself: true of every rate, and no mistake of an example.
         let findings = report["findings"].as_array().unwrap();
         let mistakes: Vec<_> =
             findings.iter().filter(|finding| finding["reason"] != "RatePerSidecar").collect();
