@@ -29,7 +29,7 @@ pub(crate) fn exchange(ask: &Ask<'_>) -> Result<Exchanged, Refusal> {
     thought::cut(ask.prompt, &mut edited)?;
     let outgoing = Outgoing {
         path: adapter::path(&ask.target.partner, ask.prompt.api()),
-        headers: headers::for_passthrough(ask, mode),
+        headers: headers::for_passthrough(ask, mode)?,
         body: json::splice(ask.prompt.body(), edited.edits),
         mode,
     };

@@ -172,6 +172,28 @@ fn anthropics_version_and_betas_are_the_apps() {
 }
 
 #[test]
+fn f53_what_is_no_version_and_no_beta_is_refused_and_not_sent() {
+    let body = r#"{"model":"fast","messages":[],"max_tokens":5}"#;
+    let many: Vec<_> = (0..=32).map(|number| format!("beta-{number}")).collect();
+    let (many, long) = (many.join(","), "b".repeat(65));
+    for (name, value) in [
+        ("anthropic-version", "ann@example.org"),
+        ("anthropic-version", "2023-06-0a"),
+        ("anthropic-version", "4111111111111111"),
+        ("anthropic-beta", "good,ann@example.org"),
+        ("anthropic-beta", "4111111111111111"),
+        ("anthropic-beta", &long),
+        ("anthropic-beta", &many),
+    ] {
+        let mut setup = Setup::new(ClientApi::Messages, Adapter::Anthropic, body);
+        setup.headers.append(name, value.parse().unwrap());
+        let refusal = exchange(&setup.ask()).unwrap_err();
+        assert_eq!(refusal.reason, Reason::InvalidRequest);
+        assert!(refusal.message.contains(name) && !refusal.message.contains(value), "{}", refusal.message);
+    }
+}
+
+#[test]
 fn maximhq_bifrost_4402_what_a_model_cannot_carry_is_named_with_its_place() {
     use chaperone_protocol::adapter::Capability::{Embeddings, Streaming, Tools, Vision};
     let cases = [
