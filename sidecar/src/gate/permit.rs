@@ -122,11 +122,18 @@ impl Permit {
     /// The answer broke off after it had committed.
     pub(crate) fn broke(mut self, used: Used) {
         let at = (clock::now(), clock::random_number());
-        let mut billing = CancelBilling::default();
-        self.change(|core, ticket| {
-            billing = core.protection.cancel_billing;
-            core.breaker.broke(ticket.take()?, &core.protection.breaker, at)
-        });
+        self.change(|core, ticket| core.breaker.broke(ticket.take()?, &core.protection.breaker, at));
+        self.give_up(used);
+    }
+
+    /// We gave the answer up after it had committed: its partner did nothing wrong.
+    pub(crate) fn left(mut self, used: Used) {
+        self.say(Said::Nothing, None);
+        self.give_up(used);
+    }
+
+    fn give_up(&mut self, used: Used) {
+        let billing = self.gate.with(|core| core.protection.cancel_billing);
         self.settle(Cost::of_cancelled(billing, used.sum(self.load)));
     }
 

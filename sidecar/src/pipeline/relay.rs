@@ -104,7 +104,7 @@ async fn relay(mut committed: Committed, permit: Permit, mut record: Record, sen
     let mut seen = committed.answer.progress().meaningful;
     let result = loop {
         if !sender.send_all(&mut committed.out, &mut record) {
-            return left(&committed, record); // Or it does not read.
+            return left(&committed, permit, record); // Or it does not read.
         }
         if committed.answer.progress().finished {
             break committed.answer.end(&mut committed.out);
@@ -116,7 +116,7 @@ async fn relay(mut committed: Committed, permit: Permit, mut record: Record, sen
         };
         let piece = tokio::select! {
             biased;
-            () = sender.app_is_gone() => return left(&committed, record),
+            () = sender.app_is_gone() => return left(&committed, permit, record),
             piece = timeout_at(until, committed.partner.next()) => piece,
         };
         let taken = match piece {
@@ -137,26 +137,32 @@ async fn relay(mut committed: Committed, permit: Permit, mut record: Record, sen
     let used = used(committed.answer.progress());
     match &result {
         Ok(()) => permit.ended(used),
+        Err(failure) if is_kept_back(failure.reason) => permit.left(used),
         Err(_) => permit.broke(used),
     }
     conclude(committed, record, sender, result).await;
 }
 
 /// The app is gone. What its partner has sent by now is what it cost.
-fn left(committed: &Committed, mut record: Record) {
+fn left(committed: &Committed, permit: Permit, mut record: Record) {
+    permit.left(used(committed.answer.progress()));
     record.progressed(committed.answer.progress());
     committed.answer.report(&mut record);
+}
+
+/// Whether our own policy ended the answer, and not its partner.
+fn is_kept_back(reason: Reason) -> bool {
+    matches!(reason, Reason::PiiBlocked | Reason::PiiUnscannable)
 }
 
 async fn conclude(mut committed: Committed, mut record: Record, sender: Sender, result: Result<(), Failure>) {
     let (ending, reason) = match result {
         Ok(()) => (ending(committed.answer.progress()), None),
         Err(failure) => {
-            let message = match failure.reason {
-                Reason::PiiBlocked | Reason::PiiUnscannable => {
-                    "the answer holds what the route's policy keeps back; what came is not complete"
-                }
-                _ => "the model's provider broke the answer off; what came is not complete",
+            let message = if is_kept_back(failure.reason) {
+                "the answer holds what the route's policy keeps back; what came is not complete"
+            } else {
+                "the model's provider broke the answer off; what came is not complete"
             };
             let refusal = Refusal::new(failure.reason, message);
             committed.answer.break_off(&refusal, &mut committed.out);

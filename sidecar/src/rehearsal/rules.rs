@@ -336,3 +336,42 @@ async fn a_key_that_was_renewed_meanwhile_is_tried_at_once() {
     assert_eq!((got.status, got.header("x-chaperone-attempts")), (200, "2"));
     world.settle().await;
 }
+
+/// More than is held back while an answer is searched, and then an address.
+const WITH_ADDRESS: &[&str] = &["word "; 80];
+
+#[tokio::test(start_paused = true)]
+async fn what_our_policy_keeps_back_says_nothing_of_the_partner() {
+    let mut document = usual();
+    let responses = json!({"entities": ["Email"], "action": "Block"});
+    document["requires"] = json!(["redaction"]);
+    document["routes"]["alone"]["pii"]["team/first"] = json!({"filter": "Lenient", "responses": responses});
+    document["partners"]["team/first"]["protection"]["breaker"]["consecutiveFailures"] = json!(1);
+    let words = [WITH_ADDRESS, &["ann@example.org ", "and more"]].concat().leak();
+    let world = first(&document, Act::Say { words, first: SECOND, each: Duration::ZERO });
+    let got = world.stream("alone").await;
+    assert!(got.words().starts_with("word ") && got.body.contains("pii_blocked"), "{got:?}");
+    assert!(!got.body.contains("example.org"), "{got:?}");
+    assert_eq!(world.breaker("first"), "admitting");
+    world.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_leaves_costs_what_the_partner_bills() {
+    // Room for one request in a minute, unless the partner bills nothing for what is cancelled.
+    for (billing, waits) in [("None", false), ("Unknown", true)] {
+        let mut document = usual();
+        let protection = &mut document["partners"]["team/first"]["protection"];
+        protection["cancelBilling"] = json!(billing);
+        protection["rateLimit"] = json!({"tokensPerMinute": 1_500});
+        let world = first(&document, Act::Stall { after: 2 });
+        let asked = chat("alone", Mode::Stream);
+        let app = world.send("/v1/chat/completions", "x-tenant-id: acme\r\n", &asked).await;
+        tokio::time::sleep(2 * SECOND).await;
+        drop(app);
+        tokio::time::sleep(SECOND).await;
+        let next = world.stream("alone").await;
+        assert_eq!(next.header("x-chaperone-reason") == "queue_wait", waits, "{billing}: {next:?}");
+        world.settle().await;
+    }
+}
