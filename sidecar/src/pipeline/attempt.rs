@@ -24,9 +24,10 @@ use super::send::{Ended, Lateness, run};
 use super::upstream::Upstream;
 use super::verdict::{self, Breaker};
 use crate::clock;
-use crate::exchange::{Answer, Failure, LocalAnswer, Reached};
+use crate::exchange::{Answer, Failure, LocalAnswer, Reached, StreamOptions};
 use crate::fault;
 use crate::gate::{Closed, CredentialPass, Gate, Permit};
+use crate::json::ROOT;
 use crate::live::World;
 use crate::prompt::Prompt;
 use crate::record::Record;
@@ -199,15 +200,17 @@ async fn ask<'a>(
     let link = call.world.outbound.link(&target.partner.name);
     let gate = call.gate(target);
     let fault = call.fault_at(target, plan);
+    let mut options = link.map_or(StreamOptions::Taken, |link| link.stream_options());
     loop {
         if entry == Entry::Try {
             // Before any work: a partner that is left alone is not written to.
             gate.check(clock::now()).map_err(|closed| kept_out(&gate, closed))?;
         }
-        let Ready { adjusted, attempt } = match prepare(call, target, record).await.map_err(Miss::Unfit)? {
-            Prepared::Ready(ready) => *ready,
-            Prepared::Local(local, adjusted) => return Ok(Outcome::Local(local, adjusted)),
-        };
+        let Ready { adjusted, attempt } =
+            match prepare(call, target, options, record).await.map_err(Miss::Unfit)? {
+                Prepared::Ready(ready) => *ready,
+                Prepared::Local(local, adjusted) => return Ok(Outcome::Local(local, adjusted)),
+            };
         let credential = entry::credential(call, target).map_err(Miss::Unfit)?;
         let mut permit =
             entry::enter(call, &gate, entry, record).await.map_err(|closed| kept_out(&gate, closed))?;
@@ -239,9 +242,14 @@ async fn ask<'a>(
         // A fault that is played says nothing about a real credential.
         let credential = credential.filter(|_| fault.is_none());
         let chance = learn(call, target, (permit, credential), &failure);
-        match link {
-            Some(link) if may_ask_again => link.refuse_stream_options(),
-            _ => return Err(Miss::Failed(failure, chance)),
+        if !may_ask_again {
+            return Err(Miss::Failed(failure, chance));
+        }
+        options = StreamOptions::Refused;
+        // What an app wrote itself may be wrong in a way that says nothing of the partner.
+        let is_ours = call.prompt.skim().get(ROOT, "stream_options").is_none();
+        if let Some(link) = link.filter(|_| is_ours) {
+            link.refuse_stream_options();
         }
     }
 }

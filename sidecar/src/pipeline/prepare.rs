@@ -53,11 +53,11 @@ pub(super) enum Attempt {
 pub(super) async fn prepare(
     call: &Call<'_>,
     target: &Target,
+    stream_options: StreamOptions,
     record: &mut Record,
 ) -> Result<Prepared, Refusal> {
     // Boxed: the engine's state is large, is needed briefly, and would be part of every request's future for its life.
     let redaction = Box::pin(redact(call, target, record)).await?;
-    let link = call.world.outbound.link(&target.partner.name);
     let ask = Ask {
         prompt: &redaction.prompt,
         rewrite: &redaction.rewrite,
@@ -68,7 +68,7 @@ pub(super) async fn prepare(
         request_id: record.request_id(),
         correlation_id: record.correlation_id(),
         attempt: u32::try_from(record.attempts() + 1).unwrap_or(u32::MAX),
-        stream_options: link.map_or(StreamOptions::Taken, |link| link.stream_options()),
+        stream_options,
         created: clock::unix_seconds(),
     };
     let mut exchanged = adapter::infer(&ask)?;

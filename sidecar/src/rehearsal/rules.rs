@@ -375,3 +375,27 @@ async fn an_app_that_leaves_costs_what_the_partner_bills() {
         world.settle().await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_option_that_one_app_gets_wrong_is_not_taken_from_the_others() {
+    let refusal = r#"{"error":{"message":"unknown parameter: 'stream_options.bogus'"}}"#;
+    let world = World::new(&usual(), move |arrival| match &arrival.body {
+        None => Act::Accept,
+        Some(body) if body["stream_options"]["bogus"].is_null() => WELL,
+        Some(_) => Act::Status(400, "content-type: application/json\r\n", refusal),
+    });
+    let mut wrong = chat("alone", Mode::Stream);
+    wrong["stream_options"] = json!({"bogus": 1});
+    let got = world.ask_with("/v1/chat/completions", "x-tenant-id: acme\r\n", &wrong).await;
+    assert_eq!((got.status, got.words().as_str()), (200, ALL));
+    world.stream("alone").await;
+    let arrivals = world.arrivals.lock().unwrap();
+    let options =
+        arrivals.iter().filter_map(|arrival| arrival.body.as_ref()).map(|body| &body["stream_options"]);
+    assert_eq!(
+        options.collect::<Vec<_>>(),
+        [&json!({"bogus": 1, "include_usage": true}), &json!(null), &json!({"include_usage": true})]
+    );
+    drop(arrivals);
+    world.settle().await;
+}
