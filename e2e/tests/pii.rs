@@ -261,7 +261,7 @@ async fn pseudonyms_come_back_in_text_and_in_arguments() -> Result<()> {
 }
 
 #[tokio::test]
-async fn two_partners_in_one_chain_see_what_each_may_see() -> Result<()> {
+async fn rule_5_3_two_partners_in_one_chain_see_what_each_may_see() -> Result<()> {
     let (alpha, beta) = (Partner::start().await?, Partner::start().await?);
     alpha.script(vec![fails(500, "server_error")]).await?;
     beta.script(vec![says("Hello.")]).await?;
