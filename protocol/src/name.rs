@@ -135,6 +135,11 @@ name! {
     |character| is_object_name(character) || character == '/'
 }
 
+/// Whether somebody else's id or name may be echoed and recorded: 1 to [`limits::ID_CHARS`] visible ASCII characters.
+pub fn is_sane_id(text: &str) -> bool {
+    (1..=limits::ID_CHARS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ pub(crate) mod writer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaperone_protocol::name::{PartnerName, TenantId};
+use chaperone_protocol::name::{PartnerName, TenantId, is_sane_id};
 use chaperone_protocol::reason::Reason;
 use chaperone_protocol::snapshot::{FaultKind, Route, Scope, Target};
 use chaperone_protocol::units::Tokens;
@@ -16,7 +16,6 @@ use chaperone_redact as redact;
 use tokio::time::Instant;
 
 pub(crate) use self::ids::Ids;
-use self::ids::sane_id;
 pub(crate) use self::line::Ending;
 use self::line::{AttemptLine, Event, Line, Milliseconds, TokensLine, milliseconds, timestamp};
 use crate::clock;
@@ -146,7 +145,7 @@ impl Record {
         self.prompt_estimate = prompt.estimate();
         let world = self.shared.live.world();
         let key = world.as_ref().map(|world| &world.pseudonyms);
-        if let (Some(id), Some(key)) = (prompt.correlation_id().and_then(sane_id), key) {
+        if let (Some(id), Some(key)) = (prompt.correlation_id().filter(|id| is_sane_id(id)), key) {
             self.line.correlation_id =
                 identifier::local(id, key).unwrap_or_else(|| self.line.request_id.clone());
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chaperone_protocol::adapter::{Adapter, Dialect};
 use chaperone_protocol::limits;
+use chaperone_protocol::name::is_sane_id;
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::reason::Reason;
 use chaperone_redact::Policy;
@@ -405,9 +406,7 @@ impl Answer {
 /// The partner's own id of the request, if it is fit to be shown.
 fn request_id(headers: &HeaderMap) -> Option<String> {
     let value = headers.get("request-id").or_else(|| headers.get("x-request-id"))?.to_str().ok()?;
-    let is_sane =
-        (1..=limits::ID_CHARS).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic());
-    is_sane.then(|| value.to_owned())
+    is_sane_id(value).then(|| value.to_owned())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! How far an answer has come: what timers, meters and records need to know of it.
 
+use chaperone_protocol::name::is_sane_id;
 use chaperone_protocol::units::Tokens;
 
 use crate::dialect::Drift;
@@ -21,7 +22,7 @@ pub(crate) struct Progress {
     /// What we counted of the output.
     pub(crate) output_estimate: Tokens,
     pub(crate) stop: Option<Stop>,
-    /// The serving model, as the partner calls it.
+    /// The serving model, as the partner calls it, if that is a name: it goes into the record.
     pub(crate) model: Option<String>,
     pub(crate) partner_request_id: Option<String>,
     /// How it deviated from its dialect, each kind once.
@@ -36,11 +37,8 @@ impl Progress {
             self.meaningful = self.meaningful.saturating_add(1);
         }
         match event {
-            Event::Start { model, .. } => {
-                if let Some(model) = model {
-                    self.model = Some(model.clone());
-                }
-            }
+            Event::Start { model: Some(model), .. } if is_sane_id(model) => self.model = Some(model.clone()),
+            Event::Start { .. } => {}
             Event::Delta { text, .. } => self.count(text),
             Event::BlockStart { block: Block::Tool { name, .. }, .. } => self.count(name),
             Event::BlockStart { block: Block::Opaque { data }, .. } => self.count(data),
@@ -85,5 +83,17 @@ mod tests {
         progress.take(&Event::Delta { index: 0, text: String::new() });
         progress.take(&Event::Ping);
         assert_eq!(progress.meaningful, 4);
+    }
+
+    #[test]
+    fn a_model_that_is_no_name_does_not_reach_the_record() {
+        let mut progress = Progress::default();
+        let start = |model: &str| Event::Start { id: None, model: Some(model.to_owned()) };
+        for text in ["", "my secret plan", "caf\u{e9}", &"m".repeat(129)] {
+            progress.take(&start(text));
+            assert_eq!(progress.model, None);
+        }
+        progress.take(&start("gpt-4o-mini-2026-01-01"));
+        assert_eq!(progress.model.as_deref(), Some("gpt-4o-mini-2026-01-01"));
     }
 }

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chaperone_protocol::keys::PseudonymKey;
-use chaperone_protocol::limits;
-use chaperone_protocol::name::PartnerName;
+use chaperone_protocol::name::{PartnerName, is_sane_id};
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::reason::Reason;
 use chaperone_protocol::snapshot::Target;
@@ -109,7 +108,7 @@ fn hint(policy: &PairPolicy, api: ClientApi, body: &Bytes) -> Vec<crate::json::E
 /// `x-chaperone-conversation`: whose turns share their placeholders.
 fn conversation(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     let Some(value) = headers.get("x-chaperone-conversation") else { return Ok(None) };
-    let sane = value.to_str().ok().filter(|id| (1..=limits::ID_CHARS).contains(&id.len()));
+    let sane = value.to_str().ok().filter(|id| is_sane_id(id));
     let message = "x-chaperone-conversation must have 1 to 128 visible ASCII characters";
     sane.map(Some).ok_or_else(|| Refusal::new(Reason::InvalidRequest, message))
 }

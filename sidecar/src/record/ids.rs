@@ -1,6 +1,6 @@
 //! The ids that a request is known by: the app's where they are sane, else ours.
 
-use chaperone_protocol::limits;
+use chaperone_protocol::name::is_sane_id;
 
 use crate::clock;
 use crate::live::World;
@@ -22,7 +22,7 @@ impl Ids {
         let mut adjusted = Vec::new();
         let mut take = |name: &str| {
             let value = headers.get(name)?;
-            let sane = value.to_str().ok().and_then(sane_id);
+            let sane = value.to_str().ok().filter(|id| is_sane_id(id));
             let id = sane.and_then(|id| identifier::local(id, &world?.pseudonyms));
             match &id {
                 None => adjusted.push(format!("{name}=minted")),
@@ -37,12 +37,4 @@ impl Ids {
         let correlation = correlation.unwrap_or_else(|| request.clone());
         Self { request, correlation, trace: TraceContext::of(headers), adjusted }
     }
-}
-
-/// An id that may be echoed: visible ASCII, bounded.
-pub(super) fn sane_id(text: &str) -> Option<&str> {
-    let sane = !text.is_empty()
-        && text.len() <= limits::ID_CHARS
-        && text.bytes().all(|byte| byte.is_ascii_graphic());
-    sane.then_some(text)
 }
