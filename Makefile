@@ -53,7 +53,7 @@ bench: ## How fast redaction is, beside one automaton of the same rules, and how
 fuzz: ## Ten minutes of random input for each of walker, engine, streams and restoring
 	redact/fuzz/run 600
 
-gen: ## Write generated files: the CRDs' YAML
+gen: ## Write generated files: the CRDs' YAML, plain and in the chart
 	cargo run -q -p chaperone-crds --example gen
 
 advisories: ## Known vulnerabilities of dependencies; fetches its database from the internet

@@ -1,4 +1,4 @@
-//! The CustomResourceDefinitions, made from the types. `make gen` writes them to `crds/yaml/`.
+//! The CustomResourceDefinitions, made from the types. `make gen` writes them to `crds/yaml/` and into the chart.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::CustomResourceExt;
@@ -14,7 +14,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![finished(Partner::crd()), finished(ModelRoute::crd()), finished(TenantQuota::crd())]
 }
 
-/// One generated file: its name in `crds/yaml/`, and what stands in it.
+/// One generated file: its name in its folder, and what stands in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GeneratedFile {
     /// Name of the file, as `chaperone.dev_partners.yaml`.
@@ -34,6 +34,24 @@ pub fn files() -> Vec<GeneratedFile> {
         })
         .collect()
 }
+
+/// The same definitions as templates of the Helm chart, which may leave them out and keeps them on uninstall.
+#[must_use]
+pub fn chart_files() -> Vec<GeneratedFile> {
+    let template = |text: &str| {
+        // What stands in a description is text to Helm, never an action.
+        let text = text.replace("{{", "{{ \"{{\" }}").replacen("metadata:\n", CHART_METADATA, 1);
+        format!("{{{{- if .Values.crds.enabled }}}}\n{text}{{{{- end }}}}\n")
+    };
+    files().into_iter().map(|file| GeneratedFile { text: template(&file.text), ..file }).collect()
+}
+
+const CHART_METADATA: &str = r#"metadata:
+  labels: {{- include "chaperone.labels" . | nindent 4 }}
+  {{- if .Values.crds.keep }}
+  annotations: {helm.sh/resource-policy: keep}
+  {{- end }}
+"#;
 
 /// All definitions as one YAML stream, for `kubectl apply --server-side -f -`.
 #[must_use]

@@ -4,7 +4,7 @@
 //! A test that kills or freezes replicas has the control plane to itself; one such test runs at a time.
 mod manifest;
 
-pub use manifest::{mock, object, quota, route};
+pub use manifest::{cluster_rules, mock, object, own_rules, quota, route};
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -23,15 +23,7 @@ pub(super) fn operators(namespace: &str, replicas: usize) -> Value {
             "metadata": {"name": "chaperone-operator"}, "rules": cluster_rules(),
         }),
         json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": named, "rules": [
-                {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
-                {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
-                {
-                    "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["chaperone-tls"],
-                    "verbs": ["get", "list", "watch", "update"],
-                },
-                {"apiGroups": [""], "resources": ["pods"], "verbs": ["patch"]},
-            ],
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": named, "rules": own_rules(),
         }),
         bind("ClusterRoleBinding", "ClusterRole", json!({"name": "chaperone-operator"})),
         bind("RoleBinding", "Role", named),
@@ -47,7 +39,9 @@ pub(super) fn operators(namespace: &str, replicas: usize) -> Value {
     json!({"apiVersion": "v1", "kind": "List", "items": items})
 }
 
-fn cluster_rules() -> Value {
+/// What an operator may do in every namespace. The chart grants the same.
+#[must_use]
+pub fn cluster_rules() -> Value {
     let read = ["get", "list", "watch"];
     json!([
         {"apiGroups": ["chaperone.dev"], "resources": ["partners", "modelroutes", "tenantquotas"], "verbs": read},
@@ -58,6 +52,20 @@ fn cluster_rules() -> Value {
         {"apiGroups": [""], "resources": ["pods", "namespaces", "secrets", "configmaps"], "verbs": read},
         {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
         {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+    ])
+}
+
+/// What it may do in its own namespace. The chart grants the same.
+#[must_use]
+pub fn own_rules() -> Value {
+    json!([
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+        {
+            "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["chaperone-tls"],
+            "verbs": ["get", "list", "watch", "update"],
+        },
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["patch"]},
     ])
 }
 

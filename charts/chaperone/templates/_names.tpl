@@ -1,0 +1,22 @@
+{{- /* Names and labels that several objects share. The operator finds its own by these names, so no release changes them. */ -}}
+{{- define "chaperone.namespace" -}}
+{{ .Values.namespaceOverride | default .Release.Namespace }}
+{{- end }}
+
+{{- define "chaperone.selector" -}}
+app.kubernetes.io/name: chaperone
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{- define "chaperone.labels" -}}
+{{ include "chaperone.selector" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{- define "chaperone.image" -}}
+{{- $repository := required "image.repository is required: the repository that holds the operator's image" .Values.image.repository -}}
+{{- with .Values.image.digest }}{{ $repository }}@{{ . }}{{ else }}{{ $repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
+{{- end }}

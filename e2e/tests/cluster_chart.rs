@@ -1,0 +1,112 @@
+#![cfg(test)]
+//! The Helm chart: what it renders is accepted by a real API server, and grants what the other cluster tests run with.
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use chaperone_e2e::cluster::{Cluster, Said};
+use chaperone_e2e::platform::{cluster_rules, own_rules};
+use serde_json::Value;
+
+const IMAGE: &str = r#"image.repository="chaperone.test/operator""#;
+
+async fn helm(cluster: &Cluster, command: &[&str], values: &[&str]) -> Result<Said> {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/chaperone");
+    let chart = chart.to_str().context("a path in UTF-8")?;
+    let values = values.iter().flat_map(|value| ["--set-json", value]);
+    let arguments: Vec<&str> = command.iter().copied().chain([chart]).chain(values).collect();
+    cluster.helm(&arguments).await
+}
+
+async fn template(cluster: &Cluster, namespace: &str, values: &[&str]) -> Result<Said> {
+    helm(cluster, &["template", "chaperone", "--namespace", namespace, "--set-json", IMAGE], values).await
+}
+
+/// What the API server would store, and what it warns of.
+async fn dry_run(cluster: &Cluster, namespace: &str, values: &[&str]) -> Result<(Vec<Value>, String)> {
+    let manifests = template(cluster, namespace, values).await?.ok()?;
+    let apply = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-o", "json", "-f", "-"];
+    let said = cluster.kubectl_with(&apply, &manifests).await?;
+    let warnings = said.stderr.clone();
+    let list: Value = serde_json::from_str(&said.ok()?)?;
+    Ok((list["items"].as_array().context("a list")?.clone(), warnings))
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_accepts_the_chart_under_every_value() -> Result<()> {
+    let Some(cluster) = Cluster::for_test("an_api_server_accepts_the_chart_under_every_value").await? else {
+        return Ok(());
+    };
+    helm(&cluster, &["lint", "--strict", "--set-json", IMAGE], &[]).await?.ok()?;
+    let restricted = [("pod-security.kubernetes.io/warn", "restricted")];
+    let home = cluster.namespace("chart", &restricted).await?;
+    let digest = format!("image.digest=\"sha256:{}\"", "0a".repeat(32));
+    let matrix: [(&[&str], usize); 5] = [
+        (&[], 12),
+        (&["crds.enabled=false"], 9),
+        (&["replicas=1", "networkPolicy.enabled=false"], 10),
+        (&["crds.keep=false", "podDisruptionBudget.enabled=false", "runAsUser=null", &digest], 11),
+        (
+            &[
+                r#"imagePullSecrets=[{"name":"registry"}]"#,
+                r#"priorityClassName="system-cluster-critical""#,
+                r#"nodeSelector={"kubernetes.io/os":"linux"}"#,
+                r#"tolerations=[{"key":"infra","operator":"Exists"}]"#,
+                r#"podAnnotations={"example.org/team":"ai"}"#,
+                r#"serviceAccountAnnotations={"example.org/team":"ai"}"#,
+                r#"extraEnv=[{"name":"SSL_CERT_DIR","value":"x"}]"#,
+                r#"extraVolumes=[{"name":"tmp","emptyDir":{}}]"#,
+                r#"extraVolumeMounts=[{"name":"tmp","mountPath":"/tmp"}]"#,
+                r#"networkPolicy.metricsFrom=[{"namespaceSelector":{"matchLabels":{"a":"b"}}}]"#,
+            ],
+            12,
+        ),
+    ];
+    for (values, count) in matrix {
+        let (objects, warnings) = dry_run(&cluster, home.name(), values).await?;
+        assert_eq!(objects.len(), count, "{values:?}");
+        assert_eq!(warnings, "", "{values:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chart_grants_what_the_operator_is_tested_with_and_keeps_its_kinds() -> Result<()> {
+    let test = "the_chart_grants_what_the_operator_is_tested_with_and_keeps_its_kinds";
+    let Some(cluster) = Cluster::for_test(test).await? else { return Ok(()) };
+    let home = cluster.namespace("chart", &[]).await?;
+    let (objects, _) = dry_run(&cluster, home.name(), &[]).await?;
+    assert_eq!(of_kind(&objects, "ClusterRole")[0]["rules"], cluster_rules());
+    assert_eq!(of_kind(&objects, "Role")[0]["rules"], own_rules());
+
+    let kept = |objects: &[Value]| {
+        let kinds = of_kind(objects, "CustomResourceDefinition");
+        let policy = |kind: &&Value| kind["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep";
+        (kinds.len(), kinds.iter().filter(|kind| policy(kind)).count())
+    };
+    assert_eq!(kept(&objects), (3, 3));
+    let (objects, _) = dry_run(&cluster, home.name(), &["crds.keep=false"]).await?;
+    assert_eq!(kept(&objects), (3, 0));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_that_nothing_honours_are_refused_by_name() -> Result<()> {
+    let Some(cluster) = Cluster::for_test("values_that_nothing_honours_are_refused_by_name").await? else {
+        return Ok(());
+    };
+    let cases = [
+        ("replica=3", "replica"),
+        ("replicas=0", "replicas"),
+        (r#"image.digest="latest""#, "digest"),
+        (r#"image.repository="""#, "image.repository is required"),
+    ];
+    for (value, named) in cases {
+        let said = template(&cluster, "default", &[value]).await?;
+        assert!(!said.is_success && said.stderr.contains(named), "{value}: {}", said.stderr);
+    }
+    Ok(())
+}
