@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::partner::{Act, WELL, WORDS};
+use super::partner::{Act, Arrival, WELL, WORDS};
 use super::*;
 
 const INFER: &str = "/v1/infer";
@@ -389,13 +389,11 @@ async fn an_option_that_one_app_gets_wrong_is_not_taken_from_the_others() {
     let got = world.ask_with("/v1/chat/completions", "x-tenant-id: acme\r\n", &wrong).await;
     assert_eq!((got.status, got.words().as_str()), (200, ALL));
     world.stream("alone").await;
-    let arrivals = world.arrivals.lock().unwrap();
-    let options =
-        arrivals.iter().filter_map(|arrival| arrival.body.as_ref()).map(|body| &body["stream_options"]);
+    let options = |arrival: &Arrival| Some(arrival.body.as_ref()?["stream_options"].clone());
+    let options: Vec<_> = world.arrivals.lock().unwrap().iter().filter_map(options).collect();
     assert_eq!(
-        options.collect::<Vec<_>>(),
-        [&json!({"bogus": 1, "include_usage": true}), &json!(null), &json!({"include_usage": true})]
+        options,
+        [json!({"bogus": 1, "include_usage": true}), json!(null), json!({"include_usage": true})]
     );
-    drop(arrivals);
     world.settle().await;
 }
