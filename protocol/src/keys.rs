@@ -3,14 +3,38 @@
 use std::collections::BTreeMap;
 
 use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use thiserror::Error;
 
 use crate::name::{CredentialName, ObjectName};
 use crate::sensitive::Sensitive;
 
 /// Tells one value of a credential from the next, without saying anything about the value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct CredentialHash([u8; 16]);
+
+/// Why a string is not a [`CredentialHash`].
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("is not a hash of a credential: 32 lower-case hex characters are")]
+pub struct InvalidCredentialHash;
+
+impl TryFrom<String> for CredentialHash {
+    type Error = InvalidCredentialHash;
+
+    fn try_from(text: String) -> Result<Self, InvalidCredentialHash> {
+        let is_canonical = text.len() == 32 && !text.bytes().any(|byte| matches!(byte, b'A'..=b'Z' | b'+'));
+        let number = u128::from_str_radix(&text, 16).ok().filter(|_| is_canonical);
+        number.map(|number| Self(number.to_be_bytes())).ok_or(InvalidCredentialHash)
+    }
+}
+
+impl From<CredentialHash> for String {
+    fn from(hash: CredentialHash) -> Self {
+        format!("{:032x}", u128::from_be_bytes(hash.0))
+    }
+}
 
 /// What pseudonyms and hashes of a namespace are derived with. It can be replaced at any time: maps of pseudonyms live
 /// for one request, so that only caches of prompts notice.
@@ -115,6 +139,17 @@ mod tests {
         let mut keys = Keys::default();
         keys.insert("ns/alpha/key".parse().unwrap(), Credential::new(b"sk-canary".to_vec()));
         assert!(!format!("{keys:?}").contains("canary"));
+    }
+
+    #[test]
+    fn hashes_survive_the_journey_and_nothing_else_is_one() {
+        let hash = Credential::new(b"sk-test".to_vec()).hash();
+        assert_eq!(CredentialHash::try_from(String::from(hash)), Ok(hash));
+        for text in
+            ["", "0", &"0".repeat(33), &"A".repeat(32), &format!("+{}", "0".repeat(31)), &"g".repeat(32)]
+        {
+            assert_eq!(CredentialHash::try_from(text.to_owned()), Err(InvalidCredentialHash), "{text}");
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub const SIDECAR_FRAME_BYTES: usize = 64 << 10;
 pub const TOKEN_BYTES: usize = 16 << 10;
 /// Characters of what a sidecar says about itself or about what it refuses; longer texts are cut.
 pub const REMARK_CHARS: usize = 1_024;
+/// Partners, and credentials, that a sidecar reports on or hears of at a time; of more, the first by name.
+pub const HEALTH_ENTRIES: usize = 32;
 
 /// Characters of a name that comes from an object's metadata (RFC 1123 subdomain).
 pub const NAME_CHARS: usize = 253;

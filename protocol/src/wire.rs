@@ -5,6 +5,7 @@
 
 pub mod feed;
 mod frame;
+mod health;
 mod keys;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,12 +3,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use chaperone_protocol::keys::{Credential, Keys};
 use chaperone_protocol::limits;
+use chaperone_protocol::name::PartnerName;
 use chaperone_protocol::snapshot::{Snapshot, Version};
 use chaperone_protocol::wire::feed::{
-    Decoder, GoAway, GoAwayReason, Held, Hello, InvalidFrame, KeysFor, LeaderFrame, Nack, SidecarFrame, Token,
+    Decoder, GoAway, GoAwayReason, Health, Held, Hello, Hint, InvalidFrame, KeysFor, LeaderFrame, Nack,
+    Resting, RestingCause, SidecarFrame, Token, Withheld,
 };
 use proptest::prelude::*;
 
@@ -39,6 +42,20 @@ fn keys() -> Keys {
     keys
 }
 
+fn resting(cause: RestingCause) -> Resting {
+    Resting { cause, remaining_ms: Duration::from_secs(280).into() }
+}
+
+fn health() -> Health {
+    let hash = Credential::new(b"sk-test".to_vec()).hash();
+    let breakers = [("shop/alpha", Withheld::Refusing), ("shop/beta", Withheld::Probing)];
+    Health {
+        breakers: breakers.map(|(name, state)| (name.parse().unwrap(), state)).into(),
+        credentials: [(hash, resting(RestingCause::Credit))].into(),
+        pauses: [("shop/alpha".parse().unwrap(), Duration::from_millis(1_500).into())].into(),
+    }
+}
+
 #[test]
 fn frames_of_sidecars_are_as_they_were_at_first() {
     let hello = |have| SidecarFrame::Hello(Hello { protocol: 1, sidecar: "0.1.0".to_owned(), have });
@@ -53,6 +70,8 @@ fn frames_of_sidecars_are_as_they_were_at_first() {
         ("sidecar-auth.json", SidecarFrame::Auth(Token::new("header.payload.signature\n").unwrap())),
         ("sidecar-ack.json", SidecarFrame::Ack(held())),
         ("sidecar-nack.json", SidecarFrame::Nack(nack)),
+        ("sidecar-health.json", SidecarFrame::Health(health())),
+        ("sidecar-health-well.json", SidecarFrame::Health(Health::default())),
     ];
     for (name, frame) in cases {
         assert_eq!(json_of(&frame.encode()), golden(name), "{name}");
@@ -64,11 +83,14 @@ fn frames_of_sidecars_are_as_they_were_at_first() {
 fn frames_of_leaders_are_as_they_were_at_first() {
     let document = br#"{"protocol":1,"scope":{"namespace":"shop","serviceAccount":"checkout"}}"#;
     let away = GoAway { reason: GoAwayReason::NotLeader, retry_after_ms: 500 };
+    let Health { breakers: _, credentials, pauses } = health();
+    let hint = Hint { credentials, pauses };
     let cases = [
         ("leader-keys.json", LeaderFrame::Keys(KeysFor { snapshot: version('a'), keys: keys() })),
         ("leader-snapshot.json", LeaderFrame::Snapshot(document.to_vec())),
         ("leader-unchanged.json", LeaderFrame::Unchanged),
         ("leader-go-away.json", LeaderFrame::GoAway(away)),
+        ("leader-hint.json", LeaderFrame::Hint(hint)),
     ];
     for (name, frame) in cases {
         assert_eq!(json_of(&frame.encode(7)), golden(name), "{name}");
@@ -85,6 +107,40 @@ fn what_later_versions_add_is_ignored() {
     let read = LeaderFrame::decode(golden("later/leader-go-away.json").as_bytes());
     assert_eq!(read, Ok((7, Some(LeaderFrame::GoAway(away)))));
     assert_eq!(LeaderFrame::decode(golden("later/leader-unknown.json").as_bytes()), Ok((7, None)));
+}
+
+/// What lasts longer than anything may, and why a credential rests that this build does not know, are read as far as
+/// they go.
+#[test]
+fn a_hint_of_a_later_leader_is_bounded_and_understood() {
+    let read = LeaderFrame::decode(golden("later/leader-hint.json").as_bytes());
+    let Ok((7, Some(LeaderFrame::Hint(hint)))) = read else { panic!("{read:?}") };
+    let resting: Vec<_> = hint.credentials.values().collect();
+    assert_eq!(resting[0].cause, RestingCause::Credential);
+    assert_eq!(resting[0].remaining_ms.duration(), limits::RETRY_AFTER);
+    assert_eq!(hint.pauses.values().map(|it| it.duration()).max(), Some(limits::RETRY_AFTER));
+}
+
+/// The largest report must fit into a frame, whatever partners are called.
+#[test]
+fn a_report_on_any_number_of_partners_fits_into_a_frame() {
+    let mut large = Health::default();
+    for index in 0..2 * limits::HEALTH_ENTRIES {
+        let prefix = format!("{index:03}");
+        let part = format!("{prefix}{}", "n".repeat(limits::NAME_CHARS - prefix.len()));
+        let name: PartnerName = format!("{part}/{part}").parse().unwrap();
+        large.breakers.insert(name.clone(), Withheld::Refusing);
+        large.pauses.insert(name, limits::RETRY_AFTER.into());
+        let hash = Credential::new(prefix.into_bytes()).hash();
+        large.credentials.insert(hash, resting(RestingCause::Credential));
+    }
+    let largest = large.clone().bounded();
+    let frame = SidecarFrame::Health(largest.clone()).encode();
+    assert!(frame.len() <= limits::SIDECAR_FRAME_BYTES, "{} bytes", frame.len());
+    assert_eq!(largest.breakers.len(), limits::HEALTH_ENTRIES);
+    // Who sends more all the same is not believed further.
+    let read = SidecarFrame::decode(json_of(&SidecarFrame::Health(large).encode()).as_bytes());
+    assert_eq!(read, Ok(Some(SidecarFrame::Health(largest))));
 }
 
 /// A later operator's document has fields that this build drops; both sides must still mean the same version.
@@ -124,7 +180,7 @@ fn remarks_and_tokens_are_bounded() {
 
 proptest! {
     #[test]
-    fn any_json_is_read_or_refused(text in r#"\{"type":"(Hello|Auth|Ack|Nack|Keys|Snapshot|GoAway)"(,"(body|epoch)":[a-z0-9"{}:\[\],-]{0,30}){0,2}\}"#) {
+    fn any_json_is_read_or_refused(text in r#"\{"type":"(Hello|Auth|Ack|Nack|Health|Keys|Snapshot|Hint|GoAway)"(,"(body|epoch)":[a-z0-9"{}:\[\],-]{0,30}){0,2}\}"#) {
         let _ = SidecarFrame::decode(text.as_bytes());
         let _ = LeaderFrame::decode(text.as_bytes());
     }

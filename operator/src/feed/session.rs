@@ -147,6 +147,8 @@ impl Session<'_> {
                 self.feed.desk.report.notify_one();
                 self.tell(stream).await
             }
+            // Nobody asks for it yet.
+            SidecarFrame::Health(_) => Ok(()),
             SidecarFrame::Auth(token) => {
                 let renewed = match self.feed.identifier.identify(&token).await {
                     Ok(renewed) => renewed,

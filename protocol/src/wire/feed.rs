@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use super::frame::{Decoder, InvalidFrame};
+pub use super::health::{Health, Hint, Remaining, Resting, RestingCause, Withheld};
 use crate::invalid::Invalid;
 use crate::keys::Keys;
 use crate::limits;
@@ -34,6 +35,8 @@ pub enum SidecarFrame {
     Ack(Held),
     /// A snapshot, or keys, are refused; what was in force stays.
     Nack(Nack),
+    /// What was learned of partners.
+    Health(Health),
 }
 
 /// Who has connected.
@@ -108,6 +111,8 @@ pub enum LeaderFrame {
     Snapshot(Vec<u8>),
     /// What the sidecar has is what it should have.
     Unchanged,
+    /// What others have learned of partners.
+    Hint(Hint),
     /// The stream ends.
     GoAway(GoAway),
 }
@@ -179,6 +184,7 @@ impl SidecarFrame {
             Self::Auth(token) => with_body("Auth", None, token.expose()),
             Self::Ack(held) => with_body("Ack", None, held),
             Self::Nack(nack) => with_body("Nack", None, nack),
+            Self::Health(health) => with_body("Health", None, health),
         }
     }
 
@@ -207,6 +213,7 @@ impl SidecarFrame {
                 cut(&mut nack.problem);
                 Self::Nack(nack)
             }
+            "Health" => Self::Health(envelope.read::<Health>()?.bounded()),
             _ => return Ok(None),
         }))
     }
@@ -225,6 +232,7 @@ impl LeaderFrame {
             }
             Self::Snapshot(document) => raw("Snapshot", epoch, document),
             Self::Unchanged => encode("Unchanged", epoch, None),
+            Self::Hint(hint) => with_body("Hint", epoch, hint),
             Self::GoAway(away) => with_body("GoAway", epoch, away),
         }
     }
@@ -241,6 +249,7 @@ impl LeaderFrame {
             "Keys" => Self::Keys(envelope.keys()?),
             "Snapshot" => Self::Snapshot(envelope.bytes().to_vec()),
             "Unchanged" => Self::Unchanged,
+            "Hint" => Self::Hint(envelope.read::<Hint>()?.bounded()),
             "GoAway" => Self::GoAway(envelope.read()?),
             _ => return Ok((epoch, None)),
         };
