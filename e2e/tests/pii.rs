@@ -14,7 +14,7 @@ use chaperone_e2e::sdk::{Clients, Language, Sdk};
 use serde_json::{Value, json};
 
 /// One of each kind, as people write it: its label, the words around it, and what must not arrive.
-const CANARIES: [(&str, &str, &str); 18] = [
+const CANARIES: [(&str, &str, &str); 19] = [
     ("CREDIT_CARD", "My card is 4111 1111 1111 1111.", "4111 1111 1111 1111"),
     ("IBAN", "Pay to DE89 3704 0044 0532 0130 00, please.", "3704 0044 0532"),
     ("SSN", "My SSN is 536-22-8726.", "536-22-8726"),
@@ -36,6 +36,7 @@ const CANARIES: [(&str, &str, &str); 18] = [
     ("PERSON", "I met Angela Merkel yesterday.", "Merkel"),
     ("LOCATION", "We live in Amsterdam.", "Amsterdam"),
     ("ORGANIZATION", "She works for Siemens in sales.", "Siemens"),
+    ("ADDRESS", "Send it to 221B Baker Street, London NW1 6XE, please.", "221B Baker"),
     ("EMPLOYEE_ID", "The badge E-471100 is lost.", "E-471100"),
 ];
 
@@ -68,18 +69,29 @@ fn request(path: &str, mode: Mode) -> Value {
             {"role": "user", "content": text},
         ], "user": "ann.lee@example.org", "tools": [{"type": "function", "function": {
             "name": "look_up", "description": text, "parameters": {"type": "object", "properties": {}}}}]}),
-        "/v1/messages" | "/v1/messages/count_tokens" => json!({"system": text, "messages": [
+        "/v1/messages" | "/v1/messages/count_tokens" => {
+            json!({"system": [{"type": "text", "text": text}], "messages": [
             {"role": "user", "content": text},
             {"role": "assistant", "content": [
                 {"type": "tool_use", "id": "toolu_1", "name": "look_up", "input": {"notes": text, "nested": nested()}}]},
             {"role": "user", "content": [
-                {"type": "tool_result", "tool_use_id": "toolu_1", "content": nested()},
+                {"type": "tool_result", "tool_use_id": "toolu_1", "content": [
+                    {"type": "text", "text": nested()}, {"type": "text", "text": text}]},
                 {"type": "text", "text": text}]},
         ], "metadata": {"user_id": "ann.lee@example.org"}, "tools": [
-            {"name": "look_up", "description": text, "input_schema": {"type": "object", "properties": {}}}]}),
+            {"name": "look_up", "description": text, "input_schema": {"type": "object", "properties": {}}}]})
+        }
         "/v1/completions" => json!({"prompt": text, "user": "ann.lee@example.org"}),
         "/v1/embeddings" => json!({"input": [text, nested()], "user": "ann.lee@example.org"}),
-        _ => json!({"modelId": "chat", "prompt": text, "metadata": {"userId": "ann.lee@example.org"}}),
+        _ => json!({"modelId": "chat", "prompt": [
+            {"role": "system", "content": text},
+            {"role": "user", "content": text},
+            {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": nested()}}]},
+            {"role": "tool", "tool_call_id": "call_1", "content": nested()},
+        ], "parameters": {"user": "ann.lee@example.org", "tools": [{"type": "function", "function": {
+            "name": "look_up", "description": text, "parameters": {"type": "object", "properties": {}}}}]},
+        "metadata": {"userId": "ann.lee@example.org"}}),
     };
     if path != "/v1/infer" {
         body["model"] = json!("chat");
@@ -144,9 +156,11 @@ async fn no_canary_of_any_kind_reaches_a_partner_over_any_api() -> Result<()> {
             ensure!(arrivals.len() == served.len(), "{} arrived", arrivals.len());
             arrivals.iter().try_for_each(clean)?;
             if action == "Pseudonym" {
-                let chat = arrivals.first().context("one arrived")?;
-                for (label, _, _) in CANARIES {
-                    ensure!(chat.body.contains(&format!("{label}_")), "no placeholder of {label}");
+                for arrival in &arrivals {
+                    for (label, _, _) in CANARIES {
+                        let placeholder = format!("{label}_");
+                        ensure!(arrival.body.contains(&placeholder), "{}: no {placeholder}", arrival.path);
+                    }
                 }
             }
             checker::no_canary(&fixture.local, &CANARIES.map(|(_, _, value)| value)).await?;

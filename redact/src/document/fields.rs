@@ -98,14 +98,26 @@ const MESSAGES: &[Row] = &[
     (&["tools", "*", "cache_control", "type"], Skip), (&["tools", "*", "cache_control", "ttl"], Skip), (&["thinking", "type"], Skip),
 ];
 
+#[rustfmt::skip]
 const INFER: &[Row] = &[
-    (&["modelId"], Skip),
-    (&["parameters", "seed"], Skip),
-    (&["parameters", "maxTokens"], Skip),
-    (&["parameters", "max_tokens"], Skip),
-    (&["metadata", "tenantId"], Skip),
-    (&["metadata", "userId"], Identifier),
-    (&["metadata", "correlationId"], Skip),
+    (&["modelId"], Skip), (&["parameters", "seed"], Skip), (&["parameters", "maxTokens"], Skip), (&["parameters", "max_tokens"], Skip),
+    (&["parameters", "user"], Identifier), (&["parameters", "reasoningEffort"], Skip), (&["parameters", "reasoning_effort"], Skip),
+    (&["metadata", "tenantId"], Skip), (&["metadata", "userId"], Identifier), (&["metadata", "correlationId"], Skip),
+    // A prompt may be messages, as a chat has them, and so may the parameters be a chat's.
+    (&["prompt", "*", "role"], Skip), (&["prompt", "*", "tool_call_id"], Skip),
+    (&["prompt", "*", "tool_calls", "*", "id"], Skip), (&["prompt", "*", "tool_calls", "*", "type"], Skip),
+    (&["prompt", "*", "tool_calls", "*", "function", "name"], Skip), (&["prompt", "*", "tool_calls", "*", "function", "arguments"], Nested),
+    (&["prompt", "*", "content", "*", "type"], Skip), (&["prompt", "*", "content"], Nested),
+    (&["prompt", "*", "content", "*", "image_url", "url"], NonText), (&["prompt", "*", "content", "*", "image_url", "detail"], Skip),
+    (&["prompt", "*", "content", "*", "input_audio", "data"], NonText), (&["prompt", "*", "content", "*", "input_audio", "format"], Skip),
+    (&["prompt", "*", "content", "*", "file", "file_data"], NonText), (&["prompt", "*", "content", "*", "file", "file_id"], Skip),
+    (&["parameters", "tools", "*", "type"], Skip), (&["parameters", "tools", "*", "function", "name"], Skip),
+    (&["parameters", "tools", "*", "function", "parameters"], Schema),
+    (&["parameters", "toolChoice"], Skip), (&["parameters", "toolChoice", "type"], Skip), (&["parameters", "toolChoice", "function", "name"], Skip),
+    (&["parameters", "tool_choice"], Skip), (&["parameters", "tool_choice", "type"], Skip), (&["parameters", "tool_choice", "function", "name"], Skip),
+    (&["parameters", "responseFormat", "type"], Skip), (&["parameters", "responseFormat", "json_schema", "name"], Skip),
+    (&["parameters", "responseFormat", "json_schema", "schema"], Schema), (&["parameters", "response_format", "type"], Skip),
+    (&["parameters", "response_format", "json_schema", "name"], Skip), (&["parameters", "response_format", "json_schema", "schema"], Schema),
 ];
 
 impl FieldTable {

@@ -37,6 +37,13 @@ fn f53_escapes_and_nested_arguments_are_seen_through() {
 }
 
 #[test]
+fn messages_of_the_neutral_api_are_read_as_those_of_a_chat() {
+    let body = r#"{"prompt":[{"role":"user","content":"{\"ssn\":536228726}"},{"tool_calls":[{"id":"call_4111111111111111","function":{"name":"f","arguments":"{\"ssn\":536228726}"}}]}],"parameters":{"responseFormat":{"json_schema":{"schema":{"enum":["ann@example.org"]}}}}}"#;
+    let wanted = body.replace("536228726", r#"\"[SSN]\""#);
+    assert_eq!(labelled(body, FieldTable::Infer), wanted);
+}
+
+#[test]
 fn an_identifier_becomes_a_hash_and_block_refuses() {
     let body = r#"{"user":"ann@example.org"}"#;
     let text = redacted(body, Action::Pseudonym).unwrap();
