@@ -18,15 +18,36 @@ pub struct Args {
     /// Where sidecars connect; port 0 takes any free one.
     #[arg(long, env = "CHAPERONE_FEED_LISTEN", default_value = "0.0.0.0:8443", value_name = "ADDRESS")]
     pub feed_listen: SocketAddr,
+    /// Where the API server asks about new Pods; port 0 takes any free one.
+    #[arg(long, env = "CHAPERONE_WEBHOOK_LISTEN", default_value = "0.0.0.0:9443", value_name = "ADDRESS")]
+    pub webhook_listen: SocketAddr,
     /// Where metrics and probes are; port 0 takes any free one.
     #[arg(long, env = "CHAPERONE_ADMIN_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     pub admin_listen: SocketAddr,
     /// Service through which sidecars reach the feed: the certificate is made for it.
     #[arg(long, env = "CHAPERONE_FEED_SERVICE", default_value = "chaperone-feed", value_name = "NAME")]
     pub feed_service: String,
+    /// Port of that Service, which injected sidecars dial.
+    #[arg(long, env = "CHAPERONE_FEED_PORT", default_value_t = 443, value_name = "PORT")]
+    pub feed_port: u16,
     /// Service through which the API server reaches the webhook: the certificate is made for it too.
     #[arg(long, env = "CHAPERONE_WEBHOOK_SERVICE", default_value = "chaperone-webhook", value_name = "NAME")]
     pub webhook_service: String,
+    /// MutatingWebhookConfiguration whose caBundle is kept current.
+    #[arg(long, env = "CHAPERONE_WEBHOOK_CONFIGURATION", default_value = "chaperone-injector", value_name = "NAME")]
+    pub webhook_configuration: String,
+    /// Image of the sidecar, best by digest. Without it no Pod is injected, and no webhook is served.
+    #[arg(long, env = "CHAPERONE_SIDECAR_IMAGE", value_name = "IMAGE")]
+    pub sidecar_image: Option<String>,
+    /// CPU that each sidecar requests, as a Kubernetes quantity.
+    #[arg(long, env = "CHAPERONE_SIDECAR_CPU", default_value = "50m", value_name = "QUANTITY")]
+    pub sidecar_cpu: String,
+    /// Memory that each sidecar requests, as a Kubernetes quantity.
+    #[arg(long, env = "CHAPERONE_SIDECAR_MEMORY", default_value = "64Mi", value_name = "QUANTITY")]
+    pub sidecar_memory: String,
+    /// Leave the sidecar's user to the cluster, as OpenShift wants it, instead of 65532.
+    #[arg(long, env = "CHAPERONE_SIDECAR_ANY_USER")]
+    pub sidecar_any_user: bool,
     /// Secret that holds the certificate of both, and the authority that signs it.
     #[arg(long, env = "CHAPERONE_TLS_SECRET", default_value = "chaperone-tls", value_name = "NAME")]
     pub tls_secret: String,

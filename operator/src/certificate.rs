@@ -16,11 +16,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
+use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 use self::issue::Bundle;
 use crate::clock;
@@ -52,6 +54,17 @@ impl ResolvesServerCert for Leaf {
     }
 }
 
+/// Takes TLS connections by this leaf, for one application protocol.
+pub(crate) fn acceptor(leaf: Arc<Leaf>, protocol: &[u8]) -> TlsAcceptor {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider has the default versions")
+        .with_no_client_auth()
+        .with_cert_resolver(leaf);
+    config.alpn_protocols = vec![protocol.to_vec()];
+    TlsAcceptor::from(Arc::new(config))
+}
+
 /// The Secret that holds authority and leaf.
 pub(crate) struct Certificate {
     secrets: Api<Secret>,
@@ -59,6 +72,8 @@ pub(crate) struct Certificate {
     /// What the leaf is for.
     names: Vec<String>,
     leaf: Arc<Leaf>,
+    /// Whom callers must trust, in PEM.
+    authority: watch::Sender<Option<String>>,
 }
 
 impl Certificate {
@@ -66,12 +81,17 @@ impl Certificate {
     pub(crate) fn new(client: &Client, namespace: &str, name: &str, services: [&str; 2]) -> Self {
         let names = services.iter().map(|service| format!("{service}.{namespace}.svc")).collect();
         let secrets = Api::namespaced(client.clone(), namespace);
-        Self { secrets, name: name.to_owned(), names, leaf: Arc::default() }
+        Self { secrets, name: name.to_owned(), names, leaf: Arc::default(), authority: watch::Sender::default() }
     }
 
     /// The leaf in use.
     pub(crate) fn leaf(&self) -> Arc<Leaf> {
         Arc::clone(&self.leaf)
+    }
+
+    /// The authority that signs it, in PEM, as soon as there is one.
+    pub(crate) fn authority(&self) -> watch::Receiver<Option<String>> {
+        self.authority.subscribe()
     }
 
     /// Follows the Secret, and makes or renews its content while this process leads. Ends when it is dropped.
@@ -85,7 +105,10 @@ impl Certificate {
         while let Some(event) = events.next().await {
             match event {
                 Ok(secret) => match certified(&secret) {
-                    Ok(key) => self.leaf.replace(key),
+                    Ok(key) => {
+                        self.leaf.replace(key);
+                        self.trust(&secret);
+                    }
                     Err(problem) => {
                         tracing::warn!(secret = self.name, problem, "the certificate cannot be used; keeping the last");
                     }
@@ -93,6 +116,15 @@ impl Certificate {
                 Err(error) => tracing::warn!(secret = self.name, %error, "cannot follow the certificate"),
             }
         }
+    }
+
+    fn trust(&self, secret: &Secret) {
+        let authority = secret.data.as_ref().and_then(|data| String::from_utf8(data.get("ca.crt")?.0.clone()).ok());
+        self.authority.send_if_modified(|known| {
+            let is_new = *known != authority;
+            *known = authority;
+            is_new
+        });
     }
 
     async fn renew(&self, mut leadership: watch::Receiver<Leadership>) {

@@ -10,6 +10,7 @@ pub(crate) struct Metrics {
     pub(crate) findings: IntGauge,
     pub(crate) compile: Histogram,
     pub(crate) refused: IntCounterVec,
+    pub(crate) injections: IntCounterVec,
     pub(crate) nacks: IntCounter,
     pub(crate) status_writes: IntCounterVec,
 }
@@ -41,6 +42,7 @@ impl Metrics {
             streams: gauge("chaperone_feed_streams", "Streams of sidecars")?,
             findings: gauge("chaperone_findings", "Mistakes found in the objects of users")?,
             refused: counters("chaperone_feed_refused_total", "Streams that were not admitted", "reason")?,
+            injections: counters("chaperone_injections_total", "Pods that the injector was asked about", "outcome")?,
             status_writes: counters("chaperone_status_writes_total", "Statuses written, by outcome", "outcome")?,
             compile,
             nacks,

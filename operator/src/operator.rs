@@ -19,6 +19,7 @@ use crate::desk::Desk;
 use crate::feed::server::{self, Feed};
 use crate::health::{self, Outcomes};
 use crate::identity::Identifier;
+use crate::injector::{self, Settings, bundle};
 use crate::leader::Candidate;
 use crate::metrics::Metrics;
 use crate::pods::Pods;
@@ -42,7 +43,7 @@ pub async fn run(args: Args) -> Result<()> {
     let (pods, outcomes) = (Arc::new(Pods::default()), Arc::new(Outcomes::default()));
     let services = [args.feed_service.as_str(), args.webhook_service.as_str()];
     let certificate = Certificate::new(&client, &args.namespace, &args.tls_secret, services);
-    let leaf = certificate.leaf();
+    let (leaf, authority) = (certificate.leaf(), certificate.authority());
 
     // Tasks without an end of their own: they are dropped with the runtime.
     let tasks = TaskTracker::new();
@@ -58,6 +59,13 @@ pub async fn run(args: Args) -> Result<()> {
         let (client, pods, desk) = (client.clone(), Arc::clone(&pods), Arc::clone(&desk));
         async move { pods.run(&client, &desk).await }
     });
+
+    if let Some(settings) = Settings::of(&args) {
+        let listener = bind(args.webhook_listen, "webhook").await?;
+        tasks.spawn(bundle::run(client.clone(), args.webhook_configuration.clone(), authority.clone()));
+        let injector = Arc::new(injector::server::Injector { settings, authority, desk: Arc::clone(&desk) });
+        tasks.spawn(injector::server::run(injector, listener, Arc::clone(&leaf)));
+    }
 
     let (leaving, ending) = (CancellationToken::new(), CancellationToken::new());
     let leading = tasks.spawn(candidate.run(leaving.clone()));

@@ -13,7 +13,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -23,7 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use super::body::{self, Frames};
 use super::session::{Session, go_away};
-use crate::certificate::Leaf;
+use crate::certificate::{Leaf, acceptor};
 use crate::clock;
 use crate::desk::Desk;
 use crate::identity::{Identifier, Unidentified};
@@ -53,7 +52,7 @@ pub(crate) struct Feed {
 
 /// Serves until `ending`, then ends every stream.
 pub(crate) async fn run(feed: Arc<Feed>, listener: TcpListener, leaf: Arc<Leaf>, ending: CancellationToken) {
-    let acceptor = acceptor(leaf);
+    let acceptor = acceptor(leaf, b"h2");
     let (handshakes, places) = (Arc::new(Semaphore::new(HANDSHAKES)), Arc::new(Semaphore::new(CONNECTIONS)));
     let cutting = CancellationToken::new();
     let connections = TaskTracker::new();
@@ -80,16 +79,6 @@ pub(crate) async fn run(feed: Arc<Feed>, listener: TcpListener, leaf: Arc<Leaf>,
     cutting.cancel();
     connections.close();
     connections.wait().await;
-}
-
-fn acceptor(leaf: Arc<Leaf>) -> TlsAcceptor {
-    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("the provider has the default versions")
-        .with_no_client_auth()
-        .with_cert_resolver(leaf);
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    TlsAcceptor::from(Arc::new(config))
 }
 
 type Permit = tokio::sync::OwnedSemaphorePermit;

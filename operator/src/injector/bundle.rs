@@ -1,0 +1,65 @@
+//! Keeps the authority in the webhook configuration, under a field manager of its own: what installs the
+//! configuration leaves the field out, and so never takes it back.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+/// Owner of the field.
+const MANAGER: &str = "chaperone-cabundle";
+/// How soon a write that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Follows configuration and authority until it is dropped.
+pub(crate) async fn run(client: Client, name: String, mut authority: watch::Receiver<Option<String>>) {
+    let configurations: Api<MutatingWebhookConfiguration> = Api::all(client);
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let mut events = pin!(watcher(configurations.clone(), config).default_backoff().applied_objects());
+    let (mut found, mut has_failed) = (None, false);
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(Ok(configuration)) => found = Some(configuration),
+                Some(Err(error)) => tracing::warn!(name, %error, "cannot follow the webhook configuration"),
+                None => return,
+            },
+            changed = authority.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(AGAIN), if has_failed => {}
+        }
+        let ca = authority.borrow_and_update().clone();
+        let (Some(configuration), Some(ca)) = (&found, ca) else { continue };
+        let Some(patch) = due(&name, configuration, &ca) else { continue };
+        let owner = PatchParams::apply(MANAGER).force();
+        let written = configurations.patch(&name, &owner, &Patch::Apply(&patch)).await;
+        has_failed = written.is_err();
+        match written {
+            Ok(configuration) => found = Some(configuration),
+            Err(error) => tracing::warn!(name, %error, "cannot write the webhook's caBundle; trying again"),
+        }
+    }
+}
+
+/// What to apply, if the bundle of any webhook is not this authority.
+fn due(name: &str, configuration: &MutatingWebhookConfiguration, ca: &str) -> Option<Value> {
+    let wanted = ByteString(ca.as_bytes().to_vec());
+    let webhooks = configuration.webhooks.as_deref().unwrap_or_default();
+    let is_due = webhooks.iter().any(|webhook| webhook.client_config.ca_bundle.as_ref() != Some(&wanted));
+    let bundles: Vec<Value> = webhooks
+        .iter()
+        .map(|webhook| json!({"name": webhook.name, "clientConfig": {"caBundle": wanted}}))
+        .collect();
+    is_due.then(|| {
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+            "metadata": {"name": name}, "webhooks": bundles,
+        })
+    })
+}

@@ -1,0 +1,103 @@
+//! Answers the API server over TLS, by the operator's certificate.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use k8s_openapi::api::core::v1::Pod;
+use kube::core::admission::{AdmissionRequest, AdmissionReview};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
+
+use super::{Settings, answer};
+use crate::certificate::{Leaf, acceptor};
+use crate::desk::Desk;
+
+/// Where the API server asks.
+const PATH: &str = "/inject";
+/// Connections at a time. API servers keep theirs, and share them among requests.
+const CONNECTIONS: usize = 256;
+/// Bytes of a question: an object of 1.5 MB, as large as etcd takes one, in JSON.
+const REVIEW_BYTES: usize = 4 << 20;
+/// A handshake must be through in this time, and so must a question; the API server itself waits for less.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What questions are answered with.
+pub(crate) struct Injector {
+    pub(crate) settings: Settings,
+    pub(crate) authority: watch::Receiver<Option<String>>,
+    pub(crate) desk: Arc<Desk>,
+}
+
+/// Serves until it is dropped.
+pub(crate) async fn run(injector: Arc<Injector>, listener: TcpListener, leaf: Arc<Leaf>) {
+    let acceptor = acceptor(leaf, b"http/1.1");
+    let (tasks, places) = (TaskTracker::new(), Arc::new(Semaphore::new(CONNECTIONS)));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let (injector, acceptor) = (Arc::clone(&injector), acceptor.clone());
+        tasks.spawn(async move {
+            connection(injector, stream, acceptor).await;
+            drop(place);
+        });
+    }
+}
+
+async fn connection(injector: Arc<Injector>, stream: TcpStream, acceptor: TlsAcceptor) {
+    let Ok(Ok(stream)) = timeout(PATIENCE, acceptor.accept(stream)).await else { return };
+    let service = service_fn(move |request| {
+        let injector = Arc::clone(&injector);
+        async move { Ok::<_, Infallible>(respond(&injector, request).await) }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(120))
+        .max_headers(64)
+        .serve_connection(TokioIo::new(stream), service);
+    // A caller that leaves early is its own affair.
+    let _ = serving.await;
+}
+
+async fn respond(injector: &Injector, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    if request.uri().path() != PATH || request.method() != Method::POST {
+        return text(StatusCode::NOT_FOUND, "POST /inject only\n");
+    }
+    let body = timeout(PATIENCE, Limited::new(request.into_body(), REVIEW_BYTES).collect()).await;
+    let Ok(Ok(body)) = body else { return text(StatusCode::BAD_REQUEST, "the question did not arrive whole\n") };
+    let review: Result<AdmissionReview<Pod>, _> = serde_json::from_slice(&body.to_bytes());
+    let request: Option<AdmissionRequest<Pod>> = review.ok().and_then(|review| review.try_into().ok());
+    let Some(request) = request else { return text(StatusCode::BAD_REQUEST, "not an AdmissionReview of a Pod\n") };
+    let Some(authority) = injector.authority.borrow().clone() else {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "there is no certificate yet\n");
+    };
+    let answer = answer(&request, &injector.settings, &authority, &injector.desk.metrics.injections);
+    match serde_json::to_vec(&answer) {
+        Ok(json) => {
+            let mut response = Response::new(Full::from(json));
+            let json = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(header::CONTENT_TYPE, json);
+            response
+        }
+        Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written\n"),
+    }
+}
+
+fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = status;
+    response
+}
