@@ -90,9 +90,9 @@ async fn every_bad_manifest_of_our_kinds_is_refused_with_the_messages_of_admit()
     let Some(cluster) = Cluster::for_test(test).await? else { return Ok(()) };
     let namespace = cluster.namespace("bad", &[]).await?;
     let mut differences = Vec::new();
-    for kind in ["partner", "model_route", "tenant_quota"] {
-        let file =
-            PathBuf::from(format!("{}/../crds/tests/cases/bad/{kind}.yaml", env!("CARGO_MANIFEST_DIR")));
+    let files = manifests("crds/tests/cases/bad").into_iter();
+    // What is wrong with metadata, an API server words in its own way: see the next test.
+    for file in files.filter(|file| !file.ends_with("manifest.yaml")) {
         for document in documents(&file) {
             let object = moved(&document.value, namespace.name());
             let name = object["metadata"]["name"].to_string();
