@@ -2,6 +2,7 @@
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::CustomResourceExt;
+use serde_json::Value;
 
 use crate::explain;
 use crate::{ModelRoute, Partner, TenantQuota};
@@ -40,7 +41,7 @@ pub fn files() -> Vec<GeneratedFile> {
 pub fn chart_files() -> Vec<GeneratedFile> {
     let template = |text: &str| {
         // What stands in a description is text to Helm, never an action.
-        let text = text.replace("{{", "{{ \"{{\" }}").replacen("metadata:\n", CHART_METADATA, 1);
+        let text = text.replace("{{", "{{ \"{{\" }}").replacen("metadata:\n  annotations:\n", CHART_METADATA, 1);
         format!("{{{{- if .Values.crds.enabled }}}}\n{text}{{{{- end }}}}\n")
     };
     files().into_iter().map(|file| GeneratedFile { text: template(&file.text), ..file }).collect()
@@ -48,9 +49,10 @@ pub fn chart_files() -> Vec<GeneratedFile> {
 
 const CHART_METADATA: &str = r#"metadata:
   labels: {{- include "chaperone.labels" . | nindent 4 }}
-  {{- if .Values.crds.keep }}
-  annotations: {helm.sh/resource-policy: keep}
-  {{- end }}
+  annotations:
+    {{- if .Values.crds.keep }}
+    helm.sh/resource-policy: keep
+    {{- end }}
 "#;
 
 /// All definitions as one YAML stream, for `kubectl apply --server-side -f -`.
@@ -59,8 +61,28 @@ pub fn yaml() -> String {
     files().iter().map(|file| format!("---\n{}", file.text)).collect()
 }
 
+/// How many fields a definition has. Releases only add some, so one with fewer is older, and an API server that is given
+/// it drops what it does not know from every object; the chart's admission policy refuses that.
+const FIELDS: &str = "chaperone.dev/fields";
+
 fn finished(crd: CustomResourceDefinition) -> CustomResourceDefinition {
     let mut value = serde_json::to_value(crd).expect("a definition made from types is JSON");
     explain::finish(&mut value);
-    serde_json::from_value(value).expect("finishing changes descriptions alone")
+    let fields = fields(&value["spec"]["versions"]);
+    let mut crd: CustomResourceDefinition =
+        serde_json::from_value(value).expect("finishing changes descriptions alone");
+    crd.metadata.annotations = Some([(FIELDS.to_owned(), fields.to_string())].into());
+    crd
+}
+
+/// Counts the properties of every schema below.
+fn fields(value: &Value) -> usize {
+    match value {
+        Value::Object(members) => {
+            let own = members.get("properties").and_then(Value::as_object).map_or(0, serde_json::Map::len);
+            own + members.values().map(fields).sum::<usize>()
+        }
+        Value::Array(items) => items.iter().map(fields).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use chaperone_crds::read_documents;
 use chaperone_e2e::cluster::{Cluster, Said};
 use chaperone_e2e::platform::{cluster_rules, own_rules};
 use serde_json::Value;
@@ -45,10 +46,10 @@ async fn an_api_server_accepts_the_chart_under_every_value() -> Result<()> {
     let home = cluster.namespace("chart", &restricted).await?;
     let digest = format!("image.digest=\"sha256:{}\"", "0a".repeat(32));
     let matrix: [(&[&str], usize); 5] = [
-        (&[], 12),
-        (&["crds.enabled=false"], 9),
-        (&["replicas=1", "networkPolicy.enabled=false"], 10),
-        (&["crds.keep=false", "podDisruptionBudget.enabled=false", "runAsUser=null", &digest], 11),
+        (&[], 14),
+        (&["crds.enabled=false", "crds.refuseDowngrade=false"], 9),
+        (&["replicas=1", "networkPolicy.enabled=false"], 12),
+        (&["crds.keep=false", "podDisruptionBudget.enabled=false", "runAsUser=null", &digest], 13),
         (
             &[
                 r#"imagePullSecrets=[{"name":"registry"}]"#,
@@ -61,8 +62,12 @@ async fn an_api_server_accepts_the_chart_under_every_value() -> Result<()> {
                 r#"extraVolumes=[{"name":"tmp","emptyDir":{}}]"#,
                 r#"extraVolumeMounts=[{"name":"tmp","mountPath":"/tmp"}]"#,
                 r#"networkPolicy.metricsFrom=[{"namespaceSelector":{"matchLabels":{"a":"b"}}}]"#,
+                r#"monitoring.dashboard.enabled=true"#,
+                // Left out, since this API server has no such kinds.
+                r#"monitoring.podMonitors.enabled=true"#,
+                r#"monitoring.rules.enabled=true"#,
             ],
-            12,
+            15,
         ),
     ];
     for (values, count) in matrix {
@@ -90,6 +95,22 @@ async fn the_chart_grants_what_the_operator_is_tested_with_and_keeps_its_kinds()
     assert_eq!(kept(&objects), (3, 3));
     let (objects, _) = dry_run(&cluster, home.name(), &["crds.keep=false"]).await?;
     assert_eq!(kept(&objects), (3, 0));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn monitors_and_alerts_are_rendered_where_their_kinds_are() -> Result<()> {
+    let test = "monitors_and_alerts_are_rendered_where_their_kinds_are";
+    let Some(cluster) = Cluster::for_test(test).await? else { return Ok(()) };
+    let group = "monitoring.coreos.com/v1";
+    let kinds = format!("{group}/PodMonitor,{group}/PrometheusRule");
+    let values = ["monitoring.podMonitors.enabled=true", "monitoring.rules.enabled=true"];
+    let command = ["template", "chaperone", "--api-versions", &kinds, "--set-json", IMAGE];
+    let rendered = read_documents(&helm(&cluster, &command, &values).await?.ok()?)?;
+    let objects: Vec<Value> = rendered.into_iter().map(|document| document.value).collect();
+    assert_eq!(of_kind(&objects, "PodMonitor").len(), 2);
+    let alerts = &of_kind(&objects, "PrometheusRule")[0]["spec"]["groups"];
+    assert!(alerts[0]["rules"][0]["alert"].is_string(), "{alerts}");
     Ok(())
 }
 
