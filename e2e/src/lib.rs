@@ -6,7 +6,8 @@
 //! [`process`] spawn, stop and kill by pid; [`client`] and [`raw`] well-formed and ill-formed requests;
 //! [`name_server`] names whose addresses change; [`tier`] which tests may run; [`tools`] the programs of a cluster;
 //! [`control_plane`] a real API server; [`cluster`] it, or the user's own, as a test sees it; [`kubelet`] runs its Pods
-//! as processes, [`relay`] stands for their Services, [`fleet`] has thousands that never start, [`node`] is a real one;
+//! as processes, [`relay`] stands for their Services, [`platform`] has operators and sidecars there, [`examples`] is what
+//! users apply; [`fleet`] has thousands that never start, [`node`] is a real one;
 //! [`sdk`] the official SDKs; [`checker`] what must hold after every test; [`wait`], [`certs`], [`clock`], [`settings`]
 //! small means. Of the product, only the definitions of its kinds are linked; the rest is only run.
 
@@ -16,6 +17,7 @@ pub mod client;
 pub mod clock;
 pub mod cluster;
 pub mod control_plane;
+pub mod examples;
 pub mod feed;
 pub mod fixture;
 pub mod fleet;

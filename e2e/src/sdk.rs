@@ -65,21 +65,29 @@ impl Clients {
         Ok(None)
     }
 
+    /// The interpreter of a language, and the program for it that uses an SDK.
+    #[must_use]
+    pub fn program(&self, sdk: Sdk, language: Language) -> (PathBuf, PathBuf) {
+        let name = match sdk {
+            Sdk::OpenAi => "openai_client",
+            Sdk::Anthropic => "anthropic_client",
+        };
+        match language {
+            Language::Python => {
+                (self.home.join("python/bin/python"), folder().join(format!("python/{name}.py")))
+            }
+            Language::Node => (PathBuf::from("node"), folder().join(format!("node/{name}.mjs"))),
+        }
+    }
+
     /// Runs one program on these scenarios against the data port `address`.
     ///
     /// # Errors
     /// If the program fails; its standard error is then in the message.
     pub async fn run(&self, sdk: Sdk, language: Language, address: &str, scenarios: &[&str]) -> Result<Seen> {
-        let name = match sdk {
-            Sdk::OpenAi => "openai_client",
-            Sdk::Anthropic => "anthropic_client",
-        };
-        let (program, source) = match language {
-            Language::Python => (self.home.join("python/bin/python"), format!("python/{name}.py")),
-            Language::Node => (PathBuf::from("node"), format!("node/{name}.mjs")),
-        };
-        let source = folder().join(source).to_string_lossy().into_owned();
-        let arguments: Vec<&str> = [source.as_str()].iter().chain(scenarios).copied().collect();
+        let (program, source) = self.program(sdk, language);
+        let source = source.to_string_lossy();
+        let arguments: Vec<&str> = [source.as_ref()].iter().chain(scenarios).copied().collect();
         let (home, base) = (self.home.to_string_lossy(), format!("http://{address}"));
         let openai_base = format!("{base}/v1");
         let environment = [
@@ -91,10 +99,10 @@ impl Clients {
             ("PYTHONDONTWRITEBYTECODE", "1"),
         ];
         let mut process =
-            Process::spawn(&format!("{language:?} {name}"), &program, &arguments, &environment)?;
+            Process::spawn(&format!("{language:?} {sdk:?}"), &program, &arguments, &environment)?;
         let status =
             process.ended(PATIENCE).await.with_context(|| format!("it printed {}", process.stdout()))?;
-        ensure!(status.success(), "{name} in {language:?} ended with {status}:\n{}", process.stderr());
+        ensure!(status.success(), "{sdk:?} in {language:?} ended with {status}:\n{}", process.stderr());
         by_scenario(&process.stdout())
     }
 }

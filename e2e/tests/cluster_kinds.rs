@@ -7,38 +7,26 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use chaperone_crds::{Document, GROUP, VERSION, admit, crds, read_documents};
 use chaperone_e2e::cluster::Cluster;
+use chaperone_e2e::examples;
 use serde_json::{Value, json};
 use server::{Said, ask, ask_loosely, rules};
 
 /// What is wrong with an object, by path.
 type Refusal = BTreeSet<(String, String)>;
 
-fn manifests(folder: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder)).unwrap();
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
-    files.sort();
-    assert!(!files.is_empty(), "no manifest in {folder}");
-    files
+/// The manifests of `crds/tests/cases/<folder>`.
+fn cases(folder: &str) -> Result<Vec<PathBuf>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds/tests/cases");
+    let files = examples::manifests(&root.join(folder))?;
+    ensure!(!files.is_empty(), "no manifest in {folder}");
+    Ok(files)
 }
 
 fn documents(file: &Path) -> Vec<Document> {
     read_documents(&fs::read_to_string(file).unwrap()).unwrap()
-}
-
-/// Examples name endpoints and keys by variables, which their users set.
-fn with_variables_set(file: &Path) -> Vec<Document> {
-    let text = fs::read_to_string(file).unwrap();
-    let mut pieces = text.split("${");
-    let mut expanded = pieces.next().unwrap_or_default().to_owned();
-    for (name, rest) in pieces.map(|piece| piece.split_once('}').unwrap()) {
-        expanded += if name.ends_with("_ENDPOINT") { "https://partner.example/v1" } else { "set" };
-        expanded += rest;
-    }
-    read_documents(&expanded).unwrap()
 }
 
 fn is_ours(object: &Value) -> bool {
@@ -65,11 +53,13 @@ async fn every_example_and_every_good_manifest_is_accepted() -> Result<()> {
         return Ok(());
     };
     let namespace = cluster.namespace("good", &[]).await?;
-    let folders =
-        ["crds/tests/cases/good", "examples/quickstart", "examples/gateway", "examples/partnership"];
     let mut asked = 0;
-    for file in folders.into_iter().flat_map(manifests) {
-        for document in with_variables_set(&file) {
+    let mut files = cases("good")?;
+    for folder in examples::folders()? {
+        files.extend(examples::manifests(&folder)?);
+    }
+    for file in files {
+        for document in read_documents(&examples::with_variables_set(&file)?)? {
             if document.value["kind"] == "Namespace" {
                 continue;
             }
@@ -90,7 +80,7 @@ async fn every_bad_manifest_of_our_kinds_is_refused_with_the_messages_of_admit()
     let Some(cluster) = Cluster::for_test(test).await? else { return Ok(()) };
     let namespace = cluster.namespace("bad", &[]).await?;
     let mut differences = Vec::new();
-    let files = manifests("crds/tests/cases/bad").into_iter();
+    let files = cases("bad")?.into_iter();
     // What is wrong with metadata, an API server words in its own way: see the next test.
     for file in files.filter(|file| !file.ends_with("manifest.yaml")) {
         for document in documents(&file) {
@@ -141,7 +131,7 @@ async fn difference(cluster: &Cluster, namespace: &str, object: &Value) -> Resul
 async fn what_is_wrong_with_metadata_and_core_kinds_is_refused_by_both() -> Result<()> {
     let test = "what_is_wrong_with_metadata_and_core_kinds_is_refused_by_both";
     let Some(cluster) = Cluster::for_test(test).await? else { return Ok(()) };
-    let file = manifests("crds/tests/cases/bad").into_iter().find(|file| file.ends_with("manifest.yaml"));
+    let file = cases("bad")?.into_iter().find(|file| file.ends_with("manifest.yaml"));
     let mut asked = 0;
     for document in documents(&file.context("manifest.yaml")?) {
         let kind = document.value["kind"].as_str().unwrap_or_default();
