@@ -41,7 +41,8 @@ pub fn files() -> Vec<GeneratedFile> {
 pub fn chart_files() -> Vec<GeneratedFile> {
     let template = |text: &str| {
         // What stands in a description is text to Helm, never an action.
-        let text = text.replace("{{", "{{ \"{{\" }}").replacen("metadata:\n  annotations:\n", CHART_METADATA, 1);
+        let text =
+            text.replace("{{", "{{ \"{{\" }}").replacen("metadata:\n  annotations:\n", CHART_METADATA, 1);
         format!("{{{{- if .Values.crds.enabled }}}}\n{text}{{{{- end }}}}\n")
     };
     files().into_iter().map(|file| GeneratedFile { text: template(&file.text), ..file }).collect()
