@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::name::{CredentialName, ObjectName};
 use crate::sensitive::Sensitive;
+use crate::snapshot::Version;
 
 /// Tells one value of a credential from the next, without saying anything about the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,12 +43,15 @@ impl From<CredentialHash> for String {
 pub struct PseudonymKey(Sensitive<[u8; 32]>);
 
 impl PseudonymKey {
-    /// The key of `namespace`, derived from one secret of all namespaces.
+    /// The key of `namespace`, derived from one secret of all namespaces: HKDF-Expand with SHA-256 (RFC 5869 §2.3), one
+    /// block. `secret` must be random; it is the pseudorandom key, so that nothing is left to extract.
     #[must_use]
     pub fn derive(secret: &[u8; 32], namespace: &ObjectName) -> Self {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
         mac.update(b"chaperone pseudonym key\0");
         mac.update(namespace.as_str().as_bytes());
+        // The number of the block, which is the first and the last.
+        mac.update(&[1]);
         Self::new(mac.finalize().into_bytes().into())
     }
 
@@ -65,11 +69,22 @@ impl PseudonymKey {
 }
 
 /// The credentials that a snapshot names, and the key of its namespace's pseudonyms.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Keys {
     credentials: BTreeMap<CredentialName, Credential>,
     pseudonyms: Option<PseudonymKey>,
+    /// Version of the bytes that they were read from: a later operator's have parts that are not kept here.
+    pub(crate) received: Option<Version>,
 }
+
+impl PartialEq for Keys {
+    fn eq(&self, other: &Self) -> bool {
+        // Where they were read from makes no difference.
+        (&self.credentials, &self.pseudonyms) == (&other.credentials, &other.pseudonyms)
+    }
+}
+
+impl Eq for Keys {}
 
 /// A secret value, with the hash by which cooldowns and pools tell it from its successor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +119,7 @@ impl Credential {
 impl Keys {
     /// Adds or replaces one credential.
     pub fn insert(&mut self, name: CredentialName, credential: Credential) {
+        self.received = None;
         self.credentials.insert(name, credential);
     }
 
@@ -115,6 +131,7 @@ impl Keys {
 
     /// Sets the key of pseudonyms.
     pub fn set_pseudonyms(&mut self, key: PseudonymKey) {
+        self.received = None;
         self.pseudonyms = Some(key);
     }
 

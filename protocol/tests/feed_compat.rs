@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use chaperone_protocol::keys::{Credential, Keys};
+use chaperone_protocol::keys::{Credential, Keys, PseudonymKey};
 use chaperone_protocol::limits;
 use chaperone_protocol::name::PartnerName;
 use chaperone_protocol::snapshot::{Snapshot, Version};
@@ -39,6 +39,7 @@ fn held() -> Held {
 fn keys() -> Keys {
     let mut keys = Keys::default();
     keys.insert("shop/alpha/key".parse().unwrap(), Credential::new(b"sk-test".to_vec()));
+    keys.set_pseudonyms(PseudonymKey::new([7; 32]));
     keys
 }
 
@@ -154,6 +155,20 @@ fn a_version_is_of_the_bytes_that_were_sent() {
     };
     let snapshot = Snapshot::from_bytes(&received).unwrap();
     assert_eq!(*snapshot.version(), Version::of(document));
+}
+
+/// The same holds for keys: an acknowledgement names what the operator sent, not what this build kept of it.
+#[test]
+fn a_version_of_keys_is_of_the_bytes_that_were_sent() {
+    let json = golden("later/leader-keys.json");
+    let Ok((7, Some(LeaderFrame::Keys(received)))) = LeaderFrame::decode(json.as_bytes()) else {
+        panic!("not keys: {json}")
+    };
+    assert_eq!(received.keys, keys());
+    let (_, sent) = json.split_once(r#""keys":"#).unwrap();
+    let sent = sent.strip_suffix("}}").unwrap();
+    assert_eq!(received.keys.version(), Version::of(sent.as_bytes()));
+    assert_ne!(received.keys.version(), keys().version());
 }
 
 #[test]

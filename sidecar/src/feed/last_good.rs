@@ -165,7 +165,7 @@ fn first(problems: &[Invalid]) -> String {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use chaperone_protocol::keys::Credential;
+    use chaperone_protocol::keys::{Credential, PseudonymKey};
 
     use super::*;
 
@@ -176,6 +176,7 @@ mod tests {
     fn keys(value: &str) -> Keys {
         let mut keys = Keys::default();
         keys.insert("shop/alpha/key".parse().unwrap(), Credential::new(value.as_bytes().to_vec()));
+        keys.set_pseudonyms(PseudonymKey::new([7; 32]));
         keys
     }
 
