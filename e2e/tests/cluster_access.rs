@@ -3,12 +3,17 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use base64::Engine as _;
+use chaperone_e2e::client;
 use chaperone_e2e::feed::{token, token_of};
+use chaperone_e2e::kubelet::view::PodView;
 use chaperone_e2e::partner::Partner;
 use chaperone_e2e::platform::{PATIENCE, Platform, ask, mock, object, quota, route, text};
 use chaperone_e2e::wait;
 use chaperone_protocol::wire::feed::{AUDIENCE, GoAwayReason, LeaderFrame};
 use http::StatusCode;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,6 +54,65 @@ async fn a_token_gives_its_own_pods_snapshot_and_others_give_nothing() -> Result
     };
     assert_eq!(ended, GoAwayReason::PodDeleted);
     assert_eq!(platform.stream(&good).await?.err(), Some(StatusCode::UNAUTHORIZED));
+    Ok(())
+}
+
+/// What stands for an address of e-mail in what a partner hears from the sidecar of `pod`.
+async fn pseudonym(platform: &Platform, pod: &PodView, partner: &Partner) -> Result<String> {
+    let before = partner.arrivals().await?.len();
+    let ask = json!({"model": "chat", "messages": [{"role": "user", "content": "Write to ann.lee@example.org soon."}]});
+    let answer = client::post(&format!("{}:4141", pod.address()), "/v1/chat/completions", &[], &ask).await?;
+    anyhow::ensure!(answer.status.is_success(), "{}: {}", answer.text(), platform.output(pod));
+    let arrivals = partner.arrivals().await?;
+    let arrived = arrivals.get(before).context("it arrived")?.json();
+    let text = arrived["messages"][0]["content"].as_str().context("a text")?;
+    let name = text.strip_prefix("Write to ").and_then(|text| text.strip_suffix(" soon."));
+    let name = name.with_context(|| format!("one value was replaced: {text}"))?;
+    anyhow::ensure!(!name.contains("ann.lee"), "it is replaced: {name}");
+    Ok(name.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_of_a_namespace_use_one_pseudonym_also_after_a_restart_and_others_another() -> Result<()> {
+    let test = "pods_of_a_namespace_use_one_pseudonym_also_after_a_restart_and_others_another";
+    let Some(platform) = Platform::for_test(test, 1, 2).await? else { return Ok(()) };
+    let (ours, theirs) = (platform.tenant(0).to_owned(), platform.tenant(1).to_owned());
+    let partner = Partner::start().await?;
+    let spec = json!({
+        "adapter": "OpenAI", "endpoint": partner.endpoint("OpenAI"), "allowPlaintext": true, "allowPrivate": true,
+        "models": [{"name": "m"}],
+    });
+    let pii = json!({"entities": ["Email"], "action": "Pseudonym"});
+    let route = json!({"alias": "chat", "targets": [{"partner": "alpha"}], "pii": pii});
+    let objects = [object("Partner", "alpha", &spec), object("ModelRoute", "chat", &route), quota()];
+    for tenant in [&ours, &theirs] {
+        platform.apply(tenant, &objects).await?;
+    }
+    let one = platform.sidecar(&ours, "one").await?;
+    let two = platform.sidecar(&ours, "two").await?;
+    let other = platform.sidecar(&theirs, "one").await?;
+    let name = pseudonym(&platform, &one, &partner).await?;
+    assert_eq!(pseudonym(&platform, &two, &partner).await?, name);
+    assert_ne!(pseudonym(&platform, &other, &partner).await?, name);
+
+    // Another operator, and Pods that have never met the first.
+    platform.delete_pod(platform.home(), "chaperone-operator-0").await?;
+    platform.operators(1).await?;
+    let three = platform.sidecar(&ours, "three").await?;
+    assert_eq!(pseudonym(&platform, &three, &partner).await?, name);
+
+    let secrets: Api<Secret> = Api::namespaced(platform.cluster.client(), platform.home());
+    let root = secrets.get("chaperone-root").await?.data.context("data")?;
+    let root = &root.get("root").context("32 bytes")?.0;
+    assert_eq!(root.len(), 32);
+    let encoded = base64::engine::general_purpose::STANDARD.encode(root);
+    let seen = [
+        ("the operator's log", platform.output(&platform.operator(0)?)),
+        ("a sidecar's log", platform.output(&three)),
+    ];
+    for (place, text) in seen {
+        assert!(!text.contains(&encoded), "the root secret is in {place}");
+    }
     Ok(())
 }
 

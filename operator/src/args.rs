@@ -51,6 +51,9 @@ pub struct Args {
     /// Secret that holds the certificate of both, and the authority that signs it.
     #[arg(long, env = "CHAPERONE_TLS_SECRET", default_value = "chaperone-tls", value_name = "NAME")]
     pub tls_secret: String,
+    /// Secret that keys of namespaces are derived from; made once.
+    #[arg(long, env = "CHAPERONE_ROOT_SECRET", default_value = "chaperone-root", value_name = "NAME")]
+    pub root_secret: String,
     /// Lease by which replicas agree on who leads.
     #[arg(long, env = "CHAPERONE_LEASE", default_value = "chaperone-operator", value_name = "NAME")]
     pub lease: String,

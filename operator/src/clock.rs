@@ -16,10 +16,15 @@ pub(crate) fn wall() -> Timestamp {
 
 /// A random number below `bound`, for jitter. 0 if `bound` is.
 pub(crate) fn random_below(bound: u64) -> u64 {
-    let mut bytes = [0_u8; 8];
+    u64::from_le_bytes(random()).checked_rem(bound).unwrap_or_default()
+}
+
+/// Bytes that nobody can guess.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
     rustls::crypto::ring::default_provider()
         .secure_random
         .fill(&mut bytes)
         .expect("the system's random source does not fail once it is seeded");
-    u64::from_le_bytes(bytes).checked_rem(bound).unwrap_or_default()
+    bytes
 }

@@ -13,7 +13,7 @@ use chaperone_protocol::snapshot::Scope;
 use chaperone_protocol::wire::feed::GoAwayReason;
 use kube::Client;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
 use self::debounce::Debounce;
@@ -29,10 +29,13 @@ use crate::leader::Leadership;
 use crate::pods::Pods;
 use crate::report::writer::Assignment;
 use crate::report::{self, Election, Subject};
+use crate::root::Root;
 use crate::world::Unlabelled;
 
 /// Sidecars have this long to return to a new leader before those that are missing count.
 const SETTLING: Duration = Duration::from_secs(30);
+/// How long a new leader waits for its own Secrets before it works without.
+const COMPLETE: Duration = Duration::from_secs(3);
 /// From hearing of a sidecar to saying so: acknowledgements of one wave arrive together.
 const GATHERING: Duration = Duration::from_millis(50);
 /// What nobody announces (a Pod that never connects) shows after this long.
@@ -48,7 +51,16 @@ pub(crate) struct Controller {
     unlabelled: watch::Receiver<BTreeSet<Unlabelled>>,
     probes: watch::Sender<Arc<Probes>>,
     outcomes: Arc<Outcomes>,
+    root: watch::Receiver<Option<Root>>,
     assignment: watch::Sender<Arc<Assignment>>,
+}
+
+/// What the controller works with, besides what it watches itself.
+pub(crate) struct Sources {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) pods: Arc<Pods>,
+    pub(crate) outcomes: Arc<Outcomes>,
+    pub(crate) root: watch::Receiver<Option<Root>>,
 }
 
 /// Where others get what the controller hands out.
@@ -59,13 +71,8 @@ pub(crate) struct Handed {
 
 impl Controller {
     /// Begins to watch.
-    pub(crate) fn new(
-        client: &Client,
-        desk: Arc<Desk>,
-        pods: Arc<Pods>,
-        outcomes: Arc<Outcomes>,
-        tasks: &TaskTracker,
-    ) -> (Self, Handed) {
+    pub(crate) fn new(client: &Client, sources: Sources, tasks: &TaskTracker) -> (Self, Handed) {
+        let Sources { desk, pods, outcomes, root } = sources;
         let changed = Arc::new(Notify::new());
         let (missing, wanted) = watch::channel(BTreeSet::new());
         let (found, unlabelled) = watch::channel(BTreeSet::new());
@@ -76,7 +83,7 @@ impl Controller {
         let handed = Handed { probes: probes.1, assignment: assigned };
         let stores = Stores::watch(client, tasks, &changed);
         let probes = probes.0;
-        (Self { desk, pods, stores, changed, missing, unlabelled, probes, outcomes, assignment }, handed)
+        (Self { desk, pods, stores, changed, missing, unlabelled, probes, outcomes, root, assignment }, handed)
     }
 
     /// Works whenever this process leads. Ends when it is dropped.
@@ -102,6 +109,11 @@ impl Controller {
     }
 
     async fn lead(&self, epoch: u64, elected: Instant, leadership: &mut watch::Receiver<Leadership>) {
+        // What sidecars are sent first should not change a moment later.
+        let mut root = self.root.clone();
+        if timeout(COMPLETE, root.wait_for(Option::is_some)).await.is_err() {
+            tracing::warn!("the root secret is not known; sidecars make up their own keys of pseudonyms");
+        }
         let mut debounce = Debounce::default();
         debounce.changed(elected);
         let mut gathered = Gathered::default();
@@ -125,6 +137,7 @@ impl Controller {
                     self.report(&gathered, &findings, elected);
                     report_at = clock::now() + ROUND;
                 }
+                Ok(()) = root.changed() => debounce.changed(clock::now()),
                 () = self.changed.notified() => debounce.changed(clock::now()),
                 () = self.desk.compile.notified() => debounce.changed(clock::now()),
                 () = self.desk.report.notified() => report_at = report_at.min(clock::now() + GATHERING),
@@ -141,14 +154,15 @@ impl Controller {
         let mut scopes: BTreeSet<Scope> = self.desk.lead(begun, |hub| hub.scopes())?;
         let unseen = self.desk.lead(begun, |hub| self.pods.unseen(begun, |uid| hub.knows(uid)))?;
         scopes.extend(unseen.into_keys());
-        let gathered = gather::gather(&self.stores, scopes, self.unlabelled.borrow().clone());
+        let mut gathered = gather::gather(&self.stores, scopes, self.unlabelled.borrow().clone());
+        gathered.pass.secrets.root.clone_from(&self.root.borrow());
         let compiled = self.desk.lead(clock::now(), |hub| hub.publish(&gathered.pass, clock::now()))?;
         *findings = compiled.findings;
         findings.extend(gathered.unreadable.iter().cloned());
         self.desk.metrics.findings.set(i64::try_from(findings.len()).unwrap_or(i64::MAX));
         let missing = gather::missing(&gathered.pass.world);
         self.missing.send_if_modified(|before| std::mem::replace(before, missing.clone()) != missing);
-        self.probes.send_replace(Arc::new(Probes { partners: compiled.partners, keys: gathered.pass.keys.clone() }));
+        self.probes.send_replace(Arc::new(Probes { partners: compiled.partners, keys: gathered.pass.secrets.keys.clone() }));
         self.desk.metrics.compile.observe((clock::now() - begun).as_secs_f64());
         Some(gathered)
     }

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::args::Args;
 use crate::certificate::Certificate;
-use crate::controller::{Controller, Handed};
+use crate::controller::{Controller, Handed, Sources};
 use crate::desk::Desk;
 use crate::feed::server::{self, Feed};
 use crate::health::{self, Outcomes};
@@ -24,6 +24,7 @@ use crate::leader::Candidate;
 use crate::metrics::Metrics;
 use crate::pods::Pods;
 use crate::report::writer;
+use crate::root::RootSecret;
 use crate::admin;
 
 /// How long releasing the Lease may take at the end.
@@ -44,13 +45,15 @@ pub async fn run(args: Args) -> Result<()> {
     let services = [args.feed_service.as_str(), args.webhook_service.as_str()];
     let certificate = Certificate::new(&client, &args.namespace, &args.tls_secret, services);
     let (leaf, authority) = (certificate.leaf(), certificate.authority());
+    let root = RootSecret::new(&client, &args.namespace, &args.root_secret);
 
     // Tasks without an end of their own: they are dropped with the runtime.
     let tasks = TaskTracker::new();
-    let (controller, handed) =
-        Controller::new(&client, Arc::clone(&desk), Arc::clone(&pods), Arc::clone(&outcomes), &tasks);
+    let sources = Sources { desk: Arc::clone(&desk), pods: Arc::clone(&pods), outcomes: Arc::clone(&outcomes), root: root.root() };
+    let (controller, handed) = Controller::new(&client, sources, &tasks);
     let Handed { probes, assignment } = handed;
     tasks.spawn(controller.run(leadership.clone()));
+    tasks.spawn(root.run(leadership.clone()));
     tasks.spawn(certificate.run(leadership));
     tasks.spawn(writer::run(client.clone(), Arc::clone(&desk), assignment));
     tasks.spawn(health::run(Arc::clone(&desk), probes, outcomes));

@@ -65,6 +65,10 @@ pub fn own_rules() -> Value {
             "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["chaperone-tls"],
             "verbs": ["get", "list", "watch", "update"],
         },
+        {
+            "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["chaperone-root"],
+            "verbs": ["get", "list", "watch"],
+        },
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["patch"]},
     ])
 }

@@ -52,7 +52,7 @@ pub(super) fn gather(stores: &Stores, scopes: BTreeSet<Scope>, unlabelled: BTree
             if let Ok(name) = format!("{key}/{entry}").parse()
                 && value.0.len() <= chaperone_protocol::limits::CREDENTIAL_BYTES
             {
-                gathered.pass.keys.insert(name, Credential::new(value.0.clone()));
+                gathered.pass.secrets.keys.insert(name, Credential::new(value.0.clone()));
             }
         }
         gathered.secret_versions.insert(key.clone(), secret.resource_version().unwrap_or_default());

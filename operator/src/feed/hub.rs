@@ -6,8 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaperone_protocol::keys::Keys;
-use chaperone_protocol::limits;
 use chaperone_protocol::snapshot::{Scope, Version};
 use chaperone_protocol::wire::feed::{GoAwayReason, Held, Nack};
 use tokio::sync::watch;
@@ -15,7 +13,7 @@ use tokio::time::Instant;
 
 use super::canary::{Rollout, StreamId};
 use super::hold::Holds;
-use super::publish::{Edition, Generations, KeySet, Offer};
+use super::publish::{Edition, Generations, KeySet, Offer, Secrets};
 use super::roster::{Inside, Pod, Refusal, Roster, Tally};
 use crate::compile::{Compiled, ObjectRef, compile};
 use crate::world::World;
@@ -30,8 +28,7 @@ const TOMBSTONES: usize = 20_000;
 pub(crate) struct Pass {
     pub(crate) world: Arc<World>,
     pub(crate) generations: Generations,
-    /// All keys that are known, of all scopes.
-    pub(crate) keys: Keys,
+    pub(crate) secrets: Secrets,
 }
 
 /// What a stream should do.
@@ -70,8 +67,8 @@ pub(crate) struct Hub {
     scopes: BTreeMap<Scope, ScopeState>,
     roster: Roster,
     streams: BTreeMap<StreamId, watch::Sender<Signal>>,
-    /// All keys, as of the last pass.
-    keys: Keys,
+    /// As of the last pass.
+    secrets: Secrets,
     tombstones: BTreeMap<String, Instant>,
     last_id: StreamId,
 }
@@ -84,7 +81,7 @@ impl Hub {
             scopes: BTreeMap::new(),
             roster: Roster::default(),
             streams: BTreeMap::new(),
-            keys: Keys::default(),
+            secrets: Secrets::default(),
             tombstones: BTreeMap::new(),
             last_id: 0,
         }
@@ -238,9 +235,9 @@ impl Hub {
             if let Some(promoted) = state.rollout.promoted() {
                 state.known.insert(promoted.version.clone(), Arc::clone(&promoted.generations));
             }
-            state.select_keys(&pass.keys);
+            state.select_keys(scope, &pass.secrets);
         }
-        self.keys = pass.keys.clone();
+        self.secrets = pass.secrets.clone();
         for scope in compiled.snapshots.keys() {
             self.refresh(scope, now);
         }
@@ -290,7 +287,7 @@ impl Hub {
         let promoted = state.rollout.promoted().map(|promoted| promoted.version.clone());
         state.rollout.tick(&streams, now);
         if promoted.as_ref() != state.rollout.promoted().map(|promoted| &promoted.version) {
-            state.select_keys(&self.keys);
+            state.select_keys(scope, &self.secrets);
         }
         let Some(keys) = &state.keys else { return };
         for id in streams {
@@ -328,22 +325,10 @@ impl ScopeState {
     }
 
     /// Takes the keys that the scope needs: while an edition is on its way, those of the one before it too.
-    fn select_keys(&mut self, all: &Keys) {
+    fn select_keys(&mut self, scope: &Scope, secrets: &Secrets) {
         let editions = [self.rollout.promoted(), self.rollout.newest()];
         let names: BTreeSet<_> = editions.into_iter().flatten().flat_map(|edition| &edition.credentials).collect();
-        let (mut keys, mut room) = (Keys::default(), limits::KEYS_BYTES);
-        for name in names {
-            let Some(credential) = all.get(name) else { continue };
-            // As base64, with the name and what stands between: a frame that is too large would reach nobody.
-            let size = name.as_str().len() + credential.expose().len().div_ceil(3) * 4 + 8;
-            match room.checked_sub(size) {
-                Some(left) => {
-                    room = left;
-                    keys.insert(name.clone(), credential.clone());
-                }
-                None => tracing::error!(%name, "its scope has more keys than a sidecar takes; this one is left out"),
-            }
-        }
+        let keys = secrets.of(scope, names);
         if self.keys.as_ref().is_none_or(|before| before.version != keys.version()) {
             self.keys = Some(Arc::new(KeySet::new(keys)));
         }

@@ -4,14 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chaperone_protocol::keys::Keys;
+use chaperone_protocol::keys::{Keys, PseudonymKey};
+use chaperone_protocol::limits;
 use chaperone_protocol::name::CredentialName;
-use chaperone_protocol::snapshot::{Tls, Version};
+use chaperone_protocol::snapshot::{Scope, Tls, Version};
 use chaperone_protocol::wire::feed::{Held, KeysFor, LeaderFrame};
 use chaperone_protocol::wire::{Document, WirePartner};
 
 use crate::compile::{Contents, ObjectRef};
+use crate::root::Root;
 use crate::world::World;
+
+/// Bytes of serialised keys besides the credentials, at most.
+const AROUND: usize = 128;
 
 /// The generations of all objects.
 pub(crate) type Generations = BTreeMap<ObjectRef, i64>;
@@ -67,6 +72,39 @@ fn credentials(document: &Document) -> BTreeSet<CredentialName> {
             .collect::<Vec<_>>()
     };
     document.partners.values().flat_map(named).collect()
+}
+
+/// What keys of scopes are taken and derived from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Secrets {
+    /// All credentials that are known.
+    pub(crate) keys: Keys,
+    /// Keys of namespaces are derived from it. `None`: it cannot be read, and sidecars make up their own.
+    pub(crate) root: Option<Root>,
+}
+
+impl Secrets {
+    /// The keys of `scope`: those of `names`, as far as one frame holds them.
+    pub(crate) fn of<'n>(&self, scope: &Scope, names: impl IntoIterator<Item = &'n CredentialName>) -> Keys {
+        let mut keys = Keys::default();
+        if let Some(root) = &self.root {
+            keys.set_pseudonyms(PseudonymKey::derive(root.expose(), &scope.namespace));
+        }
+        let mut room = limits::KEYS_BYTES - AROUND;
+        for name in names {
+            let Some(credential) = self.keys.get(name) else { continue };
+            // As base64, with the name and what stands between: a frame that is too large would reach nobody.
+            let size = name.as_str().len() + credential.expose().len().div_ceil(3) * 4 + 8;
+            match room.checked_sub(size) {
+                Some(left) => {
+                    room = left;
+                    keys.insert(name.clone(), credential.clone());
+                }
+                None => tracing::error!(%name, "its scope has more keys than a sidecar takes; this one is left out"),
+            }
+        }
+        keys
+    }
 }
 
 /// The keys of a scope.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Pass, Pod};
 use crate::compile::{Contents, Kind, ObjectRef};
-use crate::feed::publish::{Edition, Generations, KeySet, Offer};
+use crate::feed::publish::{Edition, Generations, KeySet, Offer, Secrets};
 use crate::world::{Object, ObjectKey, World};
 use chaperone_protocol::snapshot::Scope;
 
@@ -63,5 +63,5 @@ pub(in crate::feed) fn pass(routes: &[(&str, i64)]) -> Pass {
             .insert(route.key.clone(), Object { created: None, spec: serde_json::from_value(spec).unwrap() });
         generations.insert(route, *generation);
     }
-    Pass { world: Arc::new(world), generations, keys: Keys::default() }
+    Pass { world: Arc::new(world), generations, secrets: Secrets::default() }
 }

@@ -1,6 +1,8 @@
 use super::testing::{object, pass, pod, scope};
 use super::*;
 use chaperone_protocol::keys::Credential;
+use chaperone_protocol::limits;
+use chaperone_protocol::sensitive::Sensitive;
 use crate::compile::Kind;
 
 /// A leadership with sidecars that answer as told.
@@ -244,7 +246,7 @@ fn keys_beyond_what_a_frame_holds_are_left_out() {
         let spec = serde_json::from_value(route).unwrap();
         world.routes.insert(partner.key.clone(), crate::world::Object { created: None, spec });
         let name = format!("{}/key", partner.key).parse().unwrap();
-        large.keys.insert(name, Credential::new(vec![b'k'; limits::CREDENTIAL_BYTES]));
+        large.secrets.keys.insert(name, Credential::new(vec![b'k'; limits::CREDENTIAL_BYTES]));
     }
     large.world = Arc::new(world);
     let mut fleet = Fleet::of(1, &[]);
@@ -254,4 +256,24 @@ fn keys_beyond_what_a_frame_holds_are_left_out() {
     let frame = offer.keys.frame(&offer.edition.version, 7);
     assert!(frame.len() <= limits::LEADER_FRAME_BYTES, "{} bytes", frame.len());
     assert!(frame.len() > limits::KEYS_BYTES / 2, "most of them are there: {} bytes", frame.len());
+}
+
+#[test]
+fn pods_of_a_namespace_share_a_key_of_pseudonyms_that_survives_a_leader() {
+    let keys_under = |root: u8| {
+        let mut pass = pass(&[("chat", 1)]);
+        pass.secrets.root = Some(Arc::new(Sensitive::new([root; 32])));
+        let mut world = (*pass.world).clone();
+        let scopes = [scope("shop", "app"), scope("shop", "batch"), scope("bank", "app")];
+        world.scopes.extend(scopes.clone());
+        pass.world = Arc::new(world);
+        let (mut hub, now) = (Hub::new(1), crate::clock::now());
+        hub.publish(&pass, now);
+        scopes.map(|scope| hub.scopes[&scope].keys.as_ref().unwrap().version.clone())
+    };
+    let [app, batch, bank] = keys_under(7);
+    assert_eq!(app, batch);
+    assert_ne!(app, bank);
+    assert_eq!(keys_under(7), [app.clone(), batch, bank], "the next leader derives the same");
+    assert_ne!(keys_under(8)[0], app);
 }
