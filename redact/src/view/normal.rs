@@ -2,12 +2,62 @@
 
 use super::tables;
 
+const FIRST_LOOK_ALIKE: u32 = tables::LOOK_ALIKES[0].0;
+const LAST_LOOK_ALIKE: u32 = tables::LOOK_ALIKES[tables::LOOK_ALIKES.len() - 1].0;
+
+/// One bit for each 256 characters of the first plane: whether a table names one of them. Most text beyond ASCII, such
+/// as Chinese and Japanese, is read without a search of the tables.
+static LISTED: [u64; 4] = {
+    let lists = [
+        tables::FORMAT,
+        tables::SPACES,
+        tables::DASHES,
+        tables::QUOTES,
+        tables::APOSTROPHES,
+        tables::MARKS,
+        &[(0xFF01, 0xFF5E)],
+    ];
+    let mut pages = [0; 4];
+    let mut list = 0;
+    while list < lists.len() {
+        let mut row = 0;
+        while row < lists[list].len() {
+            pages = with_pages(pages, lists[list][row]);
+            row += 1;
+        }
+        list += 1;
+    }
+    let mut row = 0;
+    while row < tables::ZEROS.len() {
+        pages = with_pages(pages, (tables::ZEROS[row], tables::ZEROS[row] + 9));
+        row += 1;
+    }
+    pages
+};
+
+const fn with_pages(mut pages: [u64; 4], range: (u32, u32)) -> [u64; 4] {
+    let mut page = range.0 >> 8;
+    while page <= range.1 >> 8 && page < 256 {
+        pages[(page >> 6) as usize] |= 1 << (page & 63);
+        page += 1;
+    }
+    pages
+}
+
+/// Whether a table may name the character; beyond the first plane each of them may.
+fn is_listed(code: u32) -> bool {
+    LISTED.get((code >> 14) as usize).is_none_or(|pages| pages >> (code >> 8 & 63) & 1 == 1)
+}
+
 /// What the view shows for a character; `None` for what is invisible.
 pub(super) fn normalise(scalar: char) -> Option<char> {
     if scalar.is_ascii() {
         return Some(scalar);
     }
     let code = u32::from(scalar);
+    if !is_listed(code) {
+        return Some(scalar);
+    }
     if within(tables::FORMAT, code) {
         return None;
     }
@@ -46,10 +96,10 @@ fn digit(code: u32) -> Option<char> {
 }
 
 pub(super) fn look_alike(scalar: char) -> Option<u8> {
-    if scalar.is_ascii() {
+    let code = u32::from(scalar);
+    if !(FIRST_LOOK_ALIKE..=LAST_LOOK_ALIKE).contains(&code) {
         return None;
     }
-    let code = u32::from(scalar);
     let at = tables::LOOK_ALIKES.binary_search_by_key(&code, |row| row.0).ok()?;
     Some(tables::LOOK_ALIKES[at].1)
 }

@@ -15,6 +15,10 @@ pub(crate) enum Normal {
 
 /// No address is longer; look-alikes beyond are another token's.
 const MAX_TOKEN: usize = 256;
+/// Bytes that are compared at once.
+const CHUNK: usize = 16;
+/// Bytes beyond ASCII that are decoded at once.
+const RUN: usize = 64;
 
 /// A view in the making.
 #[derive(Debug)]
@@ -58,15 +62,45 @@ impl Reader {
         let until = from.saturating_add(budget).min(raw.len());
         while self.at < until {
             let rest = &raw[self.at..];
-            let (scalar, len) = match rest[0] {
-                b'\\' if self.escapes == Escapes::Json => unescape(rest).ok_or(InvalidText::BrokenEscape)?,
-                byte if byte.is_ascii() => (char::from(byte), 1),
-                lead => character(rest, lead).ok_or(InvalidText::NotUtf8)?,
-            };
-            self.push(scalar, len);
-            self.at += len;
+            match rest[0] {
+                b'\\' if self.escapes == Escapes::Json => {
+                    let (scalar, len) = unescape(rest).ok_or(InvalidText::BrokenEscape)?;
+                    self.push(scalar, len);
+                }
+                0x80.. => characters(rest)?.chars().for_each(|scalar| self.push(scalar, scalar.len_utf8())),
+                _ => self.push_plain(&rest[..self.plain_len(&raw[self.at..until])]),
+            }
         }
         Ok(self.at - from)
+    }
+
+    /// How many bytes at the start of `rest` are ASCII and no escape.
+    fn plain_len(&self, rest: &[u8]) -> usize {
+        let escape = if self.escapes == Escapes::Json { b'\\' } else { u8::MAX };
+        let is_other = |byte: &u8| *byte >= 0x80 || *byte == escape;
+        // Without a branch per byte, so that the compiler compares a whole chunk at once.
+        let is_plain = |chunk: &&[u8]| !chunk.iter().fold(false, |other, byte| other | is_other(byte));
+        let whole = rest.chunks_exact(CHUNK).take_while(is_plain).count() * CHUNK;
+        rest[whole..].iter().position(is_other).map_or(rest.len(), |len| whole + len)
+    }
+
+    /// The same as [`Self::push`] for each byte of `run`, which is ASCII and no escape: nothing of it changes, and only
+    /// the tokens at its two ends can touch other characters.
+    fn push_plain(&mut self, run: &[u8]) {
+        self.mark(Kind::Verbatim);
+        if self.normal == Normal::Full {
+            let letters = |part: &[u8]| part.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+            let first = run.iter().position(|byte| !is_token(*byte));
+            self.token.latin += letters(&run[..first.unwrap_or(run.len())]);
+            if let Some(first) = first {
+                self.end_token((run[first] == b'@').then_some('@'));
+                let last = run.iter().rposition(|byte| !is_token(*byte)).unwrap_or(first);
+                self.token.follows_at = run[last] == b'@';
+                self.token.latin = letters(&run[last + 1..]);
+            }
+        }
+        self.text.extend_from_slice(run);
+        self.at += run.len();
     }
 
     /// The view of the `raw_len` bytes that were read.
@@ -81,6 +115,7 @@ impl Reader {
         let changed = raw_len != scalar.len_utf8() || normal != Some(scalar);
         let may_change = full && look_alike(scalar).is_some();
         self.mark(if changed || may_change { Kind::Atom } else { Kind::Verbatim });
+        self.at += raw_len;
         let Some(scalar) = normal else { return };
         if full {
             self.note(scalar);
@@ -152,14 +187,16 @@ impl Reader {
     }
 }
 
-/// The character at the start of `rest`, and its length.
-fn character(rest: &[u8], lead: u8) -> Option<(char, usize)> {
-    let len = match lead {
-        0xC2..=0xDF => 2,
-        0xE0..=0xEF => 3,
-        0xF0..=0xF4 => 4,
-        _ => return None,
-    };
-    let text = std::str::from_utf8(rest.get(..len)?).ok()?;
-    text.chars().next().map(|scalar| (scalar, len))
+/// ASCII that may stand in a token.
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'+')
+}
+
+/// The characters beyond ASCII at the start of `rest`: all of them, or as many as are read at once.
+fn characters(rest: &[u8]) -> Result<&str, InvalidText> {
+    let run = &rest[..rest.len().min(RUN)];
+    let run = &run[..run.iter().position(u8::is_ascii).unwrap_or(run.len())];
+    // Where the last one is cut, the next call reads it; where one is broken, the next call finds it first.
+    let whole = run.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    if whole.is_empty() { Err(InvalidText::NotUtf8) } else { Ok(whole) }
 }
