@@ -2,7 +2,7 @@
 //!
 //! A table is a block of lines whose first one has short cells, and at least one delimiter; a later
 //! line with as many delimiters is a row. Markdown, CSV with commas or semicolons, tabs. Read once,
-//! moving forward with the candidates.
+//! moving forward with the candidates; delimiters are counted only in heads, and in lines with candidates below a head.
 
 use std::ops::Range;
 
@@ -18,13 +18,22 @@ type Counts = [u16; DELIMITERS.len()];
 /// Where the reading is: the head of the block, and the line that was read last.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    head: Option<(Range<usize>, Counts)>,
-    line: Option<(Range<usize>, Counts)>,
+    head: Option<Line>,
+    line: Option<Line>,
     /// Delimiters of the line before a position in it, so that many values of a line cost one reading.
     cursor: Cursor,
-    /// Start of the next line that was not read.
+    /// Start of what was not read.
     next: usize,
+    /// Whether that is the rest of a line that is too long.
+    inside_line: bool,
     pub(super) work: u64,
+}
+
+#[derive(Debug)]
+struct Line {
+    range: Range<usize>,
+    /// Its delimiters, if somebody asked.
+    counts: Option<Counts>,
 }
 
 /// A value's place in a table.
@@ -42,45 +51,62 @@ impl Table {
         while self.next <= at && self.next < text.len() {
             self.read_line(text);
         }
-        let (head_line, heads) = self.head.as_ref()?;
-        let (line, counts) = self.line.as_ref().filter(|(line, _)| line.contains(&at))?;
-        if line.start == head_line.start {
+        let (head, line) = (self.head.as_mut()?, self.line.as_mut()?);
+        if !line.range.contains(&at) || line.range.start == head.range.start {
             return None;
         }
+        let heads = *head.counts.get_or_insert_with(|| {
+            self.work += head.range.len() as u64;
+            head_counts(&text[head.range.clone()])
+        });
+        if heads == Counts::default() {
+            return None;
+        }
+        let counts = line.counts.get_or_insert_with(|| {
+            self.work += line.range.len() as u64;
+            counts(&text[line.range.clone()])
+        });
         let kind = (0..DELIMITERS.len()).find(|kind| heads[*kind] > 0 && heads[*kind] == counts[*kind])?;
-        if at < self.cursor.at || self.cursor.at < line.start {
-            self.cursor = Cursor { at: line.start, ..Cursor::default() };
+        if at < self.cursor.at || self.cursor.at < line.range.start {
+            self.cursor = Cursor { at: line.range.start, ..Cursor::default() };
         }
         self.work += (at - self.cursor.at) as u64;
         let from = self.cursor.at;
         self.cursor.read(&text[from..at]);
-        let head = cell_at(head_line, text, DELIMITERS[kind], self.cursor.counts[kind])?;
-        Some(Cell { head_line: head_line.clone(), head })
+        let cell = cell_at(&head.range, text, DELIMITERS[kind], self.cursor.counts[kind])?;
+        Some(Cell { head_line: head.range.clone(), head: cell })
     }
 
     fn read_line(&mut self, text: &[u8]) {
-        let rest = &text[self.next..];
-        let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-        let range = self.next..self.next + end;
-        self.work += end as u64;
-        self.next = range.end + 1;
-        let blank = text[range.clone()].iter().all(u8::is_ascii_whitespace);
-        if blank || end > LONGEST_LINE {
+        let window = &text[self.next..text.len().min(self.next + LONGEST_LINE + 1)];
+        let end = memchr::memchr(b'\n', window);
+        let range = self.next..self.next + end.unwrap_or(window.len());
+        let long = self.inside_line || range.len() > LONGEST_LINE;
+        self.work += range.len() as u64;
+        self.next = range.end + usize::from(end.is_some() || range.end == text.len());
+        self.inside_line = long && end.is_none();
+        if long || text[range.clone()].iter().all(u8::is_ascii_whitespace) {
             (self.head, self.line) = (None, None);
             return;
         }
-        let mut line = Cursor::default();
-        line.read(&text[range.clone()]);
-        let counts = line.counts;
         if self.head.is_none() {
-            // A line that cannot be a head has no delimiters, and so no rows below it.
-            let heads = |kind: usize| {
-                if is_head(&text[range.clone()], DELIMITERS[kind]) { counts[kind] } else { 0 }
-            };
-            self.head = Some((range.clone(), std::array::from_fn(heads)));
+            self.head = Some(Line { range: range.clone(), counts: None });
         }
-        self.line = Some((range, counts));
+        self.line = Some(Line { range, counts: None });
     }
+}
+
+fn counts(line: &[u8]) -> Counts {
+    let mut cursor = Cursor::default();
+    cursor.read(line);
+    cursor.counts
+}
+
+/// A line that cannot be a head has no delimiters, and so no rows below it.
+fn head_counts(line: &[u8]) -> Counts {
+    let counts = counts(line);
+    let is_one = |kind: usize| counts[kind] > 0 && is_head(line, DELIMITERS[kind]);
+    std::array::from_fn(|kind| if is_one(kind) { counts[kind] } else { 0 })
 }
 
 /// Counts delimiters outside of double quotes.
@@ -155,5 +181,11 @@ mod tests {
             assert_eq!(head(text, text.split([' ', '\n']).next_back().unwrap()), None, "{text}");
         }
         assert_eq!(head("name,dob\n1984", "1984"), None, "fewer cells");
+        let long = "x, ".repeat(LONGEST_LINE);
+        assert_eq!(
+            head(&format!("name,dob\n{long}\nB,1984"), "1984"),
+            None,
+            "a line too long ends the table"
+        );
     }
 }
