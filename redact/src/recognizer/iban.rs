@@ -12,7 +12,7 @@ static IBAN: Rule = Rule::new("iban", Entity::Iban, 100, 100)
     .beside(&[CueGroup::Iban])
     .unmoved();
 
-/// Country and length, from the registry of ISO 13616.
+/// Country and length, from the registry of ISO 13616, in the order of the countries.
 #[rustfmt::skip]
 const LENGTHS: &[(&[u8; 2], usize)] = &[
     (b"AD", 24), (b"AE", 23), (b"AL", 28), (b"AT", 20), (b"AZ", 28), (b"BA", 20), (b"BE", 16), (b"BG", 22),
@@ -33,14 +33,14 @@ const LENGTHS: &[(&[u8; 2], usize)] = &[
 /// belong to it, whatever it is.
 pub(super) fn word(out: &mut Candidates<'_>, word: &Range<usize>) {
     let text = out.text;
-    let head = &text[word.start..word.end];
-    let form = head.len() >= 4
-        && head[..2].iter().all(u8::is_ascii_alphabetic)
-        && head[2..4].iter().all(u8::is_ascii_digit);
-    let country = [head[0].to_ascii_uppercase(), head.get(1).map_or(0, u8::to_ascii_uppercase)];
-    let Some(length) = LENGTHS.iter().find(|row| *row.0 == country).map(|row| row.1).filter(|_| form) else {
+    let [first, second, tens, ones, ..] = text[word.clone()] else { return };
+    let is_form = first.is_ascii_alphabetic() && second.is_ascii_alphabetic() && tens.is_ascii_digit();
+    if !is_form || !ones.is_ascii_digit() {
         return;
-    };
+    }
+    let country = [first.to_ascii_uppercase(), second.to_ascii_uppercase()];
+    let Ok(row) = LENGTHS.binary_search_by_key(&country, |row| *row.0) else { return };
+    let length = LENGTHS[row].1;
     let Some((letters, end)) = gather(text, word.start, length) else { return };
     out.work += (end - word.start) as u64;
     if remainder_97(&letters) == Some(1) {

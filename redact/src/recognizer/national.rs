@@ -91,19 +91,8 @@ pub(super) fn lettered(out: &mut Candidates<'_>, word: &Range<usize>) {
 
 /// British national insurance numbers, written together or in pairs.
 pub(super) fn spaced(out: &mut Candidates<'_>, start: usize) {
-    let mut letters = Vec::with_capacity(9);
-    let mut end = start;
-    for (at, byte) in out.text[start..].iter().enumerate().take(14) {
-        if byte.is_ascii_alphanumeric() {
-            letters.push(byte.to_ascii_uppercase());
-            end = start + at + 1;
-            if letters.len() == 9 {
-                break;
-            }
-        } else if !matches!(byte, b' ' | b'-') {
-            break;
-        }
-    }
+    let fits = |at: usize, letter: u8| letter.is_ascii_digit() == (2..8).contains(&at);
+    let Some((letters, end)) = nine(out.text, start, 14, b" -", fits) else { return };
     let clean = begins_cleanly(out.text, start) && ends_cleanly(out.text, end);
     let upper = out.text[start].is_ascii_uppercase();
     if clean && upper && nino(&letters) {
@@ -111,14 +100,38 @@ pub(super) fn spaced(out: &mut Candidates<'_>, start: usize) {
     }
 }
 
-fn nino(letters: &[u8]) -> bool {
-    let [first, second, digits @ .., last] = letters else { return false };
+/// The next nine letters and digits, in upper case, and where they end. They begin within `most` bytes, `marks` may
+/// stand between them, and each must fit its place: nearly always the first ones do not.
+fn nine(
+    text: &[u8],
+    start: usize,
+    most: usize,
+    marks: &[u8],
+    fits: impl Fn(usize, u8) -> bool,
+) -> Option<([u8; 9], usize)> {
+    let mut letters = [0; 9];
+    let mut len = 0;
+    for (at, byte) in text[start..].iter().enumerate().take(most) {
+        if byte.is_ascii_alphanumeric() {
+            letters[len] = byte.to_ascii_uppercase();
+            if !fits(len, letters[len]) {
+                return None;
+            }
+            len += 1;
+            if len == letters.len() {
+                return Some((letters, start + at + 1));
+            }
+        } else if !marks.contains(byte) {
+            return None;
+        }
+    }
+    None
+}
+
+fn nino(letters: &[u8; 9]) -> bool {
+    let [first, second, .., last] = letters;
     let pair = [*first, *second];
-    letters.len() == 9
-        && digits.iter().all(u8::is_ascii_digit)
-        && first.is_ascii_uppercase()
-        && !b"DFIQUV".contains(first)
-        && second.is_ascii_uppercase()
+    !b"DFIQUV".contains(first)
         && !b"DFIQUVO".contains(second)
         && ![*b"BG", *b"GB", *b"NK", *b"KN", *b"TN", *b"NT", *b"ZZ"].contains(&pair)
         && matches!(last, b'A'..=b'D')
@@ -126,32 +139,20 @@ fn nino(letters: &[u8]) -> bool {
 
 /// DNI (8 digits and a letter) and NIE (X, Y or Z, 7 digits and a letter), with dots or hyphens.
 fn spanish(out: &mut Candidates<'_>, start: usize) {
-    let mut letters = Vec::with_capacity(9);
-    let mut end = start;
-    for (at, byte) in out.text[start..].iter().enumerate().take(13) {
-        if byte.is_ascii_alphanumeric() {
-            letters.push(byte.to_ascii_uppercase());
-            end = start + at + 1;
-            if letters.len() == 9 {
-                break;
-            }
-        } else if !matches!(byte, b'.' | b'-') {
-            break;
-        }
-    }
-    if letters.len() != 9 || !begins_cleanly(out.text, start) || !ends_cleanly(out.text, end) {
+    let fits = |at: usize, letter: u8| match at {
+        0 => letter.is_ascii_digit() || matches!(letter, b'X'..=b'Z'),
+        8 => true,
+        _ => letter.is_ascii_digit(),
+    };
+    let Some((mut letters, end)) = nine(out.text, start, 13, b".-", fits) else { return };
+    if !begins_cleanly(out.text, start) || !ends_cleanly(out.text, end) {
         return;
     }
     let foreign = b"XYZ".iter().position(|letter| *letter == letters[0]);
     if let Some(digit) = foreign {
         letters[0] = b"012"[digit];
     }
-    let Some(number) = letters[..8]
-        .iter()
-        .try_fold(0_usize, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + usize::from(digit - b'0')))
-    else {
-        return;
-    };
+    let number = letters[..8].iter().fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'));
     let rule = if foreign.is_some() { &NIE } else { &DNI };
     if b"TRWAGMYFPDXBNJZSQVHLCKE"[number % 23] == letters[8] {
         out.settle(rule, start..end);

@@ -35,12 +35,15 @@ pub(super) fn word(out: &mut Candidates<'_>, word: &Range<usize>) {
         }
         out.reject(&BASE58, word.clone(), "the checksum fails");
     }
-    let lower = text.to_ascii_lowercase();
-    let one_case = text.iter().all(|byte| !byte.is_ascii_uppercase())
-        || text.iter().all(|byte| !byte.is_ascii_lowercase());
-    let prefix = ["bc1", "tb1", "ltc1"].iter().find(|prefix| lower.starts_with(prefix.as_bytes()));
-    if let Some(prefix) = prefix.filter(|_| one_case && (14..=90).contains(&text.len())) {
-        if bech32(prefix.trim_end_matches('1').as_bytes(), &lower[prefix.len()..]) {
+    if !(14..=90).contains(&text.len()) {
+        return;
+    }
+    let one_case = !text.iter().any(u8::is_ascii_uppercase) || !text.iter().any(u8::is_ascii_lowercase);
+    let begins = |prefix: &&[u8]| text[..prefix.len()].eq_ignore_ascii_case(prefix);
+    let prefix = [b"bc1".as_slice(), b"tb1", b"ltc1"].into_iter().find(begins);
+    if let Some(prefix) = prefix.filter(|_| one_case) {
+        let data = text[prefix.len()..].to_ascii_lowercase();
+        if bech32(&prefix[..prefix.len() - 1], &data) {
             out.settle(&BECH32, word.clone());
         } else {
             out.reject(&BECH32, word.clone(), "the checksum fails");

@@ -121,6 +121,10 @@ pub(super) fn country(text: &[u8], start: usize) -> Option<usize> {
 
 /// The post code that begins at `start`.
 pub(super) fn read(text: &[u8], start: usize) -> Option<Code> {
+    // Most words of letters and digits are names in code.
+    if text[start].is_ascii_lowercase() {
+        return None;
+    }
     let (first, end) = Shape::read(text, start);
     let order = match first.letters() {
         // Great Britain, Canada, the Netherlands, Sweden and the Czech Republic write two groups.
