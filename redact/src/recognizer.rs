@@ -28,6 +28,7 @@ use std::ops::Range;
 use crate::scan::Candidates;
 use number::Number;
 pub(crate) use secret::keyed;
+pub(crate) use worth::plain_word as is_worth;
 
 /// A run of digits that touches no letter.
 pub(crate) fn on_number(out: &mut Candidates<'_>, digits: &Range<usize>) {
@@ -71,8 +72,11 @@ pub(crate) fn on_number(out: &mut Candidates<'_>, digits: &Range<usize>) {
     address::post_code(out, start);
 }
 
-/// A run of letters: only its length, its first letters or what follows can matter.
+/// A run of letters that [`is_worth`] a look, or stands beside letters beyond ASCII.
 pub(crate) fn on_plain_word(out: &mut Candidates<'_>, word: Range<usize>) {
+    if out.text[word.start].is_ascii_uppercase() && !worth::capital_word(out.text, &word) {
+        return;
+    }
     if worth::is_token(&out.text[word.start..], &out.text[word.clone()]) {
         secret::token(out, &word);
     }
@@ -82,7 +86,7 @@ pub(crate) fn on_plain_word(out: &mut Candidates<'_>, word: Range<usize>) {
         national::spaced(out, word.start);
     }
     national::lettered(out, &word);
-    if word.len() <= 6 && worth::is_assignment(out.text, word.start) {
+    if worth::is_verb(&out.text[word.clone()]) && worth::is_assignment(out.text, word.start) {
         secret::said(out, &word);
     }
     if worth::is_month(out.text, &word) {
@@ -131,20 +135,24 @@ fn number_before_extension(out: &mut Candidates<'_>, word: &Range<usize>) {
     }
 }
 
-/// One of `@ : = - % &`.
+/// One of `@ : = - % &`. What follows most of them settles that nothing begins there.
 pub(crate) fn on_mark(out: &mut Candidates<'_>, at: usize) {
+    let next = out.text.get(at + 1).copied().unwrap_or(b' ');
     match out.text[at] {
         b'@' => {
             secret::in_url(out, at);
             email::around(out, at);
         }
         b':' => {
-            ip::version_6(out, at);
+            if next == b':' {
+                ip::version_6(out, at);
+            }
             assigned(out, at);
         }
         b'=' => assigned(out, at),
-        b'%' | b'&' => encoded::mark(out, at),
-        _ => secret::pem(out, at),
+        b'-' if next == b'-' => secret::pem(out, at),
+        b'%' | b'&' if matches!(next, b'4' | b'#' | b'c') => encoded::mark(out, at),
+        _ => {}
     }
 }
 

@@ -4,8 +4,11 @@
 //! digits, a long token, an `@`, a colon, an assignment. It stops after every block, so that what
 //! context rejects takes no memory and a caller may pause.
 
+mod classes;
+
 use crate::finding::{Candidate, NearMiss, Rule, Why};
 use crate::recognizer;
+use classes::{CHUNK, Classes, Window};
 
 /// What recognizers write to: candidates, and near misses if somebody wants explanations.
 #[derive(Debug)]
@@ -73,42 +76,39 @@ impl<'t> Candidates<'t> {
     }
 }
 
-/// Byte classes, one bit each.
-const LETTER: u8 = 1;
-const DIGIT: u8 = 2;
-const TRIGGER: u8 = 4;
-
-const CLASS: [u8; 256] = classes();
-
-const fn classes() -> [u8; 256] {
-    let mut table = [0; 256];
-    let mut byte: u8 = 0;
-    loop {
-        table[byte as usize] = match byte {
-            b'0'..=b'9' => DIGIT,
-            b'a'..=b'z' | b'A'..=b'Z' => LETTER,
-            b'@' | b':' | b'=' | b'-' | b'%' | b'&' => TRIGGER,
-            _ => 0,
-        };
-        if byte == u8::MAX {
-            return table;
-        }
-        byte += 1;
-    }
-}
-
 /// Where a scan is, and the word that it is in.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Scan {
     at: usize,
     word: Option<Word>,
+    /// Whether the last chunk had bytes beyond ASCII.
+    wide: bool,
 }
 
+/// A word whose end is not reached.
 #[derive(Clone, Copy, Debug)]
 struct Word {
     start: usize,
-    /// Classes of its letters.
-    seen: u8,
+    kind: Kind,
+}
+
+/// What a word is made of, as far as it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Letters,
+    Digits,
+    Mixed,
+}
+
+impl Kind {
+    /// The kind of a run of letters and digits, by its bits and those of all digits.
+    const fn of(run: u64, digits: u64) -> Self {
+        match run & digits {
+            0 => Self::Letters,
+            all if all == run => Self::Digits,
+            _ => Self::Mixed,
+        }
+    }
 }
 
 impl Scan {
@@ -120,38 +120,81 @@ impl Scan {
     /// Scans up to `until` or the end of the text.
     pub(crate) fn run(&mut self, out: &mut Candidates<'_>, until: usize) {
         let text = out.text;
-        let bytes = &text[..until.min(text.len())];
-        let mut at = self.at;
-        let Word { mut start, mut seen } = self.word.take().unwrap_or(Word { start: at, seen: 0 });
-        loop {
-            let word = bytes[at..].iter().map(|byte| CLASS[usize::from(*byte)]);
-            at +=
-                word.take_while(|class| class & (LETTER | DIGIT) != 0).inspect(|class| seen |= class).count();
-            if seen != 0 {
-                if at == bytes.len() && at < text.len() {
-                    // Whether the word ends here is seen in the next block.
-                    self.word = Some(Word { start, seen });
-                    break;
+        let until = until.min(text.len());
+        while self.at < until {
+            let end = until.min(self.at + CHUNK);
+            match text[self.at..].first_chunk() {
+                Some(window) if end - self.at == CHUNK => self.chunk(out, window),
+                _ => {
+                    let mut window = [0; _];
+                    window[..end - self.at].copy_from_slice(&text[self.at..end]);
+                    self.chunk(out, &window);
                 }
-                hand_on(out, start..at, seen);
-                seen = 0;
             }
-            let Some(byte) = bytes.get(at) else { break };
-            if CLASS[usize::from(*byte)] & TRIGGER != 0 {
-                recognizer::on_mark(out, at);
-            }
-            at += 1;
-            start = at;
+            self.at = end;
         }
-        self.at = at;
+        // Whether a word ends at the end of a block is seen in the next one.
+        if let Some(word) = self.word.take_if(|_| until == text.len()) {
+            hand_on(out, word.kind, word.start..until);
+        }
+    }
+
+    /// Hands on, in order, the words that end in a chunk and the marks in it.
+    fn chunk(&mut self, out: &mut Candidates<'_>, window: &Window) {
+        let Classes { words, digits, marks, wide } = Classes::of(window);
+        let beside_wide = std::mem::replace(&mut self.wide, wide) | wide;
+        let base = self.at;
+        let mut starts = words & !(words << 1);
+        if let Some(word) = self.word.take() {
+            let run = words & !words.wrapping_add(1);
+            let kind = Kind::of(run, digits);
+            let kind = if run == 0 || kind == word.kind { word.kind } else { Kind::Mixed };
+            if run == u64::MAX {
+                self.word = Some(Word { kind, ..word });
+                return;
+            }
+            let end = base + run.trailing_ones() as usize;
+            let head = out.text[word.start..].first_chunk().copied();
+            if kind != Kind::Letters
+                || beside_wide
+                || head.is_none_or(|head| recognizer::is_worth(head, end - word.start))
+            {
+                hand_on(out, kind, word.start..end);
+            }
+            starts &= !1;
+        }
+        let mut events = starts | marks;
+        while events != 0 {
+            let at = events.trailing_zeros() as usize % CHUNK;
+            let event = events & events.wrapping_neg();
+            events ^= event;
+            if marks & event != 0 {
+                recognizer::on_mark(out, base + at);
+                continue;
+            }
+            // The sum carries through the run of ones, into the bit behind it.
+            let carried = words.wrapping_add(event);
+            let (run, behind) = (words & !carried, carried & !words);
+            let len = behind.trailing_zeros() as usize - at;
+            let head = [window[at], window[at + 1], window[at + 2], window[at + 3]];
+            // Most words are letters that no rule cares about.
+            if run & digits != 0 || beside_wide || behind == 0 || recognizer::is_worth(head, len) {
+                let (start, kind) = (base + at, Kind::of(run, digits));
+                if behind == 0 {
+                    self.word = Some(Word { start, kind });
+                } else {
+                    hand_on(out, kind, start..start + len);
+                }
+            }
+        }
     }
 }
 
 /// Hands on a run of letters and digits.
-fn hand_on(out: &mut Candidates<'_>, word: std::ops::Range<usize>, seen: u8) {
-    match seen {
-        DIGIT => recognizer::on_number(out, &word),
-        LETTER => recognizer::on_plain_word(out, word),
-        _ => recognizer::on_mixed_word(out, word),
+fn hand_on(out: &mut Candidates<'_>, kind: Kind, word: std::ops::Range<usize>) {
+    match kind {
+        Kind::Letters => recognizer::on_plain_word(out, word),
+        Kind::Digits => recognizer::on_number(out, &word),
+        Kind::Mixed => recognizer::on_mixed_word(out, word),
     }
 }

@@ -44,6 +44,17 @@ fn one_of_each_kind_is_found() {
 }
 
 #[test]
+fn what_is_found_does_not_depend_on_where_a_chunk_ends() {
+    const TEXT: &str = "in der Hauptstraße 5a, 10115 Berlin, ann.lee@example.org, IBAN DE89 3704 0044 0532 0130 00, \
+        The password is hunter2Hunter, born March 12, 1985, key AKIAIOSFODNN7EXAMPLE, 0x12 00:1B:44:11:3A:B7 from 10.1.2.3";
+    let wanted = labels(TEXT);
+    assert_eq!(wanted.len(), 8, "{wanted:?}");
+    for shift in 1..130 {
+        assert_eq!(labels(&(" ".repeat(shift) + TEXT)), wanted, "{shift} bytes further");
+    }
+}
+
+#[test]
 fn look_alikes_are_left_alone() {
     for text in [
         "order 4111 1111 1111 1112",

@@ -24,6 +24,8 @@ static WHOLE: Rule = Rule::new("street-and-post-code", Entity::Address, 85, 90).
 
 /// Words that may make a word and what is beside it a street.
 pub(super) const STREET_WORDS: &[&[&str]] = &[words::AFTER, words::AFTER_DOUBTFUL, words::BEFORE, &["box"]];
+/// Those of them that do so in lower case too.
+pub(super) const PLAIN_STREET_WORDS: &[&[&str]] = &[words::AFTER, words::BEFORE, &["drive"]];
 /// What such words may end with.
 pub(super) const STREET_ENDINGS: &[&str] = words::ENDINGS;
 

@@ -205,10 +205,12 @@ pub(super) fn assignment(out: &mut Candidates<'_>, at: usize) {
     assigned(out, at + 1);
 }
 
-/// "The password is hunter2Hunter": a value in quotes, or one that is no compound of words.
+/// Verbs that say what a credential is.
+pub(super) const VERBS: &[&str] = &["is", "ist", "es", "est", "lautet"];
+
+/// "The password is hunter2Hunter", from one of [`VERBS`] on: a value in quotes, or one that is no compound of words.
 pub(super) fn said(out: &mut Candidates<'_>, word: &Range<usize>) {
-    let verb = matches!(&out.text[word.clone()], b"is" | b"ist" | b"es" | b"est" | b"lautet");
-    if verb && word.start >= out.settled_to.max(out.assigned_to) && is_named(out.text, word.start) {
+    if word.start >= out.settled_to.max(out.assigned_to) && is_named(out.text, word.start) {
         let value = value(out.text, word.end);
         let quoted = value.start > word.end && matches!(out.text[value.start - 1], b'"' | b'\'' | b'`');
         if quoted || !out.text[value].contains(&b'-') {

@@ -5,16 +5,24 @@
 
 use std::ops::Range;
 
-use super::address::{STREET_ENDINGS, STREET_WORDS};
+use super::address::{PLAIN_STREET_WORDS, STREET_ENDINGS, STREET_WORDS};
 use super::birth::MONTHS;
-use super::secret::NAMES;
+use super::secret::{NAMES, VERBS};
 use super::secret_table::PREFIXES;
 
 /// One bit of a table per three letters, whatever their case.
 type Letters = [u64; 512];
 
 const fn slot(first: u8, second: u8, third: u8) -> usize {
-    (first as usize & 31) | (second as usize & 31) << 5 | (third as usize & 31) << 10
+    spread(first as u32 | (second as u32) << 8 | (third as u32) << 16)
+}
+
+/// The bit for three letters in the lowest bytes. The product puts their low five bits side by side, and no two triples
+/// of letters on the same bit.
+#[inline]
+const fn spread(letters: u32) -> usize {
+    const ANY_CASE: u32 = 0x001F_1F1F;
+    ((letters & ANY_CASE).wrapping_mul(0x0002_1004) >> 17) as usize
 }
 
 const fn set(mut table: Letters, slot: usize) -> Letters {
@@ -100,7 +108,8 @@ const fn beginnings(words: &[&str]) -> Letters {
     table
 }
 
-static STREETS: Listed = Listed::of(STREET_WORDS);
+/// Words of streets in lower case, and with a capital: there are more of these.
+static STREETS: [Listed; 2] = [Listed::of(PLAIN_STREET_WORDS), Listed::of(STREET_WORDS)];
 static COMPOUNDS: Letters = endings(STREET_ENDINGS);
 static NAME_ENDINGS: Letters = endings(NAMES);
 static MONTH_HEADS: Letters = beginnings(MONTHS);
@@ -128,6 +137,104 @@ static PREFIX_HEADS: [Letters; 2] = {
     [first, second]
 };
 
+/// First letters of all words that matter in lower case: an empty place of a short word is zero.
+static WORTH: Letters = {
+    let mut table = with_all([0; 512], &[&MONTH_HEADS, &beginnings(VERBS), &beginnings(&["at", "eyJ"])]);
+    let mut row = 0;
+    while row < PREFIXES.len() {
+        table = set_word(table, PREFIXES[row].prefix.as_bytes());
+        row += 1;
+    }
+    with_all(set_hex(table), &[&STREETS[0].heads])
+};
+/// The same of words with a capital.
+static CAPITAL: Letters = with_all(WORTH, &[&STREETS[1].heads]);
+
+const fn with_all(mut table: Letters, others: &[&Letters]) -> Letters {
+    let mut at = 0;
+    while at < table.len() {
+        let mut other = 0;
+        while other < others.len() {
+            table[at] |= others[other][at];
+            other += 1;
+        }
+        at += 1;
+    }
+    table
+}
+
+/// The word that a prefix begins with; what it leaves open, every letter fills.
+const fn set_word(mut table: Letters, prefix: &[u8]) -> Letters {
+    let mut open = 0;
+    while open < 32 {
+        let mut letters = [0; 3];
+        let mut at = 0;
+        while at < 3 && (at >= prefix.len() || prefix[at].is_ascii_alphabetic()) {
+            letters[at] = if at < prefix.len() { prefix[at] } else { open };
+            at += 1;
+        }
+        table = set(table, slot(letters[0], letters[1], letters[2]));
+        open += 1;
+    }
+    table
+}
+
+/// Letters that are hex digits too: they may begin addresses.
+const fn set_hex(mut table: Letters) -> Letters {
+    const HEX: u8 = b'f' & 31;
+    let mut first = 1;
+    while first <= HEX {
+        let mut second = 0;
+        while second <= HEX {
+            let mut third = 0;
+            while third <= HEX {
+                table = set(table, slot(first, second, third));
+                third += 1;
+            }
+            second += 1;
+        }
+        first += 1;
+    }
+    table
+}
+
+/// Whether a rule for words of letters could care about one of `len` letters that begins with `head`, unless letters
+/// beyond ASCII touch it: its beginning is listed, or it is long enough for a token, or it has a capital. This is asked
+/// for every word of a text, and nearly always all that is asked.
+#[inline]
+pub(crate) fn plain_word(head: [u8; 4], len: usize) -> bool {
+    /// Which bytes belong to a word of this length.
+    const LETTERS: [u32; 4] = [0, 0xFF, 0xFFFF, 0x00FF_FFFF];
+    let letters = u32::from_le_bytes(head) & LETTERS[len.min(3)];
+    let is_capital = letters & 0x20 == 0;
+    is_capital | has(&WORTH, spread(letters)) | (len >= LEAST_TOKEN)
+}
+
+/// The same for a word with a capital: it must be listed too, or short, or end like a street.
+pub(super) fn capital_word(text: &[u8], word: &Range<usize>) -> bool {
+    let letters = &text[word.clone()];
+    has(&CAPITAL, head(letters))
+        || letters.len() <= 2
+        || letters.len() >= LEAST_TOKEN
+        || is_compound(letters)
+        || touches_wide(text, word)
+}
+
+/// Whether a letter beyond ASCII continues the word.
+fn touches_wide(text: &[u8], word: &Range<usize>) -> bool {
+    let is_wide = |byte: Option<&u8>| byte.is_some_and(|byte| *byte >= 0x80);
+    is_wide(text.get(word.end)) || is_wide(word.start.checked_sub(1).and_then(|at| text.get(at)))
+}
+
+/// Letters of the shortest token that is known by its shape alone.
+const LEAST_TOKEN: usize = 23;
+
+/// Whether a verb may say what a credential is.
+#[inline]
+pub(super) fn is_verb(word: &[u8]) -> bool {
+    matches!(word[0], b'i' | b'e' | b'l') && VERBS.iter().any(|verb| verb.as_bytes() == word)
+}
+
 /// Whether the letters may begin pairs: an address of hardware or network, a British number.
 #[inline]
 pub(super) fn is_pair(text: &[u8], word: &Range<usize>) -> bool {
@@ -150,22 +257,22 @@ pub(super) fn is_month(text: &[u8], word: &Range<usize>) -> bool {
 #[inline]
 pub(super) fn is_street(text: &[u8], word: &Range<usize>) -> bool {
     let letters = &text[word.clone()];
-    let is_beyond = |byte: Option<&u8>| byte.is_some_and(|byte| *byte >= 0x80);
-    let before = word.start.checked_sub(1).and_then(|at| text.get(at));
-    is_beyond(text.get(word.end)) || is_beyond(before) || STREETS.may_have(letters) || is_compound(letters)
+    touches_wide(text, word)
+        || STREETS[usize::from(letters[0].is_ascii_uppercase())].may_have(letters)
+        || is_compound(letters)
 }
 
 /// A capital, and an ending that streets have.
 #[inline]
 fn is_compound(letters: &[u8]) -> bool {
-    let [first, .., a, b, c] = letters else { return letters.len() == 3 && has(&COMPOUNDS, head(letters)) };
-    first.is_ascii_uppercase() && has(&COMPOUNDS, slot(*a, *b, *c))
+    let [.., a, b, c] = letters else { return false };
+    letters[0].is_ascii_uppercase() && has(&COMPOUNDS, slot(*a, *b, *c))
 }
 
 /// A prefix of tokens, or a token of known shape.
 #[inline]
 pub(super) fn is_token(rest: &[u8], word: &[u8]) -> bool {
-    let shaped = matches!(word[0], b'M' | b'N' | b'O') && word.len() >= 23;
+    let shaped = matches!(word[0], b'M' | b'N' | b'O') && word.len() >= LEAST_TOKEN;
     let prefixed = match rest {
         [a, b, c, d, ..] => {
             has(&PREFIX_HEADS[0], slot(*a, *b, *c)) && has(&PREFIX_HEADS[1], slot(*b, *c, *d))
@@ -282,9 +389,11 @@ mod tests {
     #[test]
     fn every_listed_word_is_worth_a_look() {
         for listed in STREET_WORDS.iter().copied().flatten().filter(|listed| listed.is_ascii()) {
-            for word in [(*listed).to_owned(), listed.to_uppercase()] {
-                assert!(is_street(word.as_bytes(), &(0..word.len())), "{word}");
-            }
+            let word = listed.to_uppercase();
+            assert!(is_street(word.as_bytes(), &(0..word.len())), "{word}");
+        }
+        for listed in PLAIN_STREET_WORDS.iter().copied().flatten().filter(|listed| listed.is_ascii()) {
+            assert!(is_street(listed.as_bytes(), &(0..listed.len())), "{listed}");
         }
         for ending in STREET_ENDINGS.iter().filter(|ending| ending.is_ascii()) {
             let word = format!("Haupt{ending}");
@@ -306,6 +415,40 @@ mod tests {
             assert!(is_month(text.as_bytes(), &(0..3)), "{text}");
             let day = text.rfind("12").unwrap();
             assert_eq!(number(text.as_bytes(), &(day..day + 2)), Number::Full, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_two_triples_of_letters_share_a_bit() {
+        let letters = || 0..27_u8;
+        let all = letters().flat_map(|a| letters().flat_map(move |b| letters().map(move |c| slot(a, b, c))));
+        assert_eq!(all.collect::<std::collections::BTreeSet<_>>().len(), 27 * 27 * 27);
+    }
+
+    /// What a rule would look at is let through: for all beginnings of words, and what may follow them.
+    #[test]
+    fn every_word_that_a_rule_cares_about_is_worth_a_look() {
+        let letters = || (b'a'..=b'z').chain(b'A'..=b'Z');
+        let short =
+            letters().map(|a| vec![a]).chain(letters().flat_map(|a| letters().map(move |b| vec![a, b])));
+        let long = letters().flat_map(|a| letters().flat_map(move |b| letters().map(move |c| vec![a, b, c])));
+        let endings = [b" 12 x".as_slice(), b":12 x", b"-proj-", b".12 x", b"_abcd", b"eet 5"];
+        for head in short.chain(long) {
+            for ending in endings {
+                let text = [head.as_slice(), ending].concat();
+                let len = text.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+                let word = 0..len;
+                let prefixed = PREFIXES.iter().any(|row| text.starts_with(row.prefix.as_bytes()));
+                let is_wanted = prefixed
+                    || is_pair(&text, &word)
+                    || is_verb(&text[..len])
+                    || is_month(&text, &word)
+                    || text[..len].eq_ignore_ascii_case(b"at")
+                    || is_street(&text, &word);
+                let head = *text.first_chunk().unwrap();
+                let is_worth = plain_word(head, len) && (head[0] > b'Z' || capital_word(&text, &word));
+                assert!(!is_wanted || is_worth, "{}", String::from_utf8_lossy(&text));
+            }
         }
     }
 
