@@ -70,6 +70,14 @@ pub const SSE_EVENT_BYTES: usize = 1 << 20;
 pub const RELAY_BUFFER_BYTES: usize = 256 << 10;
 /// Content blocks, and tool calls, in one answer.
 pub const ANSWER_BLOCKS: usize = 256;
+/// Turns whose thoughts a sidecar keeps for apps that do not send them back.
+pub const THOUGHTS: usize = 1_024;
+/// Bytes of the thoughts of one turn that is kept.
+pub const THOUGHT_BYTES: usize = 256 << 10;
+/// Bytes of all thoughts that are kept.
+pub const THOUGHTS_BYTES: usize = 8 << 20;
+/// How long they are kept. A chain of calls takes minutes; a person who must allow one, longer.
+pub const THOUGHT_LIFE: Duration = Duration::from_secs(30 * 60);
 /// Attempts of one request.
 pub const ATTEMPTS: u32 = 10;
 /// Longest first wait of a breaker before its probe; also what it grows to.

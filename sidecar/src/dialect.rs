@@ -21,6 +21,7 @@ mod laws;
 pub(crate) mod openai;
 mod order;
 mod read;
+pub(crate) mod recall;
 #[cfg(test)]
 mod regress;
 pub(crate) mod slot;

@@ -24,6 +24,7 @@ use http::HeaderMap;
 pub(crate) use self::answer::Answer;
 pub(crate) use self::progress::Progress;
 use crate::adapter::{self, mock::MockScript};
+use crate::dialect::recall::Recall;
 use crate::dialect::{Hints, Render};
 use crate::passthrough;
 use crate::pii::Rewrite;
@@ -112,6 +113,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) created: u64,
     /// What is known of the partner since the start of the process.
     pub(crate) stream_options: StreamOptions,
+    /// Thoughts of earlier turns that the app did not send back.
+    pub(crate) recall: Recall<'a>,
 }
 
 /// How one target serves a request.

@@ -41,6 +41,7 @@ mod server;
 mod sidecar;
 mod sse;
 mod telemetry;
+mod thoughts;
 mod trace;
 
 pub use self::defect::keep_content_out_of_panics;

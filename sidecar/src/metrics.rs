@@ -45,6 +45,7 @@ pub(crate) struct Metrics {
     pub(crate) http2_retired: IntCounterVec,
     pub(crate) endings: IntCounterVec,
     pub(crate) drift: IntCounterVec,
+    pub(crate) thoughts: IntCounterVec,
     pub(crate) cost: IntCounterVec,
     pub(crate) gates: GateMetrics,
     pub(crate) pii: Pii,
@@ -251,6 +252,12 @@ impl Metrics {
                 "chaperone_contract_drift_total",
                 "Deviations of partners from their documented API",
                 &["partner", "kind"],
+            )?,
+            thoughts: counter(
+                &registry,
+                "chaperone_reasoning_turns_total",
+                "Turns whose reasoning is kept for apps that do not send it back: kept, found, missing, expired, evicted or too_large",
+                &["outcome"],
             )?,
             cost: counter(
                 &registry,

@@ -7,6 +7,7 @@ pub(crate) mod partner;
 mod day;
 mod faults;
 mod rules;
+mod thoughts;
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, sync_channel};

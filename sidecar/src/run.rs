@@ -31,6 +31,7 @@ use crate::outbound::network::Network;
 use crate::readiness::{Readiness, Start};
 use crate::record::writer;
 use crate::sidecar::Shared;
+use crate::thoughts::Thoughts;
 use crate::{admin, feed, health, server};
 
 /// Names that are resolved at a time. Each partner has one question under way at most.
@@ -98,6 +99,7 @@ impl Sidecar {
             live: Live::default(),
             network: Network::of_the_system(&pools, &metrics.http2_retired),
             gates: Gates::new(metrics.gates.clone()),
+            thoughts: Arc::new(Thoughts::new(metrics.thoughts.clone())),
             metrics,
             freshness: Freshness::default(),
             readiness: Readiness { start: settings.start, started: clock::now() },
@@ -231,6 +233,7 @@ async fn watch_memory(shared: &Shared, cgroup: Option<&Cgroup>) {
         if let Some(cgroup) = cgroup {
             shared.memory.watch(cgroup);
         }
+        shared.thoughts.expire(clock::now());
         tokio::time::sleep(MEMORY_WATCH).await;
     }
 }

@@ -19,6 +19,7 @@ use crate::readiness::Readiness;
 #[cfg(test)]
 use crate::readiness::Start;
 use crate::record::writer;
+use crate::thoughts::Thoughts;
 
 /// Built once, at the start.
 pub(crate) struct Shared {
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) draining: AtomicBool,
     /// Draws declared faults.
     pub(crate) dice: Dice,
+    /// Reasoning that partners want back, for apps that do not send it back.
+    pub(crate) thoughts: Arc<Thoughts>,
 }
 
 impl Shared {
@@ -50,6 +53,7 @@ impl Shared {
             live: Live::default(),
             network: Network::of_the_system(&pools, &metrics.http2_retired),
             gates: Gates::new(metrics.gates.clone()),
+            thoughts: Arc::new(Thoughts::new(metrics.thoughts.clone())),
             metrics,
             freshness: Freshness::default(),
             readiness: Readiness { start: Start::default(), started: crate::clock::now() },

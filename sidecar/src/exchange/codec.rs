@@ -12,7 +12,7 @@ use super::forward::StreamUsage;
 use super::{Answer, Ask, Exchange, Exchanged, Failure, Mode, Outgoing, StreamOptions};
 use crate::adapter;
 use crate::adapter::mock::{self, Scripted};
-use crate::dialect::{self, Decode, Drift, Encode, Origin, Reading, Rendered, Reply};
+use crate::dialect::{self, Decode, Drift, Encode, Origin, Reading, Rendered, Reply, recall};
 use crate::dialect::{anthropic, openai};
 use crate::json::{self, ELSEWHERE, Edit, Map, ROOT, Rule, Skim, Want};
 use crate::neutral::{Event, Usage};
@@ -29,7 +29,8 @@ pub(super) fn translate(ask: &Ask<'_>) -> Result<Exchanged, Refusal> {
     // that hangs is then found out by its first token.
     let can_stream = ask.render(Mode::Stream).can(Capability::Streaming);
     let mode = if can_stream { Mode::Stream } else { Mode::Whole };
-    let request = dialect::decode_request(ask.prompt.api(), ask.prompt.body())?;
+    let mut request = dialect::decode_request(ask.prompt.api(), ask.prompt.body())?;
+    recall::restore(&mut request, &Origin::of(ask.target), ask.recall);
     let render = ask.render(mode);
     let partner = &ask.target.partner;
     let Rendered { body, adjusted, reading } = match partner.adapter {
@@ -42,7 +43,8 @@ pub(super) fn translate(ask: &Ask<'_>) -> Result<Exchanged, Refusal> {
         body: without_options(ask, body.into()),
         mode,
     };
-    let answer = Answer::encoded(ask, mode, translator(partner.adapter, reading), encoder(ask));
+    let encode = recall::keeping(encoder(ask), Origin::of(ask.target), ask.request_id, ask.recall);
+    let answer = Answer::encoded(ask, mode, translator(partner.adapter, reading), encode);
     Ok(Exchanged { exchange: Exchange::Partner(outgoing, answer), adjusted })
 }
 

@@ -16,10 +16,15 @@ use chaperone_protocol::snapshot::{
 use chaperone_protocol::units::Tokens;
 use chaperone_redact::{self as redact, Rules, Vault};
 use http::HeaderMap;
+use tokio::time::Instant;
 
 use super::{Ask, Exchange, StreamOptions, exchange};
+use crate::clock;
+use crate::dialect::recall::Recall;
+use crate::metrics::Metrics;
 use crate::pii::{PairPolicy, Rewrite, field_table};
 use crate::prompt::{Prompt, Redacted};
+use crate::thoughts::Thoughts;
 
 /// Everything that an [`Ask`] borrows.
 pub(crate) struct Setup {
@@ -30,6 +35,10 @@ pub(crate) struct Setup {
     pub(crate) tenant_cap: Option<Tokens>,
     pub(crate) headers: HeaderMap,
     pub(crate) stream_options: StreamOptions,
+    pub(crate) thoughts: Arc<Thoughts>,
+    /// Whose they are.
+    pub(crate) owner: &'static str,
+    pub(crate) now: Instant,
 }
 
 impl Setup {
@@ -67,6 +76,9 @@ impl Setup {
             tenant_cap: None,
             headers: HeaderMap::new(),
             stream_options: StreamOptions::Taken,
+            thoughts: Arc::new(Thoughts::new(Metrics::new().unwrap().thoughts)),
+            owner: "shop/acme",
+            now: clock::now(),
         }
     }
 
@@ -83,6 +95,7 @@ impl Setup {
             attempt: 1,
             created: 1_700_000_000,
             stream_options: self.stream_options,
+            recall: Recall { thoughts: &self.thoughts, owner: self.owner, now: self.now },
         }
     }
 }

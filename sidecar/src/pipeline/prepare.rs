@@ -12,6 +12,7 @@ use super::redaction::{Redaction, redact};
 use crate::adapter;
 use crate::adapter::mock::MockScript;
 use crate::clock;
+use crate::dialect::recall::Recall;
 use crate::exchange::{Answer, Ask, Exchange, LocalAnswer, Mode, Outgoing, StreamOptions};
 use crate::outbound::{Link, Segments};
 use crate::record::Record;
@@ -58,6 +59,7 @@ pub(super) async fn prepare(
 ) -> Result<Prepared, Refusal> {
     // Boxed: the engine's state is large, is needed briefly, and would be part of every request's future for its life.
     let redaction = Box::pin(redact(call, target, record)).await?;
+    let owner = format!("{}/{}", call.world.snapshot.scope().namespace, call.tenant.id);
     let ask = Ask {
         prompt: &redaction.prompt,
         rewrite: &redaction.rewrite,
@@ -69,6 +71,7 @@ pub(super) async fn prepare(
         correlation_id: record.correlation_id(),
         attempt: u32::try_from(record.attempts() + 1).unwrap_or(u32::MAX),
         stream_options,
+        recall: Recall { thoughts: &call.shared.thoughts, owner: &owner, now: clock::now() },
         created: clock::unix_seconds(),
     };
     let mut exchanged = adapter::infer(&ask)?;
