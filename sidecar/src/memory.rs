@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use bytes::Bytes;
+
 /// From this share of the cgroup's limit on, new requests are refused.
 const SHED_PERCENT: u64 = 92;
 /// Of the cgroup's limit, bodies may take at most one part in this many.
@@ -26,6 +28,18 @@ pub(crate) struct BodyMemory {
 pub(crate) struct Lease {
     memory: Arc<BodyMemory>,
     bytes: usize,
+}
+
+/// A body in memory, and its lease.
+struct Held {
+    bytes: Vec<u8>,
+    _lease: Lease,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl BodyMemory {
@@ -61,6 +75,11 @@ impl BodyMemory {
 }
 
 impl Lease {
+    /// `bytes`, whose memory counts until the last piece of them is dropped, wherever that is.
+    pub(crate) fn hold(self, bytes: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Held { bytes, _lease: self })
+    }
+
     /// Holds `bytes` in all from now on; `false` if there is no room.
     pub(crate) fn grow_to(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
@@ -143,6 +162,20 @@ mod tests {
         drop(first);
         assert!(second.grow_to(10));
         assert_eq!(memory.used(), 10);
+    }
+
+    #[test]
+    fn a_body_counts_until_its_last_piece_is_gone() {
+        let memory = BodyMemory::new(10, None);
+        let mut lease = memory.lease().unwrap();
+        assert!(lease.grow_to(6));
+        let body = lease.hold(b"abcdef".to_vec());
+        // What a connection still has to send.
+        let rest = body.slice(4..);
+        drop(body);
+        assert_eq!((rest.as_ref(), memory.used()), (b"ef".as_slice(), 6));
+        drop(rest);
+        assert_eq!(memory.used(), 0);
     }
 
     #[test]

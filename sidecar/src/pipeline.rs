@@ -67,7 +67,7 @@ async fn run(
 ) -> Result<Outcome, Refusal> {
     let world = admit(shared)?;
     identify::anybody(world.snapshot.tenants())?; // A caller without quota must not cost memory.
-    let (prompt, _lease) = intake::prompt(shared, api, headers, body).await?;
+    let prompt = intake::prompt(shared, api, headers, body).await?;
     record.read(&prompt);
     let tenant = identify::tenant(&world.snapshot, headers, prompt.tenant())?;
     record.identified(world.snapshot.scope(), &tenant.id, tenant.label());

@@ -25,17 +25,17 @@ const RATE: usize = 1_024;
 /// What is left of a refused body is read for so long at most.
 const DISCARD: Duration = Duration::from_secs(2);
 
-/// Reads and skims a body. The lease counts its memory until it is dropped.
+/// Reads and skims a body. Its memory counts until nobody holds a piece of it.
 pub(crate) async fn prompt(
     shared: &Arc<Shared>,
     api: ClientApi,
     headers: &HeaderMap,
     body: &mut Incoming,
-) -> Result<(Prompt, Lease), Refusal> {
+) -> Result<Prompt, Refusal> {
     check_type(headers)?;
     let mut lease = shared.memory.lease().ok_or_else(short_of_memory)?;
     let bytes = collect(body, shared.body_limit, &mut lease).await?;
-    Ok((Prompt::read(api, headers, bytes)?, lease))
+    Prompt::read(api, headers, lease.hold(bytes))
 }
 
 /// Reads and drops what is left of a refused body, up to twice the `limit` of one.
@@ -70,7 +70,7 @@ fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal::new(Reason::UnsupportedMediaType, "the body must be sent as Content-Type: application/json"))
 }
 
-async fn collect(body: &mut Incoming, limit: usize, lease: &mut Lease) -> Result<Bytes, Refusal> {
+async fn collect(body: &mut Incoming, limit: usize, lease: &mut Lease) -> Result<Vec<u8>, Refusal> {
     let announced = body.size_hint();
     let whole = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     if whole(announced.lower()) > limit {
@@ -94,7 +94,7 @@ async fn collect(body: &mut Incoming, limit: usize, lease: &mut Lease) -> Result
         }
         bytes.extend_from_slice(&data);
     }
-    Ok(bytes.into())
+    Ok(bytes)
 }
 
 /// The next part of a body of which `seen` bytes have arrived since `began`.
