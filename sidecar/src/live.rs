@@ -1,13 +1,16 @@
 //! The current snapshot with its keys, and the pools that survive a swap.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use chaperone_protocol::keys::{Keys, PseudonymKey};
+use chaperone_protocol::name::PartnerName;
 use chaperone_protocol::snapshot::Snapshot;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
+use crate::gate::{Gate, Gates};
 use crate::outbound::Outbound;
 use crate::outbound::network::Network;
 use crate::pii::Policies;
@@ -17,6 +20,8 @@ pub(crate) struct World {
     pub(crate) snapshot: Snapshot,
     pub(crate) keys: Keys,
     pub(crate) outbound: Outbound,
+    /// Those of partners: found without a lock.
+    pub(crate) gates: BTreeMap<PartnerName, Arc<Gate>>,
     pub(crate) policies: Policies,
     /// What pseudonyms are derived with. Made up where nobody sent one: then only caches of prompts notice a restart.
     pub(crate) pseudonyms: PseudonymKey,
@@ -33,7 +38,13 @@ impl Live {
     }
 
     /// Puts a world in force. Requests under way keep theirs.
-    pub(crate) fn apply(&self, snapshot: Snapshot, keys: Keys, network: &Network, tasks: &TaskTracker) {
+    pub(crate) fn apply(
+        &self,
+        (snapshot, keys): (Snapshot, Keys),
+        gates: &Gates,
+        network: &Network,
+        tasks: &TaskTracker,
+    ) {
         let none = Outbound::default();
         let before = self.0.load();
         let outbound_before = before.as_ref().map_or(&none, |world| &world.outbound);
@@ -41,6 +52,7 @@ impl Live {
         let policies = Policies::of(&snapshot);
         let pseudonyms = keys.pseudonyms().or(before.as_ref().map(|world| &world.pseudonyms)).cloned();
         let pseudonyms = pseudonyms.unwrap_or_else(|| PseudonymKey::new(clock::random()));
-        self.0.store(Some(Arc::new(World { snapshot, keys, outbound, policies, pseudonyms })));
+        let gates = gates.configure(&snapshot);
+        self.0.store(Some(Arc::new(World { snapshot, keys, outbound, gates, policies, pseudonyms })));
     }
 }

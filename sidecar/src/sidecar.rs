@@ -69,8 +69,7 @@ impl Shared {
 
     /// Puts a snapshot in force, whoever it comes from. Requests under way keep theirs.
     pub(crate) fn apply(&self, snapshot: Snapshot, keys: Keys) {
-        self.gates.configure(&snapshot);
-        self.live.apply(snapshot, keys, &self.network, &self.pools);
+        self.live.apply((snapshot, keys), &self.gates, &self.network, &self.pools);
     }
 
     /// Whether the process is ending, so that new requests are refused.

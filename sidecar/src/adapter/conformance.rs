@@ -25,6 +25,7 @@ use super::{get_schema, health_check, infer, provider_id};
 use crate::dialect::infer::conforms;
 use crate::exchange::testing::Setup;
 use crate::exchange::{Answer, Exchange, Mode};
+use crate::gate::Gates;
 use crate::live::{Live, World};
 use crate::metrics::Metrics;
 use crate::outbound::network::Network;
@@ -287,7 +288,9 @@ fn world(adapter: Adapter, play: Play) -> Arc<World> {
     let snapshot = Snapshot::from_bytes(document.to_string().as_bytes()).unwrap();
     let live = Live::default();
     let (tasks, metrics) = (TaskTracker::new(), Metrics::new().unwrap());
-    live.apply(snapshot, Keys::default(), &Network::of_the_system(&tasks, &metrics.http2_retired), &tasks);
+    let (gates, network) =
+        (Gates::new(metrics.gates.clone()), Network::of_the_system(&tasks, &metrics.http2_retired));
+    live.apply((snapshot, Keys::default()), &gates, &network, &tasks);
     live.world().unwrap()
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chaperone_protocol::keys::CredentialHash;
 use chaperone_protocol::limits;
-use chaperone_protocol::name::Alias;
+use chaperone_protocol::name::{Alias, PartnerName};
 use chaperone_protocol::reason::Reason;
 use chaperone_protocol::snapshot::{Partner, Snapshot};
 
@@ -41,8 +41,8 @@ impl Gates {
         Arc::clone(gates.entry(key).or_insert_with_key(new))
     }
 
-    /// Puts the settings of a snapshot in force.
-    pub(crate) fn configure(&self, snapshot: &Snapshot) {
+    /// Puts the settings of a snapshot in force, and gives the gates of its partners.
+    pub(crate) fn configure(&self, snapshot: &Snapshot) -> BTreeMap<PartnerName, Arc<Gate>> {
         let mut gates = lock(&self.gates);
         for (key, gate) in gates.iter() {
             if let Some(partner) = snapshot.partner(key.partner.as_str()) {
@@ -57,6 +57,8 @@ impl Gates {
             // Whoever holds one still keeps it.
             gates.retain(|key, _| known(key));
         }
+        drop(gates);
+        snapshot.partners().map(|partner| (partner.name.clone(), self.gate(partner, None))).collect()
     }
 
     /// All gates, by name.

@@ -60,7 +60,11 @@ impl Call<'_> {
     }
 
     fn gate(&self, target: &Target) -> Arc<Gate> {
-        self.shared.gates.gate(&target.partner, self.route.isolation())
+        let known = self.world.gates.get(&target.partner.name);
+        match (self.route.isolation(), known) {
+            (None, Some(gate)) => Arc::clone(gate),
+            (drill, _) => self.shared.gates.gate(&target.partner, drill),
+        }
     }
 
     /// The declared fault that is played on a target.
