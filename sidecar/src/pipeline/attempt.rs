@@ -121,10 +121,18 @@ struct Turn<'a> {
     /// Not before this has passed.
     wait: Duration,
 }
+    kind: Kind,
+}
+
+/// Whether a target is asked for the first time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    First,
+    Retry,
 
 impl<'a> Turn<'a> {
     fn of(target: &'a Target) -> Self {
-        Self { target, entry: Entry::Try, wait: Duration::ZERO }
+        Self { target, entry: Entry::Try, wait: Duration::ZERO, kind: Kind::First }
     }
 }
 
@@ -156,8 +164,7 @@ pub(crate) async fn first_committed(call: &Call<'_>, record: &mut Record) -> Res
             Err(Miss::Failed(failure, chance)) => (failure.reason, plan.failed(target, failure, &chance)),
         };
         if let Step::Again(wait) = step {
-            call.shared.metrics.gates.retried(target.partner.name.as_str());
-            next = Some(Turn { target, entry: Entry::Try, wait });
+            next = Some(Turn { target, entry: Entry::Try, wait, kind: Kind::Retry });
             continue;
         }
         record.passed_over(target, reason);
@@ -190,13 +197,13 @@ fn soonest<'a>(call: &Call<'_>, kept_out: Vec<(&'a Target, Option<Instant>)>) ->
     let left = call.deadline.saturating_duration_since(now).saturating_sub(first_token);
     let patience = target.partner.protection.queue.max_wait.min(left);
     let is_soon = until.unwrap_or(now) <= now + patience;
-    is_soon.then_some(Turn { target, entry: Entry::Wait, wait: Duration::ZERO })
+    is_soon.then_some(Turn { entry: Entry::Wait, ..Turn::of(target) })
 }
 
 /// Asks one target; twice if it turns out not to know `stream_options`.
 async fn ask<'a>(
     call: &Call<'_>,
-    Turn { target, entry, wait }: Turn<'a>,
+    Turn { target, entry, wait, mut kind }: Turn<'a>,
     plan: &mut Plan<'a>,
     record: &mut Record,
 ) -> Result<Outcome, Miss> {
@@ -222,6 +229,9 @@ async fn ask<'a>(
         record.attempting(target, fault);
         permit.sent();
         let others = || plan.has_another(|other| call.gate(other).check(clock::now()).is_ok());
+        if std::mem::replace(&mut kind, Kind::First) == Kind::Retry {
+            call.shared.metrics.gates.retried(target.partner.name.as_str());
+        }
         let lateness = Lateness { permit: &mut permit, others: &others };
         let (failure, may_ask_again) = match Box::pin(run(
             (attempt, fault),

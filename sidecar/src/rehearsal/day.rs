@@ -202,6 +202,7 @@ async fn a_day_with_thirty_kinds_of_trouble() {
         let commits =
             world.metric(&format!("chaperone_attempts_total{{outcome=\"committed\",partner=\"{name}\""));
         let retries = world.metric(&format!("chaperone_retries_total{{partner=\"{name}\""));
+        assert_eq!(retries, same_partner_again(&records, &name), "{name}: what is counted is what was sent");
         assert!(10 * retries <= commits + 50, "{name}: {retries} retries, {commits} commits");
         lines
             .push(format!("{name}: {} arrived, {commits} committed, {retries} retries", world.arrived(host)));
@@ -219,4 +220,14 @@ fn no_retry_after_commit(records: &[Value]) {
         assert!(committed.is_none_or(|at| at + 1 == attempts.len()), "{record}");
         assert!(attempts.len() <= 3, "{record}");
     }
+}
+
+/// How often a partner was asked right behind an attempt at itself.
+fn same_partner_again(records: &[Value], name: &str) -> u64 {
+    let pairs = |record: &Value| {
+        let attempts = record["attempts"].as_array().unwrap();
+        let at = |attempt: &Value| attempt["partner"] == name;
+        attempts.windows(2).filter(|pair| pair.iter().all(at)).count() as u64
+    };
+    records.iter().map(pairs).sum()
 }
