@@ -8,6 +8,7 @@ mod day;
 mod faults;
 mod rules;
 mod thoughts;
+mod trickle;
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, sync_channel};
