@@ -70,6 +70,10 @@ pub const SSE_EVENT_BYTES: usize = 1 << 20;
 pub const RELAY_BUFFER_BYTES: usize = 256 << 10;
 /// Content blocks, and tool calls, in one answer.
 pub const ANSWER_BLOCKS: usize = 256;
+/// Answers that are read on after their apps have left, so that their cost is known. Beyond, they are cancelled.
+pub const ABANDONED_ANSWERS: usize = 16;
+/// How long such an answer is read on.
+pub const ABANDONED: Duration = Duration::from_secs(30);
 /// Turns whose thoughts a sidecar keeps for apps that do not send them back.
 pub const THOUGHTS: usize = 1_024;
 /// Bytes of the thoughts of one turn that is kept.

@@ -1,5 +1,6 @@
 //! Every metric of the sidecar. Labels are enums, or names from the snapshot, so their number is bounded.
 
+mod answers;
 mod gates;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+pub(crate) use self::answers::AnswerMetrics;
 pub(crate) use self::gates::GateMetrics;
 
 /// Buckets of the GenAI conventions for durations, in seconds.
@@ -43,10 +45,8 @@ pub(crate) struct Metrics {
     pub(crate) fallbacks: IntCounterVec,
     pub(crate) faults: IntCounterVec,
     pub(crate) http2_retired: IntCounterVec,
-    pub(crate) endings: IntCounterVec,
-    pub(crate) drift: IntCounterVec,
-    pub(crate) thoughts: IntCounterVec,
     pub(crate) cost: IntCounterVec,
+    pub(crate) answers: AnswerMetrics,
     pub(crate) gates: GateMetrics,
     pub(crate) pii: Pii,
     pub(crate) histograms: Histograms,
@@ -241,30 +241,13 @@ impl Metrics {
                 "Attempts on which a declared fault was played",
                 &["alias", "partner", "kind"],
             )?,
-            endings: counter(
-                &registry,
-                "chaperone_endings_total",
-                "How served answers ended",
-                &["alias", "partner", "ending"],
-            )?,
-            drift: counter(
-                &registry,
-                "chaperone_contract_drift_total",
-                "Deviations of partners from their documented API",
-                &["partner", "kind"],
-            )?,
-            thoughts: counter(
-                &registry,
-                "chaperone_reasoning_turns_total",
-                "Turns whose reasoning is kept for apps that do not send it back: kept, found, missing, expired, evicted or too_large",
-                &["outcome"],
-            )?,
             cost: counter(
                 &registry,
                 "chaperone_cost_micro_usd_total",
                 "Cost by list price, in millionths of a US dollar",
                 &["tenant", "alias", "partner", "model"],
             )?,
+            answers: AnswerMetrics::new(&registry)?,
             pii: Pii::new(&registry)?,
             histograms: Histograms::new(&registry)?,
             gauges: Gauges::new(&registry)?,

@@ -1,5 +1,6 @@
 //! One client request, from its head to the last streamed byte: THE screenful.
 
+mod abandoned;
 mod attempt;
 mod body;
 mod deadline;

@@ -243,6 +243,14 @@ impl Record {
         self.line.cost_micro_usd = price.map(|price| price.cost(prompt, cached, output).0);
     }
 
+    /// The same of an answer that was read to its end after its app had left.
+    pub(crate) fn drained(&mut self, progress: &Progress) {
+        self.progressed(progress);
+        if self.line.tokens.known == "measured" {
+            self.line.tokens.known = "drained";
+        }
+    }
+
     /// Notes what was found in the request, and how long the search took.
     pub(crate) fn redacted(&mut self, policy: &redact::Policy, found: &redact::Counts, took: Duration) {
         self.shared.metrics.pii.scan.observe(took.as_secs_f64());

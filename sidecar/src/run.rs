@@ -6,7 +6,6 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -16,6 +15,7 @@ use chaperone_protocol::limits;
 use chaperone_protocol::snapshot::Snapshot;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -99,7 +99,7 @@ impl Sidecar {
             live: Live::default(),
             network: Network::of_the_system(&pools, &metrics.http2_retired),
             gates: Gates::new(metrics.gates.clone()),
-            thoughts: Arc::new(Thoughts::new(metrics.thoughts.clone())),
+            thoughts: Arc::new(Thoughts::new(metrics.answers.thoughts.clone())),
             metrics,
             freshness: Freshness::default(),
             readiness: Readiness { start: settings.start, started: clock::now() },
@@ -108,7 +108,8 @@ impl Sidecar {
             tasks: TaskTracker::new(),
             pools,
             records,
-            draining: AtomicBool::new(false),
+            draining: CancellationToken::new(),
+            abandoned: Semaphore::new(limits::ABANDONED_ANSWERS),
             dice: Dice::new(clock::random_number()),
         });
         if let Some(feed) = &settings.feed {
@@ -167,7 +168,7 @@ impl Sidecar {
     /// Refuses new requests, lets those under way finish for at most `grace`, and ends. Blocks.
     pub fn drain(self, grace: Duration) {
         let Self { shared, closing, cutting, threads, .. } = self;
-        shared.draining.store(true, Ordering::Relaxed);
+        shared.draining.cancel();
         let finished = async {
             while shared.metrics.gauges.in_flight.get() > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;

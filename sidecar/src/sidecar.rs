@@ -1,11 +1,14 @@
 //! What all requests of one process share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 
 use chaperone_protocol::keys::Keys;
+#[cfg(test)]
+use chaperone_protocol::limits;
 use chaperone_protocol::snapshot::Snapshot;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::fault::Dice;
@@ -37,7 +40,10 @@ pub(crate) struct Shared {
     /// Connections to partners: they end with the process.
     pub(crate) pools: TaskTracker,
     pub(crate) records: SyncSender<String>,
-    pub(crate) draining: AtomicBool,
+    /// Cancelled when the process begins to end.
+    pub(crate) draining: CancellationToken,
+    /// Places for answers that are read on after their apps have left.
+    pub(crate) abandoned: Semaphore,
     /// Draws declared faults.
     pub(crate) dice: Dice,
     /// Reasoning that partners want back, for apps that do not send it back.
@@ -53,7 +59,7 @@ impl Shared {
             live: Live::default(),
             network: Network::of_the_system(&pools, &metrics.http2_retired),
             gates: Gates::new(metrics.gates.clone()),
-            thoughts: Arc::new(Thoughts::new(metrics.thoughts.clone())),
+            thoughts: Arc::new(Thoughts::new(metrics.answers.thoughts.clone())),
             metrics,
             freshness: Freshness::default(),
             readiness: Readiness { start: Start::default(), started: crate::clock::now() },
@@ -62,7 +68,8 @@ impl Shared {
             tasks: TaskTracker::new(),
             pools,
             records,
-            draining: AtomicBool::new(false),
+            draining: CancellationToken::new(),
+            abandoned: Semaphore::new(limits::ABANDONED_ANSWERS),
             dice: Dice::new(1),
         }
     }
@@ -74,8 +81,7 @@ impl Shared {
 
     /// Whether the process is ending, so that new requests are refused.
     pub(crate) fn is_draining(&self) -> bool {
-        // Relaxed: a request that is let in late is served to its end all the same.
-        self.draining.load(Ordering::Relaxed)
+        self.draining.is_cancelled()
     }
 
     /// Writes one record.

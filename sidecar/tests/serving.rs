@@ -153,7 +153,9 @@ fn an_app_that_leaves_is_charged_for_what_its_partner_had_sent() {
         stream.set_read_timeout(None).unwrap();
         hold(stream);
     });
-    let world = World::of(openai(pauses, &json!({})), None);
+    let mut partner = openai(pauses, &json!({}));
+    partner["protection"] = json!({"cancelBilling": "Partial"});
+    let world = World::of(partner, None);
     let mut stream = world.send(CHAT, &chat(&json!(true)));
     let mut seen = Vec::new();
     while seen.windows(13).filter(|part| part == b"\"content\":\"a\"").count() < 50 {

@@ -246,7 +246,7 @@ mod tests {
 
     /// What a request that answers the call is given, after an answer of `events`.
     fn restored(events: &[Event], turns: impl FnOnce(&mut Vec<Turn>)) -> Vec<String> {
-        let thoughts = Arc::new(Thoughts::new(Metrics::new().unwrap().thoughts));
+        let thoughts = Arc::new(Thoughts::new(Metrics::new().unwrap().answers.thoughts));
         let recall = Recall { thoughts: &thoughts, owner: "shop/acme", now: clock::now() };
         let mut encode = keeping(Box::new(Silent), alpha(), "r-1", recall);
         events.iter().for_each(|event| encode.event(event, &mut Vec::new()).unwrap());

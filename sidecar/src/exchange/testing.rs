@@ -76,7 +76,7 @@ impl Setup {
             tenant_cap: None,
             headers: HeaderMap::new(),
             stream_options: StreamOptions::Taken,
-            thoughts: Arc::new(Thoughts::new(Metrics::new().unwrap().thoughts)),
+            thoughts: Arc::new(Thoughts::new(Metrics::new().unwrap().answers.thoughts)),
             owner: "shop/acme",
             now: clock::now(),
         }

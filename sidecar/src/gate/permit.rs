@@ -132,9 +132,19 @@ impl Permit {
         self.give_up(used);
     }
 
+    /// The same, but for that it was read to its end: what it cost is known.
+    pub(crate) fn read_on(mut self, used: Used) {
+        self.say(Said::Nothing, None);
+        self.settle(Cost::Tokens(used.sum(self.load)));
+    }
+
+    /// What the partner bills of an answer that is cancelled.
+    pub(crate) fn billing(&self) -> CancelBilling {
+        self.gate.lock().protection.cancel_billing
+    }
+
     fn give_up(&mut self, used: Used) {
-        let billing = self.gate.with(|core| core.protection.cancel_billing);
-        self.settle(Cost::of_cancelled(billing, used.sum(self.load)));
+        self.settle(Cost::of_cancelled(self.billing(), used.sum(self.load)));
     }
 
     fn say(&mut self, said: Said, wait: Option<Duration>) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chaperone_protocol::keys::{Credential, CredentialHash};
-use chaperone_protocol::name::CredentialName;
+use chaperone_protocol::name::{CredentialName, PartnerName};
 use chaperone_protocol::reason::Reason;
 use chaperone_protocol::snapshot::{Fault, FaultKind, Route, Target};
 use http::HeaderMap;
@@ -101,6 +101,7 @@ pub(crate) struct Committed {
     pub(crate) complete: bool,
     pub(crate) idle: Duration,
     pub(crate) total: Instant,
+    pub(crate) served_by: PartnerName,
 }
 
 /// Why a target did not serve.
@@ -120,7 +121,6 @@ struct Turn<'a> {
     entry: Entry,
     /// Not before this has passed.
     wait: Duration,
-}
     kind: Kind,
 }
 
@@ -129,6 +129,7 @@ struct Turn<'a> {
 enum Kind {
     First,
     Retry,
+}
 
 impl<'a> Turn<'a> {
     fn of(target: &'a Target) -> Self {
@@ -228,10 +229,10 @@ async fn ask<'a>(
         plan.asked(target);
         record.attempting(target, fault);
         permit.sent();
-        let others = || plan.has_another(|other| call.gate(other).check(clock::now()).is_ok());
         if std::mem::replace(&mut kind, Kind::First) == Kind::Retry {
             call.shared.metrics.gates.retried(target.partner.name.as_str());
         }
+        let others = || plan.has_another(|other| call.gate(other).check(clock::now()).is_ok());
         let lateness = Lateness { permit: &mut permit, others: &others };
         let (failure, may_ask_again) = match Box::pin(run(
             (attempt, fault),

@@ -57,6 +57,11 @@ impl Sender {
         self.pieces.closed().await;
     }
 
+    /// Whether the app has gone, as opposed to one that only does not read.
+    pub(super) fn is_app_gone(&self) -> bool {
+        self.pieces.is_closed()
+    }
+
     /// There is no more.
     pub(super) fn end(self) {
         // Relaxed: dropping the channel orders it before the receiver sees the end.

@@ -11,6 +11,7 @@ use chaperone_protocol::reason::Reason;
 use http::{HeaderValue, Response, header};
 use tokio::time::timeout_at;
 
+use super::abandoned::{self, Seen};
 use super::attempt::Committed;
 use super::body::{ClientBody, Finish, Sender};
 use super::upstream::{Piece, Upstream};
@@ -62,7 +63,7 @@ pub(crate) fn answer(
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     let (sender, body) = ClientBody::stream();
-    shared.tasks.spawn(relay(committed, permit, record, sender));
+    shared.tasks.spawn(relay(Arc::clone(shared), committed, permit, record, sender));
     *response.body_mut() = body;
     response
 }
@@ -99,12 +100,18 @@ fn ending(progress: &Progress) -> Ending {
 }
 
 /// Awaited by nobody but the task tracker; ends with the answer, with the app, or at its limits.
-async fn relay(mut committed: Committed, permit: Permit, mut record: Record, sender: Sender) {
+async fn relay(
+    shared: Arc<Shared>,
+    mut committed: Committed,
+    permit: Permit,
+    mut record: Record,
+    sender: Sender,
+) {
     let mut idle = clock::now() + committed.idle;
     let mut seen = committed.answer.progress().meaningful;
     let result = loop {
         if !sender.send_all(&mut committed.out, &mut record) {
-            return left(&committed, permit, record); // Or it does not read.
+            return left(&shared, committed, permit, record, sender).await;
         }
         if committed.answer.progress().finished {
             break committed.answer.end(&mut committed.out);
@@ -116,7 +123,7 @@ async fn relay(mut committed: Committed, permit: Permit, mut record: Record, sen
         };
         let piece = tokio::select! {
             biased;
-            () = sender.app_is_gone() => return left(&committed, permit, record),
+            () = sender.app_is_gone() => return left(&shared, committed, permit, record, sender).await,
             piece = timeout_at(until, committed.partner.next()) => piece,
         };
         let taken = match piece {
@@ -143,11 +150,32 @@ async fn relay(mut committed: Committed, permit: Permit, mut record: Record, sen
     conclude(committed, record, sender, result).await;
 }
 
-/// The app is gone. What its partner has sent by now is what it cost.
-fn left(committed: &Committed, permit: Permit, mut record: Record) {
-    permit.left(used(committed.answer.progress()));
-    record.progressed(committed.answer.progress());
+/// The app is gone, or it does not read. What its partner has sent by now is what it cost, unless more can be known.
+async fn left(shared: &Shared, mut committed: Committed, permit: Permit, mut record: Record, sender: Sender) {
+    let is_gone = sender.is_app_gone();
+    drop(sender); // An app that does not read sees its stream cut.
+    let seen = if is_gone {
+        // Boxed: most apps stay, and what this holds would be part of every answer's future.
+        Box::pin(abandoned::read_on(shared, &mut committed, permit.billing())).await
+    } else {
+        Seen::Part
+    };
+    let progress = committed.answer.progress();
+    match seen {
+        Seen::Whole => {
+            permit.read_on(used(progress));
+            record.drained(progress);
+        }
+        Seen::Part => {
+            permit.left(used(progress));
+            record.progressed(progress);
+        }
+    }
     committed.answer.report(&mut record);
+    drop(record);
+    if seen == Seen::Whole {
+        tail(committed.partner).await;
+    }
 }
 
 /// Whether our own policy ended the answer, and not its partner.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use chaperone_protocol::limits;
+use chaperone_protocol::name::PartnerName;
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::reason::Reason;
 use chaperone_protocol::snapshot::{FaultKind, Target};
@@ -67,6 +68,7 @@ pub(super) async fn run(
     let timeouts = &target.partner.timeouts;
     let began = clock::now();
     let limits = Limits {
+        partner: &target.partner.name,
         accepted,
         first_token: target.model.first_token.unwrap_or(timeouts.first_token),
         whole: timeouts.whole,
@@ -128,7 +130,9 @@ pub(super) async fn run(
 }
 
 /// How long the parts of an attempt may take.
-struct Limits {
+struct Limits<'a> {
+    /// Whose they are.
+    partner: &'a PartnerName,
     /// When the request was accepted: some apps are told how long it took.
     accepted: Instant,
     first_token: Duration,
@@ -143,7 +147,7 @@ async fn head(
     response: impl Future<Output = Result<Response<Upstream>, NotSent>>,
     mut unsent: watch::Receiver<u64>,
     (limit, reason, lateness): (Duration, Reason, &mut Lateness<'_>),
-    limits: &Limits,
+    limits: &Limits<'_>,
 ) -> Result<(Response<Upstream>, Instant), Failure> {
     let mut was_sent = None;
     let left = unsent.clone();
@@ -202,7 +206,7 @@ async fn error_body(mut body: Upstream) -> Vec<u8> {
 async fn commit(
     mut partner: Upstream,
     mut answer: Answer,
-    limits: &Limits,
+    limits: &Limits<'_>,
     (mut first, lateness): (Option<(Instant, Reason)>, &mut Lateness<'_>),
 ) -> Result<Committed, Failure> {
     let mut out = VecDeque::new();
@@ -239,6 +243,7 @@ async fn commit(
                 complete: !more,
                 idle: limits.idle,
                 total: limits.total,
+                served_by: limits.partner.clone(),
             });
         }
     }

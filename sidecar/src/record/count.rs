@@ -17,11 +17,11 @@ impl Record {
         metrics.took(alias, partner, total, self.first_token);
         let Some(model) = self.line.model_asked.as_deref() else { return };
         if let Some(ending) = self.line.ending {
-            metrics.endings.with_label_values(&[alias, partner, ending.code()]).inc();
+            metrics.answers.endings.with_label_values(&[alias, partner, ending.code()]).inc();
         }
         // What a declared fault shows is no deviation of the partner's.
         for drift in self.drift.iter().filter(|_| self.injected.is_none()) {
-            metrics.drift.with_label_values(&[partner, drift.as_str()]).inc();
+            metrics.answers.drift.with_label_values(&[partner, drift.as_str()]).inc();
         }
         count_tokens(metrics, [alias, partner, model], &self.line.tokens);
         if let Some(cost) = self.line.cost_micro_usd {

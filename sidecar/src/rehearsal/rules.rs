@@ -277,7 +277,7 @@ async fn rule_8_7_queued_requests_finish_while_draining() {
     let queued = world.stream("alone");
     let drained = async {
         tokio::time::sleep(SECOND).await;
-        world.shared.draining.store(true, std::sync::atomic::Ordering::Relaxed);
+        world.shared.draining.cancel();
         world.stream("alone").await
     };
     let (queued, refused) = tokio::join!(queued, drained);
@@ -395,5 +395,91 @@ async fn an_option_that_one_app_gets_wrong_is_not_taken_from_the_others() {
         options,
         [json!({"bogus": 1, "include_usage": true}), json!(null), json!({"include_usage": true})]
     );
+    world.settle().await;
+}
+
+/// A partner that takes 8 s over its answer and bills what is cancelled as `billing`.
+fn leisurely(billing: &str, act: Act) -> World {
+    let mut document = usual();
+    document["partners"]["team/first"]["protection"]["cancelBilling"] = json!(billing);
+    first(&document, act)
+}
+
+const LEISURELY: Act = Act::Say { words: WORDS, first: SECOND, each: SECOND };
+
+/// Apps that leave two seconds after they have asked.
+async fn leave(world: &World, apps: usize) {
+    let mut asking = Vec::new();
+    for _ in 0..apps {
+        let chat = chat("alone", Mode::Stream);
+        asking.push(world.send("/v1/chat/completions", "x-tenant-id: acme\r\n", &chat).await);
+    }
+    tokio::time::sleep(2 * SECOND).await;
+}
+
+/// How often answers were read on with this outcome.
+fn read_on(world: &World, outcome: &str) -> u64 {
+    let name = format!("chaperone_abandoned_answers_total{{outcome=\"{outcome}\",partner=\"team/first\"}}");
+    world.metric(&name)
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_10_1_an_abandoned_answer_is_read_to_its_usage_where_it_is_billed_anyway() {
+    for (billing, known, seconds) in [
+        ("None", "estimated", 2),
+        ("Partial", "estimated", 2),
+        ("Full", "drained", 8),
+        ("Unknown", "drained", 8),
+    ] {
+        let world = leisurely(billing, LEISURELY);
+        leave(&world, 1).await;
+        let records = world.settle().await;
+        let (tokens, took) = (&records[0]["tokens"], records[0]["ms"]["total"].as_f64().unwrap());
+        assert_eq!(
+            (&records[0]["event"], &tokens["known"]),
+            (&json!("client_gone"), &json!(known)),
+            "{billing}"
+        );
+        assert_eq!((took / 1_000.0).round(), f64::from(seconds), "{billing}");
+        assert_eq!(tokens["output"] == 8, known == "drained", "{billing}: {tokens}");
+        assert_eq!(read_on(&world, "read"), u64::from(known == "drained"), "{billing}");
+        assert_eq!(world.breaker("first"), "admitting");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_10_1_an_abandoned_answer_is_read_within_bounds() {
+    // It falls silent: until `idle`, or for half a minute.
+    let world = leisurely("Unknown", Act::Stall { after: 2 });
+    leave(&world, 1).await;
+    let records = world.settle().await;
+    assert_eq!(records[0]["tokens"]["known"], "estimated");
+    let took = records[0]["ms"]["total"].as_f64().unwrap();
+    assert!((30_000.0..33_000.0).contains(&took), "{took}");
+    assert_eq!(read_on(&world, "given_up"), 1);
+    // More than there are places for.
+    let world = leisurely("Unknown", LEISURELY);
+    leave(&world, 18).await;
+    world.settle().await;
+    assert_eq!((read_on(&world, "read"), read_on(&world, "no_room")), (16, 2));
+    // Not while the process ends.
+    let world = leisurely("Unknown", LEISURELY);
+    leave(&world, 1).await;
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(world.shared.metrics.gauges.in_flight.get(), 1);
+    world.shared.draining.cancel();
+    tokio::time::sleep(SECOND / 100).await;
+    assert_eq!(world.shared.metrics.gauges.in_flight.get(), 0);
+    world.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_is_never_sent_is_not_counted() {
+    let mut document = usual();
+    document["partners"]["team/first"]["protection"]["breaker"]["consecutiveFailures"] = json!(1);
+    let world = first(&document, Act::Status(500, "", "{}"));
+    assert_eq!(world.stream("alone").await.status, 502);
+    assert_eq!(world.arrived("first.test"), 1, "its breaker kept the retry back");
+    assert_eq!(world.metric("chaperone_retries_total{partner=\"team/first\"}"), 0);
     world.settle().await;
 }
