@@ -6,7 +6,10 @@ export PATH := $(CACHE)/tools/bin:$(PATH)
 # The highest tier of tests to run: e2e/README.md.
 export CHAPERONE_E2E ?= 1
 
-.PHONY: help demo test test-node check unit e2e soak bench bench-gate fuzz gen tools advisories
+# What the names of images begin with: `make image REPOSITORY=registry.example.com/ai`.
+REPOSITORY ?= localhost
+
+.PHONY: help demo image test test-node check unit e2e soak bench bench-gate fuzz gen tools advisories
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -14,6 +17,10 @@ help: ## Show this list
 demo: ## Build, run the quick start on built-in mock partners, show what happened
 	@scripts/need cargo cc curl
 	@scripts/demo
+
+image: ## Build the release as OCI images, static and without a container engine: docs/images.md
+	@scripts/need cargo cc python3
+	@scripts/images $(REPOSITORY) $(CARGO_TARGET_DIR)/images
 
 test: tools check unit bench-gate e2e ## Set up and pass all tests
 	@echo "all tests passed"
