@@ -13,23 +13,11 @@ use sha2::{Digest, Sha256};
 
 use super::Settings;
 use super::sidecar::{self, NAME, VOLUMES};
+use super::wish::{InvalidWish, PORT_ANNOTATION, Wish};
 use crate::pods::{INJECTED_LABEL, SERVICE_ACCOUNT};
 
 /// Hash of what was put in.
 const TEMPLATE: &str = "chaperone.dev/template";
-/// Asks for another port than [`PORT`]; metrics and probes are on the one after it.
-const PORT_ANNOTATION: &str = "chaperone.dev/port";
-/// `RequireConfig` or `BestEffort`.
-const START_ANNOTATION: &str = "chaperone.dev/start";
-const PORT: u16 = 4_141;
-const STARTS: [&str; 2] = ["RequireConfig", "BestEffort"];
-
-/// What the Pod's annotations ask for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wish {
-    pub(super) port: u16,
-    pub(super) start: String,
-}
 
 /// What to change, and what the Pod's author should know.
 #[derive(Debug)]
@@ -55,44 +43,20 @@ pub(super) enum Refusal {
     Volume { container: String, volume: &'static str },
     #[error("a container of the Pod is called {NAME:?}, which is the sidecar's name; rename it")]
     Name,
-    #[error("annotation {annotation} is {value:?}; write {wanted}")]
-    Annotation { annotation: &'static str, value: String, wanted: &'static str },
-}
-
-impl Wish {
-    fn of(pod: &Pod) -> Result<Self, Refusal> {
-        let read = |name| pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(name));
-        let port = match read(PORT_ANNOTATION) {
-            None => PORT,
-            Some(text) => text.parse().ok().filter(|port| (1_024..u16::MAX).contains(port)).ok_or_else(|| {
-                let wanted = "a port from 1024 to 65534";
-                Refusal::Annotation { annotation: PORT_ANNOTATION, value: text.clone(), wanted }
-            })?,
-        };
-        let start = read(START_ANNOTATION).map_or(STARTS[0], String::as_str);
-        if !STARTS.contains(&start) {
-            let wanted = "RequireConfig or BestEffort";
-            return Err(Refusal::Annotation { annotation: START_ANNOTATION, value: start.to_owned(), wanted });
-        }
-        Ok(Self { port, start: start.to_owned() })
-    }
-
-    /// Where metrics and probes are.
-    pub(super) fn admin_port(&self) -> u16 {
-        self.port + 1
-    }
+    #[error(transparent)]
+    Annotation(#[from] InvalidWish),
 }
 
 /// What gives this Pod its sidecar, which trusts `authority`, certificates in PEM.
 pub(super) fn inject(pod: &Pod, settings: &Settings, authority: &str) -> Result<Injection, Refusal> {
-    let (wish, empty) = (Wish::of(pod)?, PodSpec::default());
+    let wish = Wish::of(pod)?;
+    check(pod, &wish)?;
+    let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
-    check(spec, &wish)?;
     let container = sidecar::container(settings, &wish, authority);
     let template = template(&container);
     let (mut edit, mut warnings) = (Edit::default(), Vec::new());
-    let known = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(TEMPLATE));
-    let is_current = known == Some(&template);
+    let is_current = known_template(pod) == Some(&template);
     // Before the sidecar is put in front of them: their places are those in the Pod as it came.
     edit.environment("initContainers", spec.init_containers.as_deref().unwrap_or_default(), &wish, &mut warnings);
     edit.environment("containers", &spec.containers, &wish, &mut warnings);
@@ -121,11 +85,19 @@ pub(super) fn inject(pod: &Pod, settings: &Settings, authority: &str) -> Result<
     Ok(Injection { patch: Patch(edit.0), warnings })
 }
 
-fn check(spec: &PodSpec, wish: &Wish) -> Result<(), Refusal> {
+/// Why this Pod cannot have a sidecar, if so.
+pub(super) fn refusal(pod: &Pod) -> Option<Refusal> {
+    Wish::of(pod).map_err(Refusal::from).and_then(|wish| check(pod, &wish)).err()
+}
+
+fn check(pod: &Pod, wish: &Wish) -> Result<(), Refusal> {
+    let Some(spec) = &pod.spec else { return Ok(()) };
     if spec.host_network == Some(true) {
         return Err(Refusal::HostNetwork);
     }
-    if spec.containers.iter().any(|container| container.name == NAME) {
+    let is_named = |container: &Container| container.name == NAME;
+    let is_foreign = known_template(pod).is_none() && spec.init_containers.iter().flatten().any(is_named);
+    if is_foreign || spec.containers.iter().any(is_named) {
         return Err(Refusal::Name);
     }
     let others = spec.init_containers.iter().flatten().chain(&spec.containers).filter(|it| it.name != NAME);
@@ -145,6 +117,11 @@ fn check(spec: &PodSpec, wish: &Wish) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// Hash of what was put in before.
+fn known_template(pod: &Pod) -> Option<&String> {
+    pod.metadata.annotations.as_ref()?.get(TEMPLATE)
 }
 
 fn template(container: &Value) -> String {

@@ -4,7 +4,7 @@ use chaperone_protocol::wire::feed::AUDIENCE;
 use serde_json::{Value, json};
 
 use super::Settings;
-use super::patch::Wish;
+use super::wish::Wish;
 
 /// The container's name.
 pub(super) const NAME: &str = "chaperone";
@@ -35,6 +35,10 @@ pub(super) fn container(settings: &Settings, wish: &Wish, authority: &str) -> Va
         ("CHAPERONE_START", wish.start.clone()),
     ];
     let env: Vec<Value> = env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    let mut resources = json!({"requests": {"cpu": settings.cpu, "memory": settings.memory}});
+    for (resource, quantity) in &wish.limits {
+        resources["limits"][resource] = json!(quantity);
+    }
     let mut security = json!({
         "runAsNonRoot": true, "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
         "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"},
@@ -50,7 +54,7 @@ pub(super) fn container(settings: &Settings, wish: &Wish, authority: &str) -> Va
             "httpGet": {"path": "/readyz", "port": wish.admin_port()},
             "periodSeconds": 1, "failureThreshold": STARTUP_PROBES,
         },
-        "resources": {"requests": {"cpu": settings.cpu, "memory": settings.memory}},
+        "resources": resources,
         "securityContext": security,
         "volumeMounts": [
             {"name": VOLUMES[0], "mountPath": TOKEN_DIR, "readOnly": true},

@@ -62,6 +62,18 @@ fn the_port_of_the_annotation_is_used_everywhere() {
 }
 
 #[test]
+fn limits_are_those_of_the_annotations() {
+    let limited = |annotations: Value| {
+        let found = patched(&json!({"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "app"}]}}));
+        found["spec"]["initContainers"][0]["resources"]["limits"].clone()
+    };
+    assert_eq!(limited(json!({})), Value::Null);
+    assert_eq!(limited(json!({"chaperone.dev/memory-limit": "1.5Gi"})), json!({"memory": "1.5Gi"}));
+    let both = json!({"chaperone.dev/memory-limit": "128Mi", "chaperone.dev/cpu-limit": "500m"});
+    assert_eq!(limited(both), json!({"memory": "128Mi", "cpu": "500m"}));
+}
+
+#[test]
 fn a_pod_that_cannot_have_a_sidecar_is_refused_with_a_remedy() {
     let none = json!({});
     let app = |more: Value| json!({"containers": [more]});
@@ -70,8 +82,10 @@ fn a_pod_that_cannot_have_a_sidecar_is_refused_with_a_remedy() {
         (app(json!({"name": "app", "ports": [{"containerPort": 4142}]})), &none, "chaperone.dev/port"),
         (app(json!({"name": "app", "volumeMounts": [{"name": "chaperone-state", "mountPath": "/x"}]})), &none, "mount"),
         (app(json!({"name": "chaperone"})), &none, "rename it"),
+        (json!({"initContainers": [{"name": "chaperone"}], "containers": []}), &none, "rename it"),
         (app(json!({"name": "app"})), &json!({"chaperone.dev/port": "80"}), "1024 to 65534"),
         (app(json!({"name": "app"})), &json!({"chaperone.dev/start": "later"}), "BestEffort"),
+        (app(json!({"name": "app"})), &json!({"chaperone.dev/memory-limit": "128 MB"}), "as 200m or 128Mi"),
     ];
     for (spec, annotations, remedy) in cases {
         let message = refused(&spec, annotations);
