@@ -12,17 +12,40 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::certificate::Leaf;
 use crate::desk::Desk;
+use crate::injector::bundle::Trust;
 
 /// Connections at a time.
 const CONNECTIONS: usize = 64;
 
+/// What must be there before anybody is sent here.
+pub(crate) struct Readiness {
+    pub(crate) leaf: Arc<Leaf>,
+    /// `None` where nothing is injected.
+    pub(crate) trust: Option<watch::Receiver<Trust>>,
+}
+
+impl Readiness {
+    /// What is missing still.
+    fn missing(&self) -> Option<&'static str> {
+        if !self.leaf.is_present() {
+            return Some("there is no certificate yet\n");
+        }
+        let is_missing = self.trust.as_ref().is_some_and(|trust| *trust.borrow() == Trust::Missing);
+        is_missing.then_some(
+            "the webhook configuration that --webhook-configuration names has no caBundle of ours yet; \
+             is it installed, and may we patch it?\n",
+        )
+    }
+}
+
 /// Serves until it is dropped.
-pub(crate) async fn run(desk: Arc<Desk>, leaf: Arc<Leaf>, listener: TcpListener) {
+pub(crate) async fn run(desk: Arc<Desk>, readiness: Readiness, listener: TcpListener) {
+    let readiness = Arc::new(readiness);
     let (tasks, places) = (TaskTracker::new(), Arc::new(Semaphore::new(CONNECTIONS)));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -30,9 +53,9 @@ pub(crate) async fn run(desk: Arc<Desk>, leaf: Arc<Leaf>, listener: TcpListener)
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let (desk, leaf) = (Arc::clone(&desk), Arc::clone(&leaf));
+        let (desk, readiness) = (Arc::clone(&desk), Arc::clone(&readiness));
         let service = service_fn(move |request| {
-            let response = handle(&desk, &leaf, &request);
+            let response = handle(&desk, &readiness, &request);
             async move { Ok::<_, Infallible>(response) }
         });
         let serving = http1::Builder::new()
@@ -48,14 +71,16 @@ pub(crate) async fn run(desk: Arc<Desk>, leaf: Arc<Leaf>, listener: TcpListener)
     }
 }
 
-fn handle(desk: &Desk, leaf: &Leaf, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn handle(desk: &Desk, readiness: &Readiness, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     if request.method() != Method::GET {
         return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
     }
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "ok\n"),
-        "/readyz" if leaf.is_present() => text(StatusCode::OK, "ok\n"),
-        "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "there is no certificate yet\n"),
+        "/readyz" => match readiness.missing() {
+            None => text(StatusCode::OK, "ok\n"),
+            Some(missing) => text(StatusCode::SERVICE_UNAVAILABLE, missing),
+        },
         "/metrics" => {
             let mut response = Response::new(Full::new(Bytes::from(desk.metrics.text())));
             let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

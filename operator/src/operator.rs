@@ -8,6 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,7 +20,8 @@ use crate::desk::Desk;
 use crate::feed::server::{self, Feed};
 use crate::health::{self, Outcomes};
 use crate::identity::Identifier;
-use crate::injector::{self, Settings, bundle};
+use crate::injector::bundle::{self, Trust};
+use crate::injector::{self, Settings};
 use crate::leader::Candidate;
 use crate::metrics::Metrics;
 use crate::pods::Pods;
@@ -57,18 +59,25 @@ pub async fn run(args: Args) -> Result<()> {
     tasks.spawn(certificate.run(leadership));
     tasks.spawn(writer::run(client.clone(), Arc::clone(&desk), assignment));
     tasks.spawn(health::run(Arc::clone(&desk), probes, outcomes));
-    tasks.spawn(admin::run(Arc::clone(&desk), Arc::clone(&leaf), admin_listener));
     tasks.spawn({
         let (client, pods, desk) = (client.clone(), Arc::clone(&pods), Arc::clone(&desk));
         async move { pods.run(&client, &desk).await }
     });
 
-    if let Some(settings) = Settings::of(&args) {
-        let listener = bind(args.webhook_listen, "webhook").await?;
-        tasks.spawn(bundle::run(client.clone(), args.webhook_configuration.clone(), authority.clone()));
-        let injector = Arc::new(injector::server::Injector { settings, authority, desk: Arc::clone(&desk) });
-        tasks.spawn(injector::server::run(injector, listener, Arc::clone(&leaf)));
-    }
+    let trust = match Settings::of(&args) {
+        None => None,
+        Some(settings) => {
+            let listener = bind(args.webhook_listen, "webhook").await?;
+            let (trust, trusted) = watch::channel(Trust::Missing);
+            let configuration = args.webhook_configuration.clone();
+            tasks.spawn(bundle::run(client.clone(), configuration, authority.clone(), trust));
+            let injector = Arc::new(injector::server::Injector { settings, authority, desk: Arc::clone(&desk) });
+            tasks.spawn(injector::server::run(injector, listener, Arc::clone(&leaf)));
+            Some(trusted)
+        }
+    };
+    let readiness = admin::Readiness { leaf: Arc::clone(&leaf), trust };
+    tasks.spawn(admin::run(Arc::clone(&desk), readiness, admin_listener));
 
     let (leaving, ending) = (CancellationToken::new(), CancellationToken::new());
     let leading = tasks.spawn(candidate.run(leaving.clone()));

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use kube::api::{Patch, PatchParams};
+use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use serde_json::{Value, json};
@@ -18,30 +19,53 @@ const MANAGER: &str = "chaperone-cabundle";
 /// How soon a write that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Follows configuration and authority until it is dropped.
-pub(crate) async fn run(client: Client, name: String, mut authority: watch::Receiver<Option<String>>) {
+/// Whether the API server trusts this operator by its webhook configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Not that we know.
+    Missing,
+    /// It has done so, at least once.
+    InPlace,
+}
+
+/// Follows configuration and authority until it is dropped; says once that both agree.
+pub(crate) async fn run(
+    client: Client,
+    name: String,
+    mut authority: watch::Receiver<Option<String>>,
+    trust: watch::Sender<Trust>,
+) {
     let configurations: Api<MutatingWebhookConfiguration> = Api::all(client);
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let mut events = pin!(watcher(configurations.clone(), config).default_backoff().applied_objects());
+    let mut events = pin!(watcher(configurations.clone(), config).default_backoff());
     let (mut found, mut has_failed) = (None, false);
     loop {
         tokio::select! {
             event = events.next() => match event {
-                Some(Ok(configuration)) => found = Some(configuration),
+                Some(Ok(Event::Apply(configuration) | Event::InitApply(configuration))) => found = Some(configuration),
+                Some(Ok(Event::Delete(_))) => found = None,
+                Some(Ok(Event::Init | Event::InitDone)) => continue,
                 Some(Err(error)) => tracing::warn!(name, %error, "cannot follow the webhook configuration"),
                 None => return,
             },
             changed = authority.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(AGAIN), if has_failed => {}
         }
+        has_failed = false;
         let ca = authority.borrow_and_update().clone();
         let (Some(configuration), Some(ca)) = (&found, ca) else { continue };
-        let Some(patch) = due(&name, configuration, &ca) else { continue };
+        let Some(patch) = due(&name, configuration, &ca) else {
+            trust.send_replace(Trust::InPlace);
+            continue;
+        };
         let owner = PatchParams::apply(MANAGER).force();
         let written = configurations.patch(&name, &owner, &Patch::Apply(&patch)).await;
         has_failed = written.is_err();
         match written {
-            Ok(configuration) => found = Some(configuration),
+            Ok(configuration) => {
+                trust.send_replace(Trust::InPlace);
+                found = Some(configuration);
+            }
             Err(error) => tracing::warn!(name, %error, "cannot write the webhook's caBundle; trying again"),
         }
     }
