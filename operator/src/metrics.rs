@@ -1,6 +1,8 @@
 //! Every metric of the operator. Labels are enums.
 
-use prometheus::{Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 /// All metrics, registered once.
 pub(crate) struct Metrics {
@@ -11,6 +13,7 @@ pub(crate) struct Metrics {
     pub(crate) compile: Histogram,
     pub(crate) refused: IntCounterVec,
     pub(crate) injections: IntCounterVec,
+    pub(crate) uninjected: IntGaugeVec,
     pub(crate) nacks: IntCounter,
     pub(crate) status_writes: IntCounterVec,
 }
@@ -35,6 +38,11 @@ impl Metrics {
                 .buckets(vec![0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0]),
         )?;
         registry.register(Box::new(compile.clone()))?;
+        let uninjected = IntGaugeVec::new(
+            Opts::new("chaperone_uninjected_pods", "Pods that should have a sidecar and have none"),
+            &["reason"],
+        )?;
+        registry.register(Box::new(uninjected.clone()))?;
         let nacks = IntCounter::new("chaperone_nacks_total", "Snapshots that sidecars refused")?;
         registry.register(Box::new(nacks.clone()))?;
         Ok(Self {
@@ -45,6 +53,7 @@ impl Metrics {
             injections: counters("chaperone_injections_total", "Pods that the injector was asked about", "outcome")?,
             status_writes: counters("chaperone_status_writes_total", "Statuses written, by outcome", "outcome")?,
             compile,
+            uninjected,
             nacks,
             registry,
         })

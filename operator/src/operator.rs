@@ -21,7 +21,7 @@ use crate::feed::server::{self, Feed};
 use crate::health::{self, Outcomes};
 use crate::identity::Identifier;
 use crate::injector::bundle::{self, Trust};
-use crate::injector::{self, Settings};
+use crate::injector::{self, Settings, watchdog};
 use crate::leader::Candidate;
 use crate::metrics::Metrics;
 use crate::pods::Pods;
@@ -71,6 +71,7 @@ pub async fn run(args: Args) -> Result<()> {
             let (trust, trusted) = watch::channel(Trust::Missing);
             let configuration = args.webhook_configuration.clone();
             tasks.spawn(bundle::run(client.clone(), configuration, authority.clone(), trust));
+            tasks.spawn(watchdog::run(client.clone(), Arc::clone(&desk), args.namespace.clone()));
             let injector = Arc::new(injector::server::Injector { settings, authority, desk: Arc::clone(&desk) });
             tasks.spawn(injector::server::run(injector, listener, Arc::clone(&leaf)));
             Some(trusted)
