@@ -8,7 +8,9 @@ use chaperone_e2e::cluster::{Cluster, Said};
 use chaperone_e2e::platform::{cluster_rules, own_rules};
 use serde_json::Value;
 
-const IMAGE: &str = r#"image.repository="chaperone.test/operator""#;
+/// What every release must name.
+const IMAGE: &str =
+    r#"image.repository="chaperone.test/operator",sidecar.image.repository="chaperone.test/sidecar""#;
 
 async fn helm(cluster: &Cluster, command: &[&str], values: &[&str]) -> Result<Said> {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/chaperone");
@@ -45,11 +47,13 @@ async fn an_api_server_accepts_the_chart_under_every_value() -> Result<()> {
     let restricted = [("pod-security.kubernetes.io/warn", "restricted")];
     let home = cluster.namespace("chart", &restricted).await?;
     let digest = format!("image.digest=\"sha256:{}\"", "0a".repeat(32));
-    let matrix: [(&[&str], usize); 5] = [
-        (&[], 14),
-        (&["crds.enabled=false", "crds.refuseDowngrade=false"], 9),
-        (&["replicas=1", "networkPolicy.enabled=false"], 12),
-        (&["crds.keep=false", "podDisruptionBudget.enabled=false", "runAsUser=null", &digest], 13),
+    let sidecar = format!("sidecar.{digest}");
+    let matrix: [(&[&str], usize); 6] = [
+        (&[], 16),
+        (&["crds.enabled=false", "crds.refuseDowngrade=false"], 11),
+        (&["injector.enabled=false", "sidecar.image.repository=null"], 14),
+        (&["replicas=1", r#"injector.failurePolicy="Ignore""#, "networkPolicy.enabled=false"], 14),
+        (&["crds.keep=false", "podDisruptionBudget.enabled=false", "runAsUser=null", &digest, &sidecar], 15),
         (
             &[
                 r#"imagePullSecrets=[{"name":"registry"}]"#,
@@ -66,8 +70,11 @@ async fn an_api_server_accepts_the_chart_under_every_value() -> Result<()> {
                 // Left out, since this API server has no such kinds.
                 r#"monitoring.podMonitors.enabled=true"#,
                 r#"monitoring.rules.enabled=true"#,
+                "injector.servicePort=8443",
+                "sidecar.anyUser=true",
+                r#"sidecar.cpu="0.1""#,
             ],
-            15,
+            17,
         ),
     ];
     for (values, count) in matrix {
@@ -124,6 +131,13 @@ async fn values_that_nothing_honours_are_refused_by_name() -> Result<()> {
         ("replicas=0", "replicas"),
         (r#"image.digest="latest""#, "digest"),
         (r#"image.repository="""#, "image.repository is required"),
+        (r#"sidecar.image.repository="""#, "sidecar.image.repository is required"),
+        (r#"sidecar.memory="lots""#, "memory"),
+        (r#"injector.failurePolicy="Maybe""#, "failurePolicy"),
+        (
+            "replicas=1",
+            "set replicas: 2, or injector.failurePolicy: Ignore, or injector.allowSingleReplica: true",
+        ),
     ];
     for (value, named) in cases {
         let said = template(&cluster, "default", &[value]).await?;

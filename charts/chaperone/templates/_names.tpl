@@ -20,3 +20,9 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- $repository := required "image.repository is required: the repository that holds the operator's image" .Values.image.repository -}}
 {{- with .Values.image.digest }}{{ $repository }}@{{ . }}{{ else }}{{ $repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
+
+{{- define "chaperone.sidecarImage" -}}
+{{- $image := .Values.sidecar.image -}}
+{{- $repository := required "sidecar.image.repository is required: the repository that holds the sidecar's image; or set injector.enabled: false" $image.repository -}}
+{{- with $image.digest }}{{ $repository }}@{{ . }}{{ else }}{{ $repository }}:{{ $image.tag | default .Chart.AppVersion }}{{ end }}
+{{- end }}

@@ -52,6 +52,10 @@ pub fn cluster_rules() -> Value {
         {"apiGroups": [""], "resources": ["pods", "namespaces", "secrets", "configmaps"], "verbs": read},
         {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
         {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+        {
+            "apiGroups": ["admissionregistration.k8s.io"], "resources": ["mutatingwebhookconfigurations"],
+            "resourceNames": ["chaperone-injector"], "verbs": ["get", "list", "watch", "patch"],
+        },
     ])
 }
 
