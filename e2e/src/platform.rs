@@ -2,8 +2,10 @@
 //! rights than they need.
 //!
 //! A test that kills or freezes replicas has the control plane to itself; one such test runs at a time.
+mod injector;
 mod manifest;
 
+pub use injector::{FailurePolicy, injection};
 pub use manifest::{cluster_rules, mock, object, own_rules, quota, route};
 
 use std::path::PathBuf;
@@ -30,6 +32,7 @@ use crate::kubelet::{Images, Kubelet};
 use crate::process;
 use crate::relay::Relay;
 use crate::wait;
+use manifest::Injection;
 
 /// How long anything may take that has no limit of its own.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -48,6 +51,8 @@ pub struct Platform {
     pub cluster: Cluster,
     kubelet: Kubelet,
     relay: Relay,
+    /// Where the API server asks about new Pods, if operators inject.
+    webhook: Option<Relay>,
     home: TestNamespace,
     tenants: Vec<TestNamespace>,
     ca: String,
@@ -64,10 +69,15 @@ impl Platform {
     /// If anything of it does not get ready.
     pub async fn for_test(test: &str, replicas: usize, tenants: usize) -> Result<Option<Self>> {
         // On the heap: every test holds this future.
-        Box::pin(Self::start(test, replicas, tenants)).await
+        Box::pin(Self::start(test, replicas, tenants, Injection::Off)).await
     }
 
-    async fn start(test: &str, replicas: usize, tenants: usize) -> Result<Option<Self>> {
+    async fn start(
+        test: &str,
+        replicas: usize,
+        tenants: usize,
+        injection: Injection,
+    ) -> Result<Option<Self>> {
         let turn = TURN.acquire().await?;
         let Some(plane) = ControlPlane::alone_for_test(test).await? else { return Ok(None) };
         let cluster = plane.cluster()?;
@@ -82,10 +92,14 @@ impl Platform {
             .with(manifest::SIDECAR, &process::sidecar_binary()?);
         let names: Vec<&str> = namespaces.iter().chain([&home]).map(TestNamespace::name).collect();
         let kubelet = Kubelet::start(&plane, "node", &names, images).await?;
-        let applied = manifest::operators(home.name(), replicas).to_string();
+        let applied = manifest::operators(home.name(), replicas, injection).to_string();
         cluster.kubectl_with(&["apply", "-f", "-"], &applied).await?.ok()?;
         let relay = Relay::to_service(&kubelet, home.name(), FEED, 443).await?;
         kubelet.redirect("CHAPERONE_FEED_ADDRESS", &relay.address().to_string());
+        let webhook = match injection {
+            Injection::On => Some(injector::relay(&kubelet, home.name()).await?),
+            Injection::Off => None,
+        };
         let ca = authority(&cluster, home.name()).await?;
         let folder = tempfile::tempdir()?;
         let ca_file = folder.path().join("ca.crt");
@@ -94,6 +108,7 @@ impl Platform {
             cluster,
             kubelet,
             relay,
+            webhook,
             home,
             tenants: namespaces,
             ca,
@@ -102,9 +117,10 @@ impl Platform {
             _folder: folder,
             _turn: turn,
         };
-        for index in 0..replicas {
-            platform.until_ready(platform.home.name(), &operator(index)).await?;
+        if injection == Injection::On {
+            platform.install_webhook(FailurePolicy::Fail).await?;
         }
+        platform.operators_ready(replicas).await?;
         Ok(Some(platform))
     }
 
@@ -181,8 +197,13 @@ impl Platform {
     /// # Errors
     /// If one does not get ready.
     pub async fn operators(&self, replicas: usize) -> Result<()> {
-        let applied = manifest::operators(self.home.name(), replicas).to_string();
+        let injection = if self.webhook.is_some() { Injection::On } else { Injection::Off };
+        let applied = manifest::operators(self.home.name(), replicas, injection).to_string();
         self.cluster.kubectl_with(&["apply", "-f", "-"], &applied).await?.ok()?;
+        self.operators_ready(replicas).await
+    }
+
+    async fn operators_ready(&self, replicas: usize) -> Result<()> {
         for index in 0..replicas {
             self.until_ready(self.home.name(), &operator(index)).await?;
         }

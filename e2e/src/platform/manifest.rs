@@ -5,8 +5,15 @@ use serde_json::{Value, json};
 pub(super) const OPERATOR: &str = "chaperone.test/operator";
 pub(super) const SIDECAR: &str = "chaperone.test/sidecar";
 
+/// Whether operators put sidecars into Pods.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Injection {
+    On,
+    Off,
+}
+
 /// ServiceAccount, rights, Service, and one Pod for each replica.
-pub(super) fn operators(namespace: &str, replicas: usize) -> Value {
+pub(super) fn operators(namespace: &str, replicas: usize, injection: Injection) -> Value {
     let account = json!({"kind": "ServiceAccount", "name": "chaperone-operator", "namespace": namespace});
     let bind = |kind: &str, role: &str, metadata: Value| {
         json!({
@@ -35,7 +42,7 @@ pub(super) fn operators(namespace: &str, replicas: usize) -> Value {
             },
         }),
     ];
-    items.extend((0..replicas).map(|index| operator(namespace, index)));
+    items.extend((0..replicas).map(|index| operator(namespace, index, injection)));
     json!({"apiVersion": "v1", "kind": "List", "items": items})
 }
 
@@ -77,9 +84,14 @@ pub fn own_rules() -> Value {
     ])
 }
 
-fn operator(namespace: &str, index: usize) -> Value {
+fn operator(namespace: &str, index: usize, injection: Injection) -> Value {
     let field =
         |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
+    let mut args = vec!["--feed-listen=0.0.0.0:8443", "--admin-listen=0.0.0.0:8080"];
+    let image = format!("--sidecar-image={SIDECAR}");
+    if injection == Injection::On {
+        args.extend([image.as_str(), "--webhook-listen=0.0.0.0:9443"]);
+    }
     json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
@@ -90,9 +102,11 @@ fn operator(namespace: &str, index: usize) -> Value {
             "serviceAccountName": "chaperone-operator",
             "containers": [{
                 "name": "chaperone", "image": OPERATOR, "command": ["/chaperone-operator"],
-                "args": ["--feed-listen=0.0.0.0:8443", "--admin-listen=0.0.0.0:8080"],
+                "args": args,
                 "env": [field("POD_NAMESPACE", "metadata.namespace"), field("POD_NAME", "metadata.name")],
-                "ports": [{"name": "feed", "containerPort": 8443}],
+                "ports": [
+                    {"name": "feed", "containerPort": 8443}, {"name": "webhook", "containerPort": 9443},
+                ],
                 "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}, "periodSeconds": 1},
             }],
         },
