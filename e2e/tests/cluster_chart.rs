@@ -49,11 +49,11 @@ async fn an_api_server_accepts_the_chart_under_every_value() -> Result<()> {
     let digest = format!("image.digest=\"sha256:{}\"", "0a".repeat(32));
     let sidecar = format!("sidecar.{digest}");
     let matrix: [(&[&str], usize); 6] = [
-        (&[], 16),
-        (&["crds.enabled=false", "crds.refuseDowngrade=false"], 11),
+        (&[], 17),
+        (&["crds.enabled=false", "crds.refuseDowngrade=false"], 12),
         (&["injector.enabled=false", "sidecar.image.repository=null"], 14),
-        (&["replicas=1", r#"injector.failurePolicy="Ignore""#, "networkPolicy.enabled=false"], 14),
-        (&["crds.keep=false", "podDisruptionBudget.enabled=false", "runAsUser=null", &digest, &sidecar], 15),
+        (&["replicas=1", r#"injector.failurePolicy="Ignore""#, "networkPolicy.enabled=false"], 15),
+        (&["crds.keep=false", "podDisruptionBudget.enabled=false", "runAsUser=null", &digest, &sidecar], 16),
         (
             &[
                 r#"imagePullSecrets=[{"name":"registry"}]"#,
@@ -74,7 +74,7 @@ async fn an_api_server_accepts_the_chart_under_every_value() -> Result<()> {
                 "sidecar.anyUser=true",
                 r#"sidecar.cpu="0.1""#,
             ],
-            17,
+            18,
         ),
     ];
     for (values, count) in matrix {
@@ -102,6 +102,26 @@ async fn the_chart_grants_what_the_operator_is_tested_with_and_keeps_its_kinds()
     assert_eq!(kept(&objects), (3, 3));
     let (objects, _) = dry_run(&cluster, home.name(), &["crds.keep=false"]).await?;
     assert_eq!(kept(&objects), (3, 0));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_goes_where_the_override_says() -> Result<()> {
+    let Some(cluster) = Cluster::for_test("everything_goes_where_the_override_says").await? else {
+        return Ok(());
+    };
+    let rendered = template(&cluster, "default", &[r#"namespaceOverride="elsewhere""#]).await?.ok()?;
+    assert!(!rendered.contains("default.svc"), "{rendered}");
+    let mut asked = 0;
+    for document in read_documents(&rendered)? {
+        let object = document.value;
+        let subjects = object["subjects"].as_array().into_iter().flatten();
+        for place in subjects.chain([&object["metadata"]]).filter_map(|it| it["namespace"].as_str()) {
+            assert_eq!(place, "elsewhere", "{object}");
+            asked += 1;
+        }
+    }
+    assert!(asked >= 8, "only {asked}");
     Ok(())
 }
 
