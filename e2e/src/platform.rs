@@ -339,7 +339,9 @@ fn operator(index: usize) -> String {
     format!("chaperone-operator-{index}")
 }
 
-fn is_ready(pod: &Pod) -> bool {
+/// Whether a Pod's condition `Ready` is True.
+#[must_use]
+pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let mut ready = conditions.filter(|condition| condition.type_ == "Ready");
     ready.any(|condition| condition.status == "True")
