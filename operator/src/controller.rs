@@ -21,7 +21,7 @@ use self::gather::Gathered;
 pub(crate) use self::gather::Found;
 use self::stores::Stores;
 use crate::clock;
-use crate::compile::Finding;
+use crate::compile::{Finding, compile};
 use crate::desk::Desk;
 use crate::feed::Hub;
 use crate::health::{Outcomes, Probes};
@@ -156,7 +156,8 @@ impl Controller {
         scopes.extend(unseen.into_keys());
         let mut gathered = gather::gather(&self.stores, scopes, self.unlabelled.borrow().clone());
         gathered.pass.secrets.root.clone_from(&self.root.borrow());
-        let compiled = self.desk.lead(clock::now(), |hub| hub.publish(&gathered.pass, clock::now()))?;
+        let compiled = compile(&gathered.pass.world);
+        self.desk.lead(clock::now(), |hub| hub.publish(&gathered.pass, &compiled, clock::now()))?;
         *findings = compiled.findings;
         findings.extend(gathered.unreadable.iter().cloned());
         self.desk.metrics.findings.set(i64::try_from(findings.len()).unwrap_or(i64::MAX));

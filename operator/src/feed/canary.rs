@@ -34,6 +34,8 @@ struct Candidate {
     members: BTreeSet<StreamId>,
     /// Who has acknowledged it.
     acknowledged: BTreeSet<StreamId>,
+    /// Members that have not. Kept beside the two, so that one of ten thousand acknowledgements costs no look at all.
+    waiting: BTreeSet<StreamId>,
     since: Instant,
 }
 
@@ -89,23 +91,26 @@ impl Rollout {
             wave: Wave::One,
             members: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             since: now,
         });
         self.advance(streams, now);
     }
 
-    /// A stream acknowledged `version`.
+    /// A stream acknowledged `version`. Returns whether others' targets may have changed.
     pub(crate) fn acknowledged(
         &mut self,
         stream: StreamId,
         version: &Version,
         streams: &BTreeSet<StreamId>,
         now: Instant,
-    ) {
-        if let Some(candidate) = self.candidate.as_mut().filter(|it| it.edition.version == *version) {
-            candidate.acknowledged.insert(stream);
-            self.advance(streams, now);
-        }
+    ) -> bool {
+        let Some(candidate) = self.candidate.as_mut().filter(|it| it.edition.version == *version) else {
+            return false;
+        };
+        candidate.acknowledged.insert(stream);
+        candidate.waiting.remove(&stream);
+        candidate.waiting.is_empty() && self.advance(streams, now)
     }
 
     /// A stream refused `version`: nobody else gets it, and who has it goes back.
@@ -119,9 +124,9 @@ impl Rollout {
         }
     }
 
-    /// Starts the next wave where its time has come.
-    pub(crate) fn tick(&mut self, streams: &BTreeSet<StreamId>, now: Instant) {
-        self.advance(streams, now);
+    /// Looks at who is there and what time it is. Returns whether targets may have changed.
+    pub(crate) fn tick(&mut self, streams: &BTreeSet<StreamId>, now: Instant) -> bool {
+        self.advance(streams, now)
     }
 
     /// When [`Rollout::tick`] has something to do next.
@@ -137,14 +142,14 @@ impl Rollout {
         }
     }
 
-    fn advance(&mut self, streams: &BTreeSet<StreamId>, now: Instant) {
+    fn advance(&mut self, streams: &BTreeSet<StreamId>, now: Instant) -> bool {
+        let mut has_changed = false;
         while let Some(candidate) = &mut self.candidate {
-            candidate.members.retain(|stream| streams.contains(stream));
-            candidate.fill(streams);
-            let is_through = candidate.members.is_subset(&candidate.acknowledged);
-            if !is_through && now < candidate.since + PATIENCE {
-                return;
+            has_changed |= candidate.fill(streams);
+            if !candidate.waiting.is_empty() && now < candidate.since + PATIENCE {
+                break;
             }
+            has_changed = true;
             match candidate.wave {
                 Wave::One if streams.len() > 10 => candidate.wave = Wave::Tenth,
                 // A tenth of ten is the one that has had its turn.
@@ -152,16 +157,20 @@ impl Rollout {
                 Wave::All => {
                     self.promoted = Some(Arc::clone(&candidate.edition));
                     self.candidate = None;
-                    return;
+                    break;
                 }
             }
             candidate.since = now;
         }
+        has_changed
     }
 }
 
 impl Candidate {
-    fn fill(&mut self, streams: &BTreeSet<StreamId>) {
+    /// Drops members that have left, and gives others their turn. Returns whether it did.
+    fn fill(&mut self, streams: &BTreeSet<StreamId>) -> bool {
+        self.members.retain(|stream| streams.contains(stream));
+        self.waiting.retain(|stream| streams.contains(stream));
         let size = match self.wave {
             Wave::One => 1,
             Wave::Tenth => streams.len().div_ceil(10),
@@ -169,7 +178,9 @@ impl Candidate {
         };
         let missing = size.saturating_sub(self.members.len());
         let more: Vec<_> = streams.difference(&self.members).take(missing).copied().collect();
-        self.members.extend(more);
+        self.waiting.extend(more.iter().filter(|stream| !self.acknowledged.contains(*stream)));
+        self.members.extend(&more);
+        !more.is_empty()
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::canary::{Rollout, StreamId};
 use super::hold::Holds;
 use super::publish::{Edition, Generations, KeySet, Offer, Secrets};
-use super::roster::{Inside, Pod, Refusal, Roster, Tally};
+use super::roster::{Inside, Member, Pod, Refusal, Roster, Tally};
 use crate::compile::{Compiled, ObjectRef, compile};
 use crate::world::World;
 
@@ -99,7 +99,12 @@ impl Hub {
 
     /// For whom snapshots are wanted, besides `unseen`.
     pub(crate) fn scopes(&self) -> BTreeSet<Scope> {
-        self.roster.members().map(|member| member.scope.clone()).collect()
+        self.roster.scopes().cloned().collect()
+    }
+
+    /// Whether a sidecar of this scope has had a stream, so that there is a snapshot for it, or will be.
+    pub(crate) fn has(&self, scope: &Scope) -> bool {
+        self.roster.has(scope)
     }
 
     /// Whether the Pod's sidecar has ever had a stream.
@@ -120,21 +125,23 @@ impl Hub {
         }
         let (sender, signal) = watch::channel(Signal::default());
         self.streams.insert(id, sender);
-        self.scopes.entry(scope.clone()).or_default();
-        self.refresh(scope, now);
+        let state = self.scopes.entry(scope.clone()).or_default();
+        if state.rollout.tick(self.roster.streams(scope), now) {
+            self.refresh(scope);
+        } else {
+            self.offer(scope, id);
+        }
         Some(Connection { id, signal })
     }
 
     /// A stream has ended.
     pub(crate) fn disconnected(&mut self, pod: &Pod, id: StreamId, fate: PodFate, now: Instant) {
         self.streams.remove(&id);
-        let Some(member) = self.roster.of_stream(&pod.uid, id) else { return };
-        member.stream = None;
-        let scope = member.scope.clone();
+        let Some(scope) = self.roster.lost(&pod.uid, id) else { return };
         if fate == PodFate::Gone {
             self.roster.removed(&pod.uid);
         }
-        self.refresh(&scope, now);
+        self.look(&scope, now);
     }
 
     /// A Pod was deleted: its stream ends at once, whatever its token says.
@@ -143,9 +150,11 @@ impl Hub {
             self.tombstones.pop_first();
         }
         self.tombstones.insert(uid.to_owned(), now);
-        if let Some(id) = self.roster.removed(uid) {
+        let Some(Member { scope, stream, .. }) = self.roster.removed(uid) else { return };
+        if let Some(id) = stream {
             self.close(id, GoAwayReason::PodDeleted);
         }
+        self.look(&scope, now);
     }
 
     /// Ends every stream.
@@ -167,14 +176,14 @@ impl Hub {
         let scope = member.scope.clone();
         let Some(state) = self.scopes.get_mut(&scope) else { return };
         member.acknowledged(&held.snapshot, state.known.get(&held.snapshot).map(AsRef::as_ref));
-        let streams = self.roster.streams(&scope);
-        state.rollout.acknowledged(id, &held.snapshot, &streams, now);
-        self.refresh(&scope, now);
+        if state.rollout.acknowledged(id, &held.snapshot, self.roster.streams(&scope), now) {
+            self.refresh(&scope);
+        }
     }
 
     /// A sidecar refuses a snapshot. The scope goes back, and the object that is to blame is held back.
     /// Returns whether to compile again.
-    pub(crate) fn refuses(&mut self, pod: &Pod, id: StreamId, nack: &Nack, now: Instant) -> bool {
+    pub(crate) fn refuses(&mut self, pod: &Pod, id: StreamId, nack: &Nack) -> bool {
         let Some(member) = self.roster.of_stream(&pod.uid, id) else { return false };
         let scope = member.scope.clone();
         let Some(state) = self.scopes.get_mut(&scope) else { return false };
@@ -200,13 +209,12 @@ impl Hub {
             }
         };
         state.rollout.refused(&nack.version);
-        self.refresh(&scope, now);
+        self.refresh(&scope);
         is_news
     }
 
-    /// Compiles and publishes. Returns what the compiler said about the world as it is.
-    pub(crate) fn publish(&mut self, pass: &Pass, now: Instant) -> Compiled {
-        let compiled = compile(&pass.world);
+    /// Publishes what was compiled from the pass: outside, because streams wait while the hub is in use.
+    pub(crate) fn publish(&mut self, pass: &Pass, compiled: &Compiled, now: Instant) {
         self.scopes.retain(|scope, _| compiled.snapshots.contains_key(scope));
         for (scope, document) in &compiled.snapshots {
             let contents = compiled.contents.get(scope).cloned().unwrap_or_default();
@@ -222,16 +230,10 @@ impl Hub {
                 }
             };
             state.unattributed = state.rollout.has_refused(&edition.version);
-            let held: BTreeSet<_> = self
-                .roster
-                .members()
-                .filter(|it| it.scope == *scope)
-                .filter_map(|it| it.held.clone())
-                .collect();
+            let held: BTreeSet<_> = self.roster.of(scope).filter_map(|member| member.held.as_ref()).collect();
             state.known.retain(|version, _| held.contains(version));
             state.known.insert(edition.version.clone(), Arc::clone(&edition.generations));
-            let streams = self.roster.streams(scope);
-            state.rollout.publish(Arc::new(edition), &streams, now);
+            state.rollout.publish(Arc::new(edition), self.roster.streams(scope), now);
             if let Some(promoted) = state.rollout.promoted() {
                 state.known.insert(promoted.version.clone(), Arc::clone(&promoted.generations));
             }
@@ -239,9 +241,8 @@ impl Hub {
         }
         self.secrets = pass.secrets.clone();
         for scope in compiled.snapshots.keys() {
-            self.refresh(scope, now);
+            self.refresh(scope);
         }
-        compiled
     }
 
     /// Starts the waves that are due.
@@ -249,7 +250,7 @@ impl Hub {
         for scope in self.scopes.keys().cloned().collect::<Vec<_>>() {
             let due = self.scopes.get(&scope).and_then(|state| state.rollout.deadline());
             if due.is_some_and(|due| due <= now) {
-                self.refresh(&scope, now);
+                self.look(&scope, now);
             }
         }
     }
@@ -280,27 +281,38 @@ impl Hub {
         tallies
     }
 
-    /// Tells the streams of `scope` what they should have now.
-    fn refresh(&mut self, scope: &Scope, now: Instant) {
-        let streams = self.roster.streams(scope);
+    /// Starts the next wave of `scope` where its time has come, or its members have left.
+    fn look(&mut self, scope: &Scope, now: Instant) {
         let Some(state) = self.scopes.get_mut(scope) else { return };
-        let promoted = state.rollout.promoted().map(|promoted| promoted.version.clone());
-        state.rollout.tick(&streams, now);
-        if promoted.as_ref() != state.rollout.promoted().map(|promoted| &promoted.version) {
-            state.select_keys(scope, &self.secrets);
+        if state.rollout.tick(self.roster.streams(scope), now) {
+            self.refresh(scope);
         }
-        let Some(keys) = &state.keys else { return };
-        for id in streams {
-            let (Some(sender), Some(edition)) = (self.streams.get(&id), state.rollout.target(id)) else {
-                continue;
-            };
-            let offer = Offer { edition: Arc::clone(edition), keys: Arc::clone(keys) };
-            sender.send_if_modified(|signal| {
-                let is_new = signal.offer.as_ref().is_none_or(|before| before.held() != offer.held());
-                signal.offer = Some(offer);
-                is_new
-            });
+    }
+
+    /// Tells the streams of `scope` what they should have now.
+    fn refresh(&mut self, scope: &Scope) {
+        let Some(state) = self.scopes.get_mut(scope) else { return };
+        // An edition that is through needs no keys of the one before it.
+        state.select_keys(scope, &self.secrets);
+        for id in self.roster.streams(scope) {
+            self.offer(scope, *id);
         }
+    }
+
+    /// Tells one stream of `scope` what it should have now.
+    fn offer(&self, scope: &Scope, id: StreamId) {
+        let Some(state) = self.scopes.get(scope) else { return };
+        let (Some(sender), Some(edition), Some(keys)) =
+            (self.streams.get(&id), state.rollout.target(id), &state.keys)
+        else {
+            return;
+        };
+        let offer = Offer { edition: Arc::clone(edition), keys: Arc::clone(keys) };
+        sender.send_if_modified(|signal| {
+            let is_new = signal.offer.as_ref().is_none_or(|before| before.held() != offer.held());
+            signal.offer = Some(offer);
+            is_new
+        });
     }
 }
 

@@ -87,15 +87,28 @@ pub(crate) struct Inside<'a> {
     pub(crate) known: &'a BTreeMap<Version, Arc<Generations>>,
 }
 
-/// All members, by the uid of their Pod.
+/// All members, by the uid of their Pod; and by scope, so that what one scope does costs the others nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     members: BTreeMap<String, Member>,
+    scopes: BTreeMap<Scope, Belonging>,
+}
+
+/// What belongs to one scope.
+#[derive(Debug, Default)]
+struct Belonging {
+    /// Uids of its members.
+    members: BTreeSet<String>,
+    streams: BTreeSet<StreamId>,
 }
 
 impl Roster {
     /// A stream has begun. Returns the stream that the Pod had before.
     pub(crate) fn connected(&mut self, pod: &Pod, scope: &Scope, stream: StreamId) -> Option<StreamId> {
+        let before = self.removed(&pod.uid).and_then(|before| before.stream);
+        let belonging = self.scopes.entry(scope.clone()).or_default();
+        belonging.members.insert(pod.uid.clone());
+        belonging.streams.insert(stream);
         let member = Member {
             pod: pod.clone(),
             scope: scope.clone(),
@@ -103,7 +116,19 @@ impl Roster {
             held: None,
             refusals: BTreeMap::new(),
         };
-        self.members.insert(pod.uid.clone(), member).and_then(|before| before.stream)
+        self.members.insert(pod.uid.clone(), member);
+        before
+    }
+
+    /// A stream has ended, and its Pod still exists. Returns its scope, unless the Pod has another stream by now.
+    pub(crate) fn lost(&mut self, uid: &str, stream: StreamId) -> Option<Scope> {
+        let member = self.of_stream(uid, stream)?;
+        member.stream = None;
+        let scope = member.scope.clone();
+        if let Some(belonging) = self.scopes.get_mut(&scope) {
+            belonging.streams.remove(&stream);
+        }
+        Some(scope)
     }
 
     /// The member with this stream.
@@ -111,9 +136,19 @@ impl Roster {
         self.members.get_mut(uid).filter(|member| member.stream == Some(stream))
     }
 
-    /// The Pod is gone. Returns the stream that it had.
-    pub(crate) fn removed(&mut self, uid: &str) -> Option<StreamId> {
-        self.members.remove(uid).and_then(|member| member.stream)
+    /// The Pod is gone. Returns what its sidecar was.
+    pub(crate) fn removed(&mut self, uid: &str) -> Option<Member> {
+        let member = self.members.remove(uid)?;
+        if let Some(belonging) = self.scopes.get_mut(&member.scope) {
+            belonging.members.remove(uid);
+            if let Some(stream) = member.stream {
+                belonging.streams.remove(&stream);
+            }
+            if belonging.members.is_empty() {
+                self.scopes.remove(&member.scope);
+            }
+        }
+        Some(member)
     }
 
     /// Whether this Pod has ever had a stream.
@@ -121,18 +156,26 @@ impl Roster {
         self.members.contains_key(uid)
     }
 
-    /// All members.
-    pub(crate) fn members(&self) -> impl Iterator<Item = &Member> {
-        self.members.values()
+    /// Scopes that have members.
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &Scope> {
+        self.scopes.keys()
+    }
+
+    /// Whether the scope has members.
+    pub(crate) fn has(&self, scope: &Scope) -> bool {
+        self.scopes.contains_key(scope)
     }
 
     /// Streams of a scope.
-    pub(crate) fn streams(&self, scope: &Scope) -> BTreeSet<StreamId> {
-        self.of(scope).filter_map(|member| member.stream).collect()
+    pub(crate) fn streams(&self, scope: &Scope) -> &BTreeSet<StreamId> {
+        static NONE: BTreeSet<StreamId> = BTreeSet::new();
+        self.scopes.get(scope).map_or(&NONE, |belonging| &belonging.streams)
     }
 
-    fn of(&self, scope: &Scope) -> impl Iterator<Item = &Member> {
-        self.members.values().filter(move |member| member.scope == *scope)
+    /// Members of a scope.
+    pub(crate) fn of(&self, scope: &Scope) -> impl Iterator<Item = &Member> {
+        let uids = self.scopes.get(scope).into_iter().flat_map(|belonging| &belonging.members);
+        uids.filter_map(|uid| self.members.get(uid))
     }
 
     /// Adds what the members of `scope` have of what should be in it.

@@ -170,7 +170,7 @@ async fn answer(feed: &Arc<Feed>, request: Request<Incoming>) -> Answer {
     };
     let now = clock::now();
     let connect = |hub: &mut super::Hub| {
-        let is_new = !hub.scopes().contains(&identity.scope);
+        let is_new = !hub.has(&identity.scope);
         (hub.connect(&identity.pod, &identity.scope, now), hub.epoch(), is_new)
     };
     match feed.desk.lead(now, connect) {

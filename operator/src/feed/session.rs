@@ -141,7 +141,7 @@ impl Session<'_> {
                     problem = nack.problem,
                     "a sidecar refuses its snapshot"
                 );
-                if self.lead(now, |hub| hub.refuses(&pod, id, &nack, now))? {
+                if self.lead(now, |hub| hub.refuses(&pod, id, &nack))? {
                     self.feed.desk.compile.notify_one();
                 }
                 self.feed.desk.report.notify_one();

@@ -37,7 +37,11 @@ impl Fleet {
     }
 
     fn publish(&mut self, routes: &[(&str, i64)]) {
-        self.hub.publish(&pass(routes), self.now);
+        self.publish_pass(&pass(routes));
+    }
+
+    fn publish_pass(&mut self, pass: &Pass) {
+        self.hub.publish(pass, &compile(&pass.world), self.now);
     }
 
     fn offered(&self, index: usize) -> Option<Held> {
@@ -65,7 +69,7 @@ impl Fleet {
         let version = self.offered(index).unwrap().snapshot;
         let nack = Nack { version, path: path.to_owned(), problem: "is not understood".to_owned() };
         let sidecar = &self.sidecars[index];
-        self.hub.refuses(&sidecar.pod, sidecar.connection.id, &nack, self.now)
+        self.hub.refuses(&sidecar.pod, sidecar.connection.id, &nack)
     }
 
     fn later(&mut self, seconds: u64) {
@@ -111,7 +115,7 @@ fn a_new_generation_of_equal_content_needs_no_new_acknowledgement() {
     let before = fleet.offered(0);
     let mut same = pass(&[("chat", 1)]);
     same.generations.insert(object(Kind::ModelRoute, "chat"), 2);
-    fleet.hub.publish(&same, fleet.now);
+    fleet.publish_pass(&same);
     assert_eq!(fleet.offered(0), before);
     let tallies = fleet.hub.tallies(&same.generations, &BTreeMap::new());
     assert_eq!(counts(&tallies[&object(Kind::ModelRoute, "chat")]), (2, 0, 0));
@@ -220,6 +224,17 @@ fn a_sidecar_that_returns_to_a_new_leader_with_the_same_content_is_programmed() 
 }
 
 #[test]
+fn a_wave_does_not_wait_for_a_pod_that_was_deleted() {
+    let mut fleet = Fleet::of(3, &[("chat", 1)]);
+    let before = fleet.offered(2);
+    fleet.publish(&[("chat", 2)]);
+    assert_eq!(fleet.offered(2), before, "the first of them is to try it");
+    fleet.hub.pod_deleted("uid-of-pod-0", fleet.now);
+    fleet.acknowledge(1);
+    assert_ne!(fleet.offered(2), before);
+}
+
+#[test]
 fn pods_that_never_connected_are_stale() {
     let mut fleet = Fleet::of(1, &[("chat", 1)]);
     fleet.publish(&[("chat", 1)]);
@@ -250,7 +265,7 @@ fn keys_beyond_what_a_frame_holds_are_left_out() {
     }
     large.world = Arc::new(world);
     let mut fleet = Fleet::of(1, &[]);
-    fleet.hub.publish(&large, fleet.now);
+    fleet.publish_pass(&large);
     fleet.acknowledge_all();
     let offer = fleet.sidecars[0].connection.signal.borrow().offer.clone().unwrap();
     let frame = offer.keys.frame(&offer.edition.version, 7);
@@ -268,7 +283,7 @@ fn pods_of_a_namespace_share_a_key_of_pseudonyms_that_survives_a_leader() {
         world.scopes.extend(scopes.clone());
         pass.world = Arc::new(world);
         let (mut hub, now) = (Hub::new(1), crate::clock::now());
-        hub.publish(&pass, now);
+        hub.publish(&pass, &compile(&pass.world), now);
         scopes.map(|scope| hub.scopes[&scope].keys.as_ref().unwrap().version.clone())
     };
     let [app, batch, bank] = keys_under(7);
