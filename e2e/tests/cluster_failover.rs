@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::Result;
 use chaperone_e2e::platform::{PATIENCE, Platform, mock, quota, route, text, until_text};
 use chaperone_e2e::{clock, wait};
+use kube::api::{Patch, PatchParams};
 use rustix::process::Signal;
+use serde_json::json;
 
 /// A standby serves the feed within this time after the leader was killed.
 const FAILOVER: Duration = Duration::from_secs(20);
@@ -80,6 +82,21 @@ async fn a_leader_that_ends_orderly_hands_over_in_seconds() -> Result<()> {
         clock::since(start)
     )?;
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_label_was_taken_off_puts_it_back() -> Result<()> {
+    let Some(platform) = serving("a_leader_whose_label_was_taken_off_puts_it_back", 2).await? else {
+        return Ok(());
+    };
+    let leader = platform.leader().await?;
+    let patch = Patch::Merge(json!({"metadata": {"labels": {"chaperone.dev/role": null}}}));
+    let name = format!("chaperone-operator-{leader}");
+    platform.pods(platform.home()).patch_metadata(&name, &PatchParams::default(), &patch).await?;
+    // The relay, as the feed's Service, goes by the label: without it nobody new is served.
+    assert_eq!(platform.leader().await?, leader);
+    let pod = platform.sidecar(platform.tenant(0), "app").await?;
+    until_text(&pod, "chat", "hello", PATIENCE).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

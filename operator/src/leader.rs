@@ -111,6 +111,7 @@ impl Candidate {
                     self.label.take().await;
                 }
                 self.leadership.send_replace(Leadership::Leading { epoch, until });
+                self.label.keep().await;
                 RENEW
             }
             (outcome, Leadership::Leading { until, .. }) if outcome.is_some() || now >= until => {

@@ -30,20 +30,23 @@ pub(super) enum Claim {
 pub(super) struct Elector {
     identity: String,
     seen: Option<(LeaseSpec, Instant)>,
+    /// The highest number of transitions that was ever seen: a Lease that was deleted must not start again below it,
+    /// since sidecars refuse an epoch lower than the one they have seen.
+    highest: i32,
 }
 
 impl Elector {
     /// Takes part as `identity`.
     pub(super) fn new(identity: String) -> Self {
-        Self { identity, seen: None }
+        Self { identity, seen: None, highest: 0 }
     }
 
     /// Judges the Lease as it is now.
     pub(super) fn look(&mut self, lease: Option<&LeaseSpec>, now: Instant) -> Claim {
         let Some(lease) = lease else {
             self.seen = None;
-            // Not 0: that is the epoch of frames that name none.
-            return Claim::Take { transitions: 1 };
+            // Never 0: that is the epoch of frames that name none.
+            return self.take();
         };
         let transitions = lease.lease_transitions.unwrap_or_default().max(0);
         let since = match &self.seen {
@@ -54,15 +57,21 @@ impl Elector {
             }
         };
         let holder = lease.holder_identity.as_deref().unwrap_or_default();
-        if holder == self.identity {
+        if holder == self.identity && transitions >= self.highest {
+            self.highest = transitions;
             return Claim::Renew { transitions };
         }
+        self.highest = self.highest.max(transitions);
         let duration = lease.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
         let duration = duration.map_or(LEASE, Duration::from_secs);
-        if holder.is_empty() || now >= since + duration {
-            return Claim::Take { transitions: transitions.saturating_add(1) };
+        if holder == self.identity || holder.is_empty() || now >= since + duration {
+            return self.take();
         }
         Claim::Wait
+    }
+
+    fn take(&self) -> Claim {
+        Claim::Take { transitions: self.highest.saturating_add(1) }
     }
 
     /// How long a standby may wait before it looks again.
@@ -115,6 +124,18 @@ mod tests {
         assert_eq!(elector.look(Some(&released), crate::clock::now()), Claim::Take { transitions: 8 });
         let ours = lease("me", "2026-01-01T00:00:00Z", 8);
         assert_eq!(elector.look(Some(&ours), crate::clock::now()), Claim::Renew { transitions: 8 });
+    }
+
+    #[test]
+    fn the_epoch_rises_though_the_lease_was_deleted_or_restored_from_a_backup() {
+        let mut elector = Elector::new("me".to_owned());
+        let now = crate::clock::now();
+        assert_eq!(elector.look(Some(&lease("me", "2026-01-01T00:00:00Z", 8)), now), Claim::Renew { transitions: 8 });
+        assert_eq!(elector.look(None, now), Claim::Take { transitions: 9 });
+        let restored = lease("me", "2025-12-01T00:00:00Z", 3);
+        assert_eq!(elector.look(Some(&restored), now), Claim::Take { transitions: 9 });
+        let of_another = lease("", "2025-12-01T00:00:00Z", 4);
+        assert_eq!(elector.look(Some(&of_another), now), Claim::Take { transitions: 9 });
     }
 
     #[test]

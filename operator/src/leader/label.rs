@@ -39,6 +39,20 @@ impl Label {
         self.set(own, Some(LEADER)).await;
     }
 
+    /// Sets it again if it is not there: without it the feed's Service finds nobody, and no election would mend that.
+    pub(super) async fn keep(&self) {
+        let Some(own) = &self.own else { return };
+        let kept = async {
+            let Ok(pod) = self.pods.get_metadata(own).await else { return };
+            if pod.labels().get(ROLE).is_none_or(|role| role != LEADER) {
+                tracing::warn!(pod = own, "the leader's label is missing; setting it");
+                self.take().await;
+            }
+        };
+        // What is not done in time is done after the next renewal.
+        let _ = timeout(CALL, kept).await;
+    }
+
     /// Takes it off the own Pod.
     pub(super) async fn remove_own(&self) {
         if let Some(own) = &self.own {
