@@ -46,7 +46,9 @@ pub(crate) fn on_number(out: &mut Candidates<'_>, digits: &Range<usize>) {
         }
         return;
     }
-    secret::bot_token(out, start);
+    if out.at(digits.end) == Some(b':') {
+        secret::bot_token(out, start);
+    }
     if start < out.settled_to {
         return;
     }
@@ -57,8 +59,10 @@ pub(crate) fn on_number(out: &mut Candidates<'_>, digits: &Range<usize>) {
         return;
     }
     ip::version_4(out, &number);
-    ip::version_6(out, start);
-    mac::address(out, start);
+    if worth::is_joined(out.text, digits) {
+        ip::version_6(out, start);
+        mac::address(out, start);
+    }
     card::number(out, &number);
     if start < out.settled_to {
         return;
@@ -69,7 +73,9 @@ pub(crate) fn on_number(out: &mut Candidates<'_>, digits: &Range<usize>) {
     bank::number(out, &number);
     national::number(out, &number);
     identity::number(out, &number);
-    address::post_code(out, start);
+    if (2..=5).contains(&digits.len()) {
+        address::post_code(out, start);
+    }
 }
 
 /// A run of letters that [`is_worth`] a look, or stands beside letters beyond ASCII.

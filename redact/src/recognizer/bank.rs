@@ -1,6 +1,6 @@
 //! Bank accounts other than IBAN: routing numbers, sort codes, plain account numbers.
 
-use super::number::{Number, begins_cleanly, ends_cleanly, weighted};
+use super::number::{Number, Shape, ends_cleanly, weighted};
 use crate::context::CueGroup;
 use crate::entity::Entity;
 use crate::finding::Rule;
@@ -14,22 +14,24 @@ static ACCOUNT: Rule = Rule::new("account", Entity::BankAccount, 5, 60).beside(&
 /// Judges a number that only a cue can make an account.
 pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
     let text = out.text;
-    if !begins_cleanly(text, number.start()) {
+    if !number.begins_cleanly() {
         return;
     }
     let first = number.start()..number.end(0);
-    if number.shaped(&[2, 2, 2]) && number.uniform(text, 3) == Some(b'-') && ends_cleanly(text, number.end(2))
+    if number.shaped(const { Shape::of(&[2, 2, 2]) })
+        && number.uniform(3) == Some(b'-')
+        && ends_cleanly(text, number.end(2))
     {
         // The account right after its sort code: "20-00-00 55779911".
-        let joined = number.shaped(&[2, 2, 2, 8]) && number.gap(text, 2) == b" ";
+        let joined = number.shaped(const { Shape::of(&[2, 2, 2, 8]) }) && number.gap(text, 2) == b" ";
         let last = if joined && ends_cleanly(text, number.end(3)) { 3 } else { 2 };
         return out.propose(&SORT_CODE, number.start()..number.end(last));
     }
     if !ends_cleanly(text, first.end) {
         return;
     }
-    let digits = number.digits(text, 1);
-    if digits.len() == 9 && routing(&digits) {
+    let digits = number.digits(1);
+    if digits.len() == 9 && routing(digits) {
         out.propose(&ROUTING, first.clone());
     }
     if counts(text, first.end) {
@@ -37,7 +39,7 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
     }
     if (6..=17).contains(&digits.len()) && digits.iter().any(|digit| *digit != digits[0]) {
         out.propose(&ACCOUNT, first);
-    } else if let Some(end) = in_groups(text, number) {
+    } else if let Some(end) = in_groups(number) {
         out.propose(&ACCOUNT, number.start()..end);
     }
 }
@@ -60,11 +62,11 @@ fn routing(digits: &[u8]) -> bool {
 }
 
 /// Groups of two to four digits with one separator, 8 to 17 digits in all.
-fn in_groups(text: &[u8], number: &Number) -> Option<usize> {
+fn in_groups(number: &Number) -> Option<usize> {
     let count = number.len().min(6);
     let lengths = number.lengths(count)?;
     let total: usize = lengths.iter().sum();
-    let uniform = count >= 2 && matches!(number.uniform(text, count), Some(b'-' | b' '));
+    let uniform = count >= 2 && matches!(number.uniform(count), Some(b'-' | b' '));
     (uniform && lengths.iter().all(|len| (2..=8).contains(len)) && (8..=17).contains(&total) && count > 2)
         .then(|| number.end(count - 1))
 }

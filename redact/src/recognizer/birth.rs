@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::number::{Number, begins_cleanly};
+use super::number::{Number, Shape};
 use crate::context::CueGroup;
 use crate::entity::Entity;
 use crate::finding::Rule;
@@ -21,7 +21,7 @@ const ORDINALS: [&str; 5] = ["st", "nd", "rd", "th", "er"];
 
 /// A date that begins with digits.
 pub(super) fn date(out: &mut Candidates<'_>, number: &Number) {
-    if !begins_cleanly(out.text, number.start()) {
+    if !number.begins_cleanly() {
         return;
     }
     if let Some(end) = numeric(out.text, number)
@@ -44,11 +44,11 @@ fn is_year(year: u32) -> bool {
 }
 
 fn numeric(text: &[u8], number: &Number) -> Option<usize> {
-    if number.len() >= 3 && matches!(number.uniform(text, 3), Some(b'-' | b'/' | b'.' | b' ')) {
+    if number.len() >= 3 && matches!(number.uniform(3), Some(b'-' | b'/' | b'.' | b' ')) {
         let parts =
             [value(text, number.group(0)), value(text, number.group(1)), value(text, number.group(2))];
         let lengths = number.lengths(3)?;
-        let valid = match &*lengths {
+        let valid = match lengths {
             [4, 1 | 2, 1 | 2] => is_year(parts[0]) && day_and_month(parts[2], parts[1]),
             [1 | 2, 1 | 2, 4] => is_year(parts[2]) && day_and_month(parts[0], parts[1]),
             [1 | 2, 1 | 2, 2] => day_and_month(parts[0], parts[1]),
@@ -56,7 +56,7 @@ fn numeric(text: &[u8], number: &Number) -> Option<usize> {
         };
         return valid.then(|| number.end(2));
     }
-    if number.shaped(&[8]) {
+    if number.shaped(const { Shape::of(&[8]) }) {
         let digits = value(text, number.group(0));
         let iso = is_year(digits / 10_000) && day_and_month(digits % 100, digits / 100 % 100);
         return iso.then(|| number.end(0));

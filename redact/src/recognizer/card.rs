@@ -18,23 +18,23 @@ static SHORT: Rule =
 
 /// Finds the longest card that begins at the number's first digit.
 pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
-    if !begins(out.text, number.start()) {
+    if number.total(number.len()) < 12 || !begins(out.text, number.start()) {
         return;
     }
     for count in (1..=number.len().min(6)).rev() {
         let Some(lengths) = number.lengths(count) else { continue };
-        let total: usize = lengths.iter().sum();
-        if !(12..=19).contains(&total) || !grouped(&lengths) || !separated(out.text, number, count) {
+        let total = number.total(count);
+        if !(12..=19).contains(&total) || !grouped(lengths) || !separated(out.text, number, count) {
             continue;
         }
         if !ends(out.text, number.end(count - 1)) {
             continue;
         }
-        let digits = number.digits(out.text, count);
+        let digits = number.digits(count);
         let range = number.start()..number.end(count - 1);
-        if !issued(&digits) {
+        if !issued(digits) {
             out.reject(&CARD, range, "no issuer has this range");
-        } else if !luhn(&digits) {
+        } else if !luhn(digits) {
             out.reject(&CARD, range, "the Luhn check fails");
         } else if total < 14 && digits[0] != 4 {
             return out.propose(&SHORT, range);

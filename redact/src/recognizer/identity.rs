@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::number::{Number, begins_cleanly, ends_cleanly};
+use super::number::{Number, Shape, begins_cleanly, ends_cleanly};
 use crate::context::CueGroup;
 use crate::entity::Entity;
 use crate::finding::Rule;
@@ -21,7 +21,7 @@ static DOCUMENT: Rule =
 /// Digits alone.
 pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
     let range = number.start()..number.end(0);
-    if !begins_cleanly(out.text, range.start) || !ends_cleanly(out.text, range.end) {
+    if !number.begins_cleanly() || !ends_cleanly(out.text, range.end) {
         return grouped(out, number);
     }
     if (8..=9).contains(&range.len()) {
@@ -36,10 +36,18 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
 
 /// "123 456 789" and "12-345-678", as licences of several states are written.
 fn grouped(out: &mut Candidates<'_>, number: &Number) {
-    let shape = [[3, 3, 3].as_slice(), &[2, 3, 3], &[3, 2, 4], &[2, 3, 4], &[3, 3, 2]];
-    let Some(shape) = shape.into_iter().find(|shape| number.shaped(shape)) else { return };
-    let end = number.end(shape.len() - 1);
-    if begins_cleanly(out.text, number.start()) && ends_cleanly(out.text, end) {
+    const SHAPES: [Shape; 5] = [
+        Shape::of(&[3, 3, 3]),
+        Shape::of(&[2, 3, 3]),
+        Shape::of(&[3, 2, 4]),
+        Shape::of(&[2, 3, 4]),
+        Shape::of(&[3, 3, 2]),
+    ];
+    if !SHAPES.iter().any(|shape| number.shaped(*shape)) {
+        return;
+    }
+    let end = number.end(2);
+    if number.begins_cleanly() && ends_cleanly(out.text, end) {
         out.propose(&LICENSE, number.start()..end);
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn version_4(out: &mut Candidates<'_>, number: &Number) {
     {
         return;
     }
-    let first = number.digits(out.text, 4);
+    let first = number.digits(4);
     let range = start..end;
     if out.text[start..end].starts_with(b"127.") || first.iter().all(|digit| *digit == 0) {
         out.propose(&LOOPBACK, range);
@@ -50,7 +50,7 @@ fn like_version(text: &[u8], range: &Range<usize>) -> bool {
 }
 
 fn quad(text: &[u8], number: &Number) -> Option<usize> {
-    if number.len() < 4 || number.uniform(text, 4) != Some(b'.') {
+    if number.len() < 4 || number.uniform(4) != Some(b'.') {
         return None;
     }
     for index in 0..4 {

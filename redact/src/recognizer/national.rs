@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::number::{Number, begins_cleanly, ends_cleanly, luhn, weighted};
+use super::number::{Number, Shape, begins_cleanly, ends_cleanly, luhn, weighted};
 use crate::context::CueGroup;
 use crate::entity::Entity::NationalId;
 use crate::finding::Rule;
@@ -34,35 +34,35 @@ static FISCALE: Rule =
 
 type Check = fn(&[u8]) -> bool;
 /// Rule, groupings that the number is written in, check.
-type Row = (&'static Rule, &'static [&'static [usize]], Check);
+type Row = (&'static Rule, &'static [Shape], Check);
 
 static DIGITS: &[Row] = &[
-    (&ITIN, &[&[3, 2, 4], &[9]], itin),
-    (&NIR, &[&[15], &[1, 2, 2, 2, 3, 3, 2], &[13, 2]], nir),
-    (&AHV, &[&[3, 4, 4, 2], &[13]], ahv),
-    (&CPF, &[&[3, 3, 3, 2]], cpf),
-    (&CPF_BARE, &[&[11]], cpf),
-    (&AADHAAR, &[&[4, 4, 4], &[12]], aadhaar),
-    (&NHS, &[&[3, 3, 4], &[10]], nhs),
-    (&PESEL, &[&[11]], pesel),
-    (&STEUER, &[&[11], &[2, 3, 3, 3]], steuer),
-    (&SIN, &[&[3, 3, 3], &[9]], luhn),
-    (&BSN, &[&[9], &[3, 3, 3], &[4, 2, 3]], bsn),
+    (&ITIN, &[Shape::of(&[3, 2, 4]), Shape::of(&[9])], itin),
+    (&NIR, &[Shape::of(&[15]), Shape::of(&[1, 2, 2, 2, 3, 3, 2]), Shape::of(&[13, 2])], nir),
+    (&AHV, &[Shape::of(&[3, 4, 4, 2]), Shape::of(&[13])], ahv),
+    (&CPF, &[Shape::of(&[3, 3, 3, 2])], cpf),
+    (&CPF_BARE, &[Shape::of(&[11])], cpf),
+    (&AADHAAR, &[Shape::of(&[4, 4, 4]), Shape::of(&[12])], aadhaar),
+    (&NHS, &[Shape::of(&[3, 3, 4]), Shape::of(&[10])], nhs),
+    (&PESEL, &[Shape::of(&[11])], pesel),
+    (&STEUER, &[Shape::of(&[11]), Shape::of(&[2, 3, 3, 3])], steuer),
+    (&SIN, &[Shape::of(&[3, 3, 3]), Shape::of(&[9])], luhn),
+    (&BSN, &[Shape::of(&[9]), Shape::of(&[3, 3, 3]), Shape::of(&[4, 2, 3])], bsn),
 ];
 
 /// Numbers that are digits alone.
 pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
     let text = out.text;
-    if !begins_cleanly(text, number.start()) {
+    if !number.begins_cleanly() {
         return;
     }
     for (rule, shapes, check) in DIGITS {
         for shape in *shapes {
-            if !number.shaped(shape) || !ends_cleanly(text, number.end(shape.len() - 1)) {
+            if !number.shaped(*shape) || !ends_cleanly(text, number.end(shape.groups() - 1)) {
                 continue;
             }
-            let range = number.start()..number.end(shape.len() - 1);
-            if check(&number.digits(text, shape.len())) {
+            let range = number.start()..number.end(shape.groups() - 1);
+            if check(number.digits(shape.groups())) {
                 out.propose(rule, range);
             } else {
                 out.reject(rule, range, "the check digit does not fit");

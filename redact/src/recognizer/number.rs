@@ -4,37 +4,75 @@ use std::ops::Range;
 
 /// Most groups that one number may have.
 const MAX_GROUPS: usize = 10;
-/// More digits than any number that we look for.
-const MAX_DIGITS: usize = 48;
+/// More digits than any number that we look for: what follows them need not be read.
+const MAX_DIGITS: usize = 20;
 /// Longest group that is measured; nothing that we look for is longer.
 const MAX_GROUP: usize = 40;
 
-/// The groups that begin at one position, as far as separators of one to three bytes join them.
+/// The groups that begin at one position, as far as separators of one to three bytes join them. What recognizers ask
+/// is noted while the bytes are read, since a dozen of them ask.
 #[derive(Debug)]
 pub(super) struct Number {
     groups: [(usize, usize); MAX_GROUPS],
+    lengths: [usize; MAX_GROUPS],
     len: usize,
+    /// The lengths of the first eight groups.
+    shape: u64,
+    digits: [u8; MAX_DIGITS],
+    /// The separator behind the first group, and how many groups it alone joins.
+    separator: Option<(u8, usize)>,
+    /// Whether nothing before it touches it.
+    begins_cleanly: bool,
 }
 
 impl Number {
     /// Reads forward from the first digit at `start`.
     pub(super) fn read(text: &[u8], start: usize) -> Self {
-        let mut number = Self { groups: [(0, 0); MAX_GROUPS], len: 0 };
-        let mut at = start;
+        let mut number = Self {
+            groups: [(0, 0); MAX_GROUPS],
+            lengths: [0; MAX_GROUPS],
+            len: 0,
+            shape: 0,
+            digits: [0; MAX_DIGITS],
+            separator: None,
+            begins_cleanly: begins_cleanly(text, start),
+        };
+        let (mut at, mut count) = (start, 0);
         while number.len < MAX_GROUPS {
-            let end = digits_end(text, at);
-            if end == at {
-                break;
-            }
-            number.groups[number.len] = (at, end);
-            number.len += 1;
+            let end = number.read_group(text, at, count);
+            count += end - at;
             let gap = separator(text, end);
-            if gap == 0 || end - at >= MAX_GROUP {
+            if end == at || gap == 0 || end - at >= MAX_GROUP || count >= MAX_DIGITS {
                 break;
             }
+            number.separator = match (number.len, number.separator) {
+                (1, _) => (gap == 1).then_some((text[end], 2)),
+                (joined, Some((mark, groups))) if joined == groups && gap == 1 && text[end] == mark => {
+                    Some((mark, groups + 1))
+                }
+                (_, separator) => separator,
+            };
             at = end + gap;
         }
         number
+    }
+
+    /// Reads the group at `at`, behind `count` digits; returns its end.
+    fn read_group(&mut self, text: &[u8], at: usize, count: usize) -> usize {
+        let run = &text[at..text.len().min(at + MAX_GROUP)];
+        let len = run.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        for (place, digit) in self.digits.iter_mut().skip(count).zip(&run[..len]) {
+            *place = digit - b'0';
+        }
+        if len > 0 {
+            self.groups[self.len] = (at, at + len);
+            self.lengths[self.len] = len;
+            if self.len < Shape::MAX_GROUPS {
+                self.shape |= (len as u64) << (8 * self.len);
+            }
+            self.len += 1;
+        }
+        at + len
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -54,22 +92,29 @@ impl Number {
         self.groups[index].1
     }
 
+    /// As [`begins_cleanly`].
+    pub(super) const fn begins_cleanly(&self) -> bool {
+        self.begins_cleanly
+    }
+
     /// Bytes that were read.
     pub(super) fn read_bytes(&self, start: usize) -> usize {
         self.groups[..self.len].last().map_or(0, |last| last.1 - start)
     }
 
     /// Lengths of the first `count` groups, or `None` if there are fewer.
-    pub(super) fn lengths(&self, count: usize) -> Option<Few<usize, MAX_GROUPS>> {
-        let groups = self.groups[..self.len].get(..count)?;
-        Some(groups.iter().map(|group| group.1 - group.0).collect())
+    pub(super) fn lengths(&self, count: usize) -> Option<&[usize]> {
+        self.lengths[..self.len].get(..count)
+    }
+
+    /// How many digits the first `count` groups have.
+    pub(super) fn total(&self, count: usize) -> usize {
+        self.lengths[..count].iter().sum()
     }
 
     /// Whether the first groups have exactly these lengths.
-    pub(super) fn shaped(&self, lengths: &[usize]) -> bool {
-        let groups = &self.groups[..self.len];
-        groups.len() >= lengths.len()
-            && groups.iter().zip(lengths).all(|(group, wanted)| group.1 - group.0 == *wanted)
+    pub(super) const fn shaped(&self, shape: Shape) -> bool {
+        self.shape & shape.mask == shape.lengths
     }
 
     /// What stands between the groups at `index` and `index + 1`.
@@ -77,54 +122,54 @@ impl Number {
         &text[self.groups[index].1..self.groups[index + 1].0]
     }
 
-    /// The one separator between the first `count` groups, if it is one byte and always the same.
-    pub(super) fn uniform(&self, text: &[u8], count: usize) -> Option<u8> {
-        let first = *self.gap(text, 0).first()?;
-        (0..count - 1).all(|index| self.gap(text, index) == [first]).then_some(first)
+    /// The one separator between the first `count` groups, which are two or more, if it is one byte and always the same.
+    pub(super) fn uniform(&self, count: usize) -> Option<u8> {
+        self.separator.filter(|(_, groups)| count <= *groups).map(|(mark, _)| mark)
     }
 
     /// The digits of the first `count` groups; of a number longer than any that we look for, the first.
-    pub(super) fn digits(&self, text: &[u8], count: usize) -> Few<u8, MAX_DIGITS> {
-        let groups = self.groups[..count].iter();
-        groups.flat_map(|group| text[group.0..group.1].iter().map(|digit| digit - b'0')).collect()
+    pub(super) fn digits(&self, count: usize) -> &[u8] {
+        &self.digits[..self.total(count).min(MAX_DIGITS)]
     }
 }
 
-/// A short list without an allocation; what does not fit is left out.
+/// Lengths of groups, a byte for each, so that a form is compared at once.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Few<T, const N: usize> {
-    items: [T; N],
-    len: usize,
+pub(super) struct Shape {
+    lengths: u64,
+    mask: u64,
+    groups: usize,
 }
 
-impl<T: Copy + Default, const N: usize> FromIterator<T> for Few<T, N> {
-    fn from_iter<I: IntoIterator<Item = T>>(source: I) -> Self {
-        let mut few = Self { items: [T::default(); N], len: 0 };
-        for (slot, item) in few.items.iter_mut().zip(source) {
-            *slot = item;
-            few.len += 1;
+impl Shape {
+    /// Most groups that a shape may have.
+    const MAX_GROUPS: usize = 8;
+
+    /// Up to eight groups of up to 40 digits.
+    pub(super) const fn of(lengths: &[u8]) -> Self {
+        let mut shape = Self { lengths: 0, mask: 0, groups: lengths.len() };
+        let mut at = 0;
+        while at < lengths.len() {
+            shape.lengths |= (lengths[at] as u64) << (8 * at);
+            shape.mask |= 0xFF << (8 * at);
+            at += 1;
         }
-        few
+        shape
     }
-}
 
-impl<T, const N: usize> std::ops::Deref for Few<T, N> {
-    type Target = [T];
-
-    fn deref(&self) -> &[T] {
-        &self.items[..self.len]
+    /// How many groups it has.
+    pub(super) const fn groups(self) -> usize {
+        self.groups
     }
-}
-
-fn digits_end(text: &[u8], start: usize) -> usize {
-    let run = text[start..].iter().take(MAX_GROUP);
-    start + run.take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 /// Bytes between two groups, if they are separators.
 pub(super) fn separator(text: &[u8], end: usize) -> usize {
-    let rest = text[end..].iter().take(4);
-    let gap = rest.take_while(|byte| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')' | b'\n')).count();
+    let is_mark = |at: usize| matches!(text.get(at), Some(b' ' | b'-' | b'.' | b'/' | b'(' | b')' | b'\n'));
+    let mut gap = 0;
+    while gap < 4 && is_mark(end + gap) {
+        gap += 1;
+    }
     let followed = text.get(end + gap).is_some_and(u8::is_ascii_digit);
     if gap <= 3 && followed { gap } else { 0 }
 }

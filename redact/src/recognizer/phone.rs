@@ -16,6 +16,8 @@ static BARE: Rule = Rule::new("phone-bare", Entity::Phone, 10, 50).beside(CUES);
 
 /// E.164 allows 15 digits, the country's among them.
 const MOST_DIGITS: usize = 15;
+/// Digits of the shortest and the longest [`form`] without a country.
+const NATIONAL_DIGITS: std::ops::RangeInclusive<usize> = 7..=12;
 
 /// A number that begins with this group, or with the mark right before it.
 pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
@@ -27,7 +29,7 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
     if out.before(start) == Some(b'(') && start >= 2 && text[start - 2] == b'+' {
         return plus(out, number, start - 2, start);
     }
-    if text[start..].starts_with(b"00") && begins_cleanly(text, start) {
+    if text[start..].starts_with(b"00") && number.begins_cleanly() {
         plus(out, number, start, start + 2);
     }
     national(out, number);
@@ -41,12 +43,8 @@ fn plus(out: &mut Candidates<'_>, number: &Number, start: usize, first_digit: us
         return;
     }
     let skip = first_digit - number.start();
-    for count in (1..=number.len()).rev() {
-        let joined = (0..count - 1).all(|index| joins(number.gap(text, index)));
-        if !joined {
-            continue;
-        }
-        let digits = number.digits(text, count);
+    for count in (1..=joined(text, number)).rev() {
+        let digits = number.digits(count);
         let Some(digits) = digits.get(skip..).filter(|digits| digits.len() <= MOST_DIGITS + 1) else {
             continue;
         };
@@ -60,6 +58,11 @@ fn plus(out: &mut Candidates<'_>, number: &Number, start: usize, first_digit: us
         }
     }
     out.reject(&INTERNATIONAL, start..number.end(0), "no country has numbers of this length");
+}
+
+/// How many groups, from the first on, marks join that stand in telephone numbers.
+fn joined(text: &[u8], number: &Number) -> usize {
+    1 + (0..number.len() - 1).take_while(|index| joins(number.gap(text, *index))).count()
 }
 
 fn joins(gap: &[u8]) -> bool {
@@ -92,17 +95,17 @@ enum Lead {
 fn national(out: &mut Candidates<'_>, number: &Number) {
     let text = out.text;
     // "(030) 1234": not the parenthesis around a whole number.
-    let closes = (1..number.len()).any(|index| number.gap(text, index - 1).contains(&b')'));
-    let opens = out.before(number.start()) == Some(b'(') && closes;
+    let closes = || (1..number.len()).any(|index| number.gap(text, index - 1).contains(&b')'));
+    let opens = out.before(number.start()) == Some(b'(') && closes();
     let lead = if opens { Lead::Parenthesis } else { Lead::None };
     let start = number.start() - usize::from(lead == Lead::Parenthesis);
-    if !begins_cleanly(text, start) || (lead == Lead::None && follows_group(text, start)) {
+    let begins = if lead == Lead::None { number.begins_cleanly() } else { begins_cleanly(text, start) };
+    if !begins || (lead == Lead::None && follows_group(text, start)) {
         return;
     }
-    for count in (1..=number.len().min(6)).rev() {
+    for count in (1..=joined(text, number).min(6)).rev() {
         let end = number.end(count - 1);
-        let joined = (0..count - 1).all(|index| joins(number.gap(text, index)));
-        if !joined || follows_by_group(text, number, count) {
+        if !NATIONAL_DIGITS.contains(&number.total(count)) || follows_by_group(text, number, count) {
             continue;
         }
         if let Some(rule) = form(text, number, count, lead).filter(|_| ends_or_extends(text, end)) {
@@ -134,21 +137,21 @@ fn ends_or_extends(text: &[u8], end: usize) -> bool {
 }
 
 fn form(text: &[u8], number: &Number, count: usize, lead: Lead) -> Option<&'static Rule> {
-    let digits = number.digits(text, count);
+    let digits = number.digits(count);
     let lengths = number.lengths(count)?;
-    let dotted = count > 1 && number.uniform(text, count) == Some(b'.');
-    match &*lengths {
-        [3, 3, 4] | [1, 3, 3, 4] if american(&digits) => Some(&FORMATTED),
+    let dotted = count > 1 && number.uniform(count) == Some(b'.');
+    match lengths {
+        [3, 3, 4] | [1, 3, 3, 4] if american(digits) => Some(&FORMATTED),
         // "(555) 123-4567" is no exchange that was ever given out, but what people write.
         [3, 3, 4] if digits[0] >= 2 && lead == Lead::Parenthesis => Some(&FORMATTED),
         [3, 3, 4] if digits[0] >= 2 => Some(&WEAK),
-        [10] | [11] if american(&digits) => Some(&BARE),
+        [10] | [11] if american(digits) => Some(&BARE),
         [9..=11] if digits[0] == 0 && digits[1] != 0 => Some(&BARE),
         [11] if digits[0] == 1 && digits[1] >= 3 => Some(&BARE),
         [8 | 9] if digits[0] >= 2 => Some(&BARE),
         [3, 4] if digits[0] >= 2 && number.gap(text, 0) == b"-" => Some(&BARE),
         [2, 2, 2, 2, 2] if digits[0] == 0 && digits[1] != 0 => Some(if dotted { &WEAK } else { &FORMATTED }),
-        _ if trunk_zero(&digits, &lengths, lead) => Some(if dotted { &WEAK } else { &FORMATTED }),
+        _ if trunk_zero(digits, lengths, lead) => Some(if dotted { &WEAK } else { &FORMATTED }),
         [3, 3, 3]
         | [3, 2, 2, 2]
         | [2, 3, 2, 2]

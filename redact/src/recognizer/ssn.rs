@@ -1,6 +1,6 @@
 //! United States social security numbers.
 
-use super::number::{Number, begins_cleanly, ends_cleanly};
+use super::number::{Number, Shape, ends_cleanly};
 use crate::context::CueGroup;
 use crate::entity::Entity;
 use crate::finding::Rule;
@@ -15,25 +15,25 @@ static SAMPLE: Rule = Rule::new("ssn-sample", Entity::Ssn, 40, 40).unmoved();
 /// Grouped 3-2-4 with one kind of separator, or nine bare digits.
 pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
     let text = out.text;
-    let count = if number.shaped(&[3, 2, 4]) {
+    let count = if number.shaped(const { Shape::of(&[3, 2, 4]) }) {
         3
-    } else if number.shaped(&[9]) {
+    } else if number.shaped(const { Shape::of(&[9]) }) {
         1
     } else {
         return;
     };
     let range = number.start()..number.end(count - 1);
-    if !begins_cleanly(text, range.start) || !ends_cleanly(text, range.end) {
+    if !number.begins_cleanly() || !ends_cleanly(text, range.end) {
         return;
     }
-    if count == 3 && !matches!(number.uniform(text, 3), Some(b'-' | b' ' | b'.')) {
+    if count == 3 && !matches!(number.uniform(3), Some(b'-' | b' ' | b'.')) {
         return out.reject(&GROUPED, range, "the separators differ");
     }
-    let digits = number.digits(text, count);
-    if let Some(why) = impossible(&digits) {
+    let digits = number.digits(count);
+    if let Some(why) = impossible(digits) {
         return out.reject(&GROUPED, range, why);
     }
-    let rule = match (&*digits, count) {
+    let rule = match (digits, count) {
         ([0, 7, 8, 0, 5, 1, 1, 2, 0] | [2, 1, 9, 0, 9, 9, 9, 9, 9], _) => &SAMPLE,
         (_, 3) => &GROUPED,
         _ => &BARE,

@@ -200,6 +200,9 @@ fn behind_region(text: &[u8], start: usize) -> bool {
     let Some(before) = text[..start].strip_suffix(b" ") else { return false };
     let before = before.strip_suffix(b",").unwrap_or(before);
     let letters = before.iter().rev().take(4).take_while(|byte| byte.is_ascii_uppercase()).count();
+    if !(2..=3).contains(&letters) {
+        return false;
+    }
     let at = before.len() - letters;
     region(&before[at..]) && at > 0 && matches!(before[at - 1], b' ' | b',' | b'\n')
 }
