@@ -10,8 +10,9 @@ mod table;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind, StartKind};
 
+use crate::letters::{Letters, has, set, slot};
 pub(crate) use cues::CueGroup;
 use table::{Cell, Table};
 
@@ -21,10 +22,10 @@ const REACH_BEFORE: usize = 48;
 const REACH_AFTER: usize = 24;
 /// A negative cue stands right before its number: "order no. 123".
 const REACH_NEGATIVE: usize = 16;
-/// Longer than any cue, so that a search that starts here misses none.
-const LONGEST_CUE: usize = 40;
-
 struct Lexicon {
+    /// First letters of all patterns: where a word begins otherwise, nothing is searched.
+    heads: Letters,
+    /// Tells which pattern begins at one place.
     automaton: AhoCorasick,
     /// The row of the table that each pattern spells.
     rows: Vec<usize>,
@@ -37,13 +38,21 @@ static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
         spellings.into_iter().map(move |word| (row, word))
     });
     let (rows, words): (Vec<usize>, Vec<String>) = spelled.unzip();
+    let heads = words.iter().fold([0; 512], |heads, word| with_head(heads, word.as_bytes()));
     let automaton = AhoCorasick::builder()
         .ascii_case_insensitive(true)
         .match_kind(MatchKind::LeftmostLongest)
+        .start_kind(StartKind::Anchored)
         .build(words)
         .expect("the table of cues is small");
-    Lexicon { automaton, rows }
+    Lexicon { heads, automaton, rows }
 });
+
+/// The first three bytes of a word; what a shorter one leaves open, every byte fills.
+fn with_head(heads: Letters, word: &[u8]) -> Letters {
+    let third = word.get(2).map_or(0..32, |third| *third..*third + 1);
+    third.fold(heads, |heads, third| set(heads, slot(word[0], word[1], third)))
+}
 
 /// "date of birth" as prose, `date_of_birth`, `date-of-birth` and `dateOfBirth` write it; "driver's"
 /// with the typographic apostrophe too.
@@ -86,8 +95,9 @@ impl Context {
     /// For a value under `key`; an empty key gives no cue.
     pub(crate) fn new(key: &str) -> Self {
         let words = key_words(key);
-        let key = search(words.as_bytes(), 0).map(|hit| hit.row).collect();
-        Self { key, ..Self::default() }
+        let mut hits = Vec::new();
+        search(words.as_bytes(), 0..words.len(), &mut hits);
+        Self { key: hits.into_iter().map(|hit| hit.row).collect(), ..Self::default() }
     }
 
     /// Bytes searched so far.
@@ -155,18 +165,12 @@ impl Context {
     }
 
     fn search_around(&mut self, text: &[u8], candidate: &Range<usize>) {
-        let to = (candidate.end + REACH_AFTER + LONGEST_CUE).min(text.len());
-        if to <= self.searched_to {
-            return;
+        let to = (candidate.end + REACH_AFTER).min(text.len());
+        let from = candidate.start.saturating_sub(REACH_BEFORE).max(self.searched_to);
+        if from < to {
+            self.searched_to = search(text, from..to, &mut self.hits);
+            self.work += (to - from) as u64;
         }
-        let window = candidate.start.saturating_sub(REACH_BEFORE);
-        // A cue may straddle the end of the last search, or be cut by it: look at it again.
-        let from = window.max(self.searched_to.saturating_sub(LONGEST_CUE));
-        let known = self.hits.last().map_or(0, |hit| hit.range.end);
-        let from = from.max(known.min(to));
-        self.hits.extend(search(&text[..to], from));
-        self.work += (to - from) as u64;
-        self.searched_to = to;
     }
 }
 
@@ -176,7 +180,9 @@ fn wanted(row: usize, groups: &[CueGroup]) -> bool {
 
 /// A cue of the wanted groups in the head cell above a value.
 fn head(text: &[u8], cell: &Cell, groups: &[CueGroup]) -> Option<Hit> {
-    search(&text[..cell.head.end], cell.head.start).find(|hit| wanted(hit.row, groups))
+    let mut hits = Vec::new();
+    search(&text[..cell.head.end], cell.head.clone(), &mut hits);
+    hits.into_iter().find(|hit| wanted(hit.row, groups))
 }
 
 /// Whether a cue stands in the head of another column.
@@ -186,26 +192,73 @@ fn elsewhere(hit: &Hit, cell: Option<&Cell>) -> bool {
     })
 }
 
-/// Whole-word cues of `text` from `from` on.
-fn search(text: &[u8], from: usize) -> impl Iterator<Item = Hit> {
+/// Adds the whole-word cues of `text` that begin within `range`; returns where to go on.
+fn search(text: &[u8], range: Range<usize>, hits: &mut Vec<Hit>) -> usize {
     let lexicon = &*LEXICON;
-    lexicon.automaton.find_iter(&text[from..]).filter_map(move |found| {
-        let range = found.start() + from..found.end() + from;
+    let mut from = range.start;
+    while let Some(start) = next_word(&text[..range.end], from) {
+        from = start + 1;
+        let head = [start, start + 1, start + 2].map(|at| text.get(at).copied().unwrap_or_default());
+        if !has(&lexicon.heads, slot(head[0], head[1], head[2])) {
+            continue;
+        }
+        let here = Input::new(text).range(start..).anchored(Anchored::Yes);
+        let Some(found) = lexicon.automaton.find(here) else { continue };
+        from = found.end();
         let row = lexicon.rows[found.pattern().as_usize()];
-        let ends = cues::TABLE[row].word.ends_with('*') || ends_word(text, range.end);
-        (begins_word(text, range.start) && ends).then_some(Hit { range, row })
-    })
+        if cues::TABLE[row].word.ends_with('*') || ends_word(text, from) {
+            hits.push(Hit { range: found.range(), row });
+        }
+        if from >= range.end {
+            return from;
+        }
+    }
+    range.end
 }
 
-/// Nothing of a word before it, or a hump of an identifier: `customerPhone`, but not "iPhone".
-fn begins_word(text: &[u8], start: usize) -> bool {
-    match text[..start] {
-        [.., first, last] if is_word(last) => {
-            is_word(first) && !last.is_ascii_uppercase() && text[start].is_ascii_uppercase()
+/// What a byte is in a word, in two bits.
+const NONE: u8 = 0;
+const CAPITAL: u8 = 1;
+const OTHER: u8 = 2;
+
+static LETTERS: [u8; 256] = {
+    let mut table = [NONE; 256];
+    let mut byte: u8 = 0;
+    loop {
+        if is_word(byte) {
+            table[byte as usize] = if byte.is_ascii_uppercase() { CAPITAL } else { OTHER };
         }
-        [last] => !is_word(last),
-        _ => true,
+        if byte == u8::MAX {
+            break table;
+        }
+        byte += 1;
     }
+};
+
+/// For each three letters, two bits each, whether a word begins with the last of them: nothing of a word stands before
+/// it, or it is a hump of an identifier: `customerPhone`, but not "iPhone".
+const BEGINS: u64 = {
+    let (mut begins, mut three) = (0, 0);
+    while three < 64 {
+        let (second, last, letter) = (three >> 4 & 3, three >> 2 & 3, three & 3);
+        let is_hump = letter == CAPITAL && last == OTHER && second != NONE;
+        if letter != NONE && (last == NONE || is_hump) {
+            begins |= 1 << three;
+        }
+        three += 1;
+    }
+    begins
+};
+
+/// Where the next word begins, at `from` or after it.
+fn next_word(text: &[u8], from: usize) -> Option<usize> {
+    let letter = |back: usize| from.checked_sub(back).map_or(NONE, |at| LETTERS[usize::from(text[at])]);
+    let mut three = letter(2) << 2 | letter(1);
+    let begins = text[from..].iter().position(|byte| {
+        three = three << 2 & 63 | LETTERS[usize::from(*byte)];
+        BEGINS >> three & 1 == 1
+    });
+    begins.map(|at| from + at)
 }
 
 /// Nothing of a word after it, or the next hump: `phoneNumber`.
@@ -216,7 +269,7 @@ fn ends_word(text: &[u8], end: usize) -> bool {
 }
 
 /// Letters of any script and digits; `_` joins words but does not belong to them.
-fn is_word(byte: u8) -> bool {
+const fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte >= 0x80
 }
 
@@ -307,6 +360,19 @@ mod tests {
     }
 
     #[test]
+    fn a_cue_is_read_to_its_end_wherever_the_last_search_stopped() {
+        for gap in 1..120 {
+            let text = format!("1234567{}account number 7654321", " ".repeat(gap));
+            let mut context = Context::new("");
+            context.support(text.as_bytes(), &(0..7), &[CueGroup::Account]);
+            let second = text.len() - 7..text.len();
+            let cue = context.support(text.as_bytes(), &second, &[CueGroup::Account]).map(|found| found.word);
+            assert_eq!(cue, Some("account number"), "{gap}");
+        }
+        assert_eq!(support("xdriver license number D12", "D12", CueGroup::License), Some("license number"));
+    }
+
+    #[test]
     fn a_cue_ends_with_its_sentence_or_paragraph() {
         assert_eq!(support("Got the SSN. Then 123 came", "123", CueGroup::Ssn), None);
         assert_eq!(support("SSN\n123", "123", CueGroup::Ssn), Some("ssn"));
@@ -323,10 +389,10 @@ mod tests {
     }
 
     #[test]
-    fn cues_are_shorter_than_the_overlap_and_in_lower_case() {
+    fn cues_begin_words_and_are_in_lower_case() {
         for row in cues::TABLE {
-            assert!(row.word.len() < LONGEST_CUE, "{}", row.word);
             assert_eq!(row.word, row.word.to_lowercase());
+            assert!(row.word.len() > 1 && is_word(row.word.as_bytes()[0]), "{}", row.word);
         }
     }
 }

@@ -14,6 +14,7 @@ mod entity;
 mod explain;
 mod find;
 mod finding;
+mod letters;
 mod merge;
 mod names;
 pub mod ner;

@@ -52,7 +52,7 @@ pub(super) fn token(out: &mut Candidates<'_>, word: &Range<usize>) {
     if joined {
         return;
     }
-    let known = PREFIXES.iter().find_map(|row| matches(rest, row).map(|len| (row, len)));
+    let known = rows(rest[0]).find_map(|row| matches(rest, row).map(|len| (row, len)));
     if let Some((row, len)) = known {
         return out.settle(&row.rule, word.start..word.start + len);
     }
@@ -64,11 +64,27 @@ pub(super) fn token(out: &mut Candidates<'_>, word: &Range<usize>) {
     }
 }
 
+/// The prefixes that begin with a letter, in their order: nearly always none or one.
+fn rows(first: u8) -> impl Iterator<Item = &'static Prefix> {
+    /// One bit for each prefix.
+    static BY_FIRST: [u128; 128] = {
+        let mut table = [0; 128];
+        let mut row = 0;
+        while row < PREFIXES.len() {
+            table[PREFIXES[row].prefix.as_bytes()[0] as usize] |= 1 << row;
+            row += 1;
+        }
+        table
+    };
+    let mut left = BY_FIRST.get(usize::from(first)).copied().unwrap_or_default();
+    std::iter::from_fn(move || {
+        let row = PREFIXES.get(left.trailing_zeros() as usize)?;
+        left &= left - 1;
+        Some(row)
+    })
+}
+
 fn matches(rest: &[u8], row: &Prefix) -> Option<usize> {
-    // Every word is compared with every prefix: the first letter settles nearly all of them.
-    if rest.first() != row.prefix.as_bytes().first() {
-        return None;
-    }
     let body = rest.strip_prefix(row.prefix.as_bytes())?;
     let len = run(body, row.most + 1, |byte| row.body.has(byte));
     let whole = body.get(len).is_none_or(|byte| !byte.is_ascii_alphanumeric());

@@ -9,31 +9,7 @@ use super::address::{PLAIN_STREET_WORDS, STREET_ENDINGS, STREET_WORDS};
 use super::birth::MONTHS;
 use super::secret::{NAMES, VERBS};
 use super::secret_table::PREFIXES;
-
-/// One bit of a table per three letters, whatever their case.
-type Letters = [u64; 512];
-
-const fn slot(first: u8, second: u8, third: u8) -> usize {
-    spread(first as u32 | (second as u32) << 8 | (third as u32) << 16)
-}
-
-/// The bit for three letters in the lowest bytes. The product puts their low five bits side by side, and no two triples
-/// of letters on the same bit.
-#[inline]
-const fn spread(letters: u32) -> usize {
-    const ANY_CASE: u32 = 0x001F_1F1F;
-    ((letters & ANY_CASE).wrapping_mul(0x0002_1004) >> 17) as usize
-}
-
-const fn set(mut table: Letters, slot: usize) -> Letters {
-    table[slot / 64] |= 1 << (slot % 64);
-    table
-}
-
-#[inline]
-fn has(table: &Letters, slot: usize) -> bool {
-    table[slot / 64] >> (slot % 64) & 1 == 1
-}
+use crate::letters::{Letters, has, set, slot, spread};
 
 /// First three letters, and last two with the length, of words; shorter words end with nothing.
 struct Listed {
@@ -416,13 +392,6 @@ mod tests {
             let day = text.rfind("12").unwrap();
             assert_eq!(number(text.as_bytes(), &(day..day + 2)), Number::Full, "{text}");
         }
-    }
-
-    #[test]
-    fn no_two_triples_of_letters_share_a_bit() {
-        let letters = || 0..27_u8;
-        let all = letters().flat_map(|a| letters().flat_map(move |b| letters().map(move |c| slot(a, b, c))));
-        assert_eq!(all.collect::<std::collections::BTreeSet<_>>().len(), 27 * 27 * 27);
     }
 
     /// What a rule would look at is let through: for all beginnings of words, and what may follow them.
