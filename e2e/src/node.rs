@@ -1,13 +1,14 @@
 //! A real node on this machine: containerd and runc, CNI, kubelet, kube-proxy, in namespaces and cgroups of its own.
 //!
-//! `e2e/node/enter` makes those; [`is_inside`] runs a test in them. `config` has the components' settings, [`image`]
-//! makes images without a container engine.
+//! `e2e/node/enter` makes those; [`is_inside`] runs a test in them. `config` has the components' settings, [`images`]
+//! what can run on it.
 mod config;
-pub mod image;
+pub mod images;
+mod inspect;
 
 use std::io::Write as _;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -37,8 +38,9 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// A running node with its control plane; ends with this value.
 pub struct Node {
     // Ended before the control plane that they talk to.
+    kubelet: Process,
     _components: [Process; 4],
-    containerd_folder: PathBuf,
+    kubelet_arguments: Vec<String>,
     plane: ControlPlane,
 }
 
@@ -48,7 +50,7 @@ pub struct Node {
 /// # Errors
 /// If it fails in there, or should run and cannot.
 pub fn is_inside(test: &str) -> Result<bool> {
-    if settings::is_inside_node() {
+    if settings::images_of_node().is_some() {
         return Ok(true);
     }
     if !tier::is_selected(test, Tier::Node)? {
@@ -64,12 +66,13 @@ pub fn is_inside(test: &str) -> Result<bool> {
     for tool in tools::CONTROL_PLANE.into_iter().chain(tools::SCALE).chain(tools::NODE) {
         tools::ensure_built(tool)?;
     }
+    let images = std::env::join_paths(images::make()?)?;
     // Removed out here: inside, containers still hold parts of it when the test has ended.
     let folder = tempfile::Builder::new().prefix("chaperone-e2e-").tempdir()?;
     let output = Command::new(enter)
         .arg(std::env::current_exe()?)
         .args(["--exact", test, "--nocapture"])
-        .env(settings::INSIDE_NODE, "1")
+        .env(settings::IMAGES_OF_NODE, images)
         .env("TMPDIR", folder.path())
         .stdin(Stdio::null())
         .output()?;
@@ -87,33 +90,33 @@ impl Node {
     /// If a component does not start, or the node does not get Ready.
     pub async fn start() -> Result<Self> {
         let plane = ControlPlane::within(Reach::Node(ADDRESS)).await?;
-        let folder = plane.folder().join("containerd");
-        std::fs::create_dir_all(&folder)?;
-        let containerd = start_containerd(&folder).await?;
-        let node = plane.kubeconfig_of_user(&format!("system:node:{NAME}"), "system:nodes")?;
-        let kubelet = config::kubelet(plane.folder(), &node, plane.ca().certificate())?;
-        let kubelet = component::start(Tool::Kubelet, kubelet, plane.folder())?;
+        let folder = plane.folder();
+        let containerd = start_containerd(folder).await?;
+        for layout in settings::images_of_node().unwrap_or_default() {
+            inspect::ctr(&["images", "import", layout.to_str().context("a path in UTF-8")?])?;
+        }
+        let admin = plane.cluster()?;
+        let name_server =
+            component::start(Tool::CoreDns, config::name_server(folder, admin.kubeconfig())?, folder)?;
         let proxy = plane.kubeconfig_of_user("system:kube-proxy", "system:kube-proxy")?;
-        let proxy = component::start(Tool::Proxy, config::proxy(&proxy), plane.folder())?;
-        let components = [plane.scheduler()?, proxy, kubelet, containerd];
-        let started = Self { _components: components, containerd_folder: folder, plane };
-        started.import(&image::program(started.plane.folder())?)?;
+        let proxy = component::start(Tool::Proxy, config::proxy(&proxy), folder)?;
+        let node = plane.kubeconfig_of_user(&format!("system:node:{NAME}"), "system:nodes")?;
+        let kubelet_arguments = config::kubelet(folder, &node, plane.ca().certificate())?;
+        let kubelet = component::start(Tool::Kubelet, kubelet_arguments.clone(), folder)?;
+        let components = [plane.scheduler()?, proxy, name_server, containerd];
+        let started = Self { kubelet, _components: components, kubelet_arguments, plane };
         started.until_ready().await?;
         Ok(started)
     }
 
-    /// Makes images of an OCI layout, packed by `tar`, known to the node.
+    /// Kills the kubelet and starts it again. Containers live on; what it only remembered, as tokens, it fetches anew.
     ///
     /// # Errors
-    /// If containerd refuses them.
-    pub fn import(&self, layout: &Path) -> Result<()> {
-        let output = Command::new("ctr")
-            .args(["--address", SOCKET, "--namespace", "k8s.io", "images", "import"])
-            .arg(layout)
-            .current_dir(&self.containerd_folder)
-            .output()?;
-        ensure!(output.status.success(), "ctr: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(())
+    /// If it cannot be started.
+    pub async fn restart_kubelet(&mut self) -> Result<()> {
+        self.kubelet.kill().await?;
+        self.kubelet = component::start(Tool::Kubelet, self.kubelet_arguments.clone(), self.plane.folder())?;
+        self.until_ready().await
     }
 
     /// The cluster, as its administrator.
@@ -139,6 +142,8 @@ impl Node {
 }
 
 async fn start_containerd(folder: &Path) -> Result<Process> {
+    let folder = &folder.join("containerd");
+    std::fs::create_dir_all(folder)?;
     let config = config::containerd(folder)?;
     let containerd = Process::tether(Tethered {
         name: "containerd",

@@ -32,13 +32,13 @@ pub fn tests_to_run() -> Option<String> {
     variable("CHAPERONE_E2E")
 }
 
-/// Set by the harness itself for what it runs in the node's namespaces.
-pub(crate) const INSIDE_NODE: &str = "CHAPERONE_E2E_INSIDE_NODE";
+/// Set by the harness itself for what it runs in the node's namespaces: the images for the node.
+pub(crate) const IMAGES_OF_NODE: &str = "CHAPERONE_E2E_NODE_IMAGES";
 
-/// Whether this process runs in the node's namespaces.
+/// The images that this process, if it runs in the node's namespaces, is to give to the node.
 #[must_use]
-pub fn is_inside_node() -> bool {
-    variable(INSIDE_NODE).is_some()
+pub fn images_of_node() -> Option<Vec<PathBuf>> {
+    variable(IMAGES_OF_NODE).map(|paths| std::env::split_paths(&paths).collect())
 }
 
 /// The user's cluster, touched only where `CHAPERONE_E2E=cluster` says so too: `KUBECONFIG`.

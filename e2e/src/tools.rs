@@ -1,4 +1,4 @@
-//! etcd, the Kubernetes components, helm and kwok, built from the Go modules in `e2e/tools/` when first needed.
+//! etcd, the Kubernetes components, CoreDNS, helm and kwok, built from the Go modules in `e2e/tools/` when first needed.
 //!
 //! A binary is kept under `${XDG_CACHE_HOME:-~/.cache}/chaperone/tools/<hash>/`, outside the checkout, where the hash
 //! covers everything that decides its content. The first build takes minutes, and says so.
@@ -39,6 +39,8 @@ pub enum Tool {
     Kubelet,
     /// `kube-proxy`
     Proxy,
+    /// Resolves names of Services for Pods.
+    CoreDns,
     /// Installs the chart.
     Helm,
     /// Keeps fake Nodes and Pods alive.
@@ -53,7 +55,7 @@ pub const CONTROL_PLANE: [Tool; 5] =
 pub const SCALE: [Tool; 2] = [Tool::Scheduler, Tool::Kwok];
 
 /// What tier 3 needs beyond that.
-pub const NODE: [Tool; 2] = [Tool::Kubelet, Tool::Proxy];
+pub const NODE: [Tool; 3] = [Tool::Kubelet, Tool::Proxy, Tool::CoreDns];
 
 impl Tool {
     /// The program's name, and what it is for.
@@ -68,6 +70,7 @@ impl Tool {
             Self::Scheduler => "kube-scheduler",
             Self::Kubelet => "kubelet",
             Self::Proxy => "kube-proxy",
+            Self::CoreDns => "coredns",
             Self::Helm => "helm",
             Self::Kwok => "kwok",
         }
@@ -77,6 +80,7 @@ impl Tool {
         match self {
             Self::Etcd => "go.etcd.io/etcd/server/v3".to_owned(),
             Self::Etcdutl => "go.etcd.io/etcd/etcdutl/v3".to_owned(),
+            Self::CoreDns => "github.com/coredns/coredns".to_owned(),
             Self::Helm => "helm.sh/helm/v4/cmd/helm".to_owned(),
             Self::Kwok => "sigs.k8s.io/kwok/cmd/kwok".to_owned(),
             _ => format!("k8s.io/kubernetes/cmd/{}", self.name()),
@@ -87,6 +91,7 @@ impl Tool {
     fn module(self) -> &'static str {
         match self {
             Self::Etcd | Self::Etcdutl => "etcd",
+            Self::CoreDns => "coredns",
             Self::Helm => "helm",
             Self::Kwok => "kwok",
             _ => "k8s",

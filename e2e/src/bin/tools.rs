@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use anyhow::Result;
+use chaperone_e2e::node::images;
 use chaperone_e2e::tier::{Selection, Tier};
 use chaperone_e2e::tools::{self, CONTROL_PLANE, NODE, SCALE};
 
@@ -19,6 +20,12 @@ fn main() -> Result<()> {
         }
         for tool in tools {
             writeln!(std::io::stdout(), "{}", tools::ensure_built(*tool)?.display())?;
+        }
+    }
+    if selection.includes(Tier::Node) {
+        writeln!(std::io::stderr(), "building static programs for the node's images")?;
+        for image in images::make()? {
+            writeln!(std::io::stdout(), "{}", image.display())?;
         }
     }
     Ok(())

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::json;
 
-use super::{ADDRESS, NAME, SOCKET, image};
+use super::{ADDRESS, NAME, SOCKET, images};
 
 /// The Pods' addresses.
 const PODS: &str = "10.244.0.0/16";
+
+/// What names of Services end in.
+const DOMAIN: &str = "cluster.local";
 
 /// Writes containerd's configuration and its CNI network; returns where it is.
 pub(super) fn containerd(folder: &Path) -> Result<PathBuf> {
@@ -49,7 +52,7 @@ bin_dir = "/usr/lib/cni"
 conf_dir = "{cni}"
 "#,
         root = folder.display(),
-        pause = image::PROGRAM,
+        pause = images::PROGRAM.name,
         cni = cni.display(),
     );
     let path = folder.join("config.toml");
@@ -69,7 +72,7 @@ pub(super) fn kubelet(folder: &Path, kubeconfig: &Path, ca: &Path) -> Result<Vec
         "evictionHard": {"memory.available": nothing, "nodefs.available": nothing, "nodefs.inodesFree": nothing,
             "imagefs.available": nothing},
         "imageGCHighThresholdPercent": 100, "syncFrequency": "5s",
-        "address": ADDRESS, "resolvConf": "",
+        "address": ADDRESS, "resolvConf": "", "clusterDNS": [ADDRESS], "clusterDomain": DOMAIN,
         "authentication": {"anonymous": {"enabled": false}, "webhook": {"enabled": true}, "x509": {"clientCAFile": ca}},
         "authorization": {"mode": "Webhook"},
     });
@@ -94,4 +97,17 @@ pub(super) fn proxy(kubeconfig: &Path) -> Vec<String> {
         // The table of connections is the machine's own.
         "--conntrack-max-per-core=0".to_owned(),
     ]
+}
+
+/// Writes the name server's configuration; returns its arguments.
+pub(super) fn name_server(folder: &Path, kubeconfig: &Path) -> Result<Vec<String>> {
+    let path = folder.join("Corefile");
+    let kubeconfig = kubeconfig.display();
+    std::fs::write(
+        &path,
+        format!(
+            ".:53 {{\n bind {ADDRESS}\n errors\n kubernetes {DOMAIN} {{\n kubeconfig {kubeconfig}\n }}\n}}\n"
+        ),
+    )?;
+    Ok(vec!["-conf".to_owned(), path.display().to_string()])
 }
