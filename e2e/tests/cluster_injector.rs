@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use chaperone_e2e::client;
-use chaperone_e2e::platform::{FailurePolicy, PATIENCE, Platform, injection, mock, quota, route, text};
+use chaperone_e2e::platform::{
+    FailurePolicy, PATIENCE, Platform, ask, injection, mock, quota, route, text, until_text,
+};
+use chaperone_e2e::relay::Fault;
 use chaperone_e2e::wait;
 use http::StatusCode;
 use k8s_openapi::api::core::v1::Pod;
@@ -212,6 +215,27 @@ async fn an_author_reads_what_was_left_alone_and_why_a_pod_is_refused() -> Resul
             .contains(&("OPENAI_BASE_URL", "http://127.0.0.1:5000/v1"))
     );
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_chooses_whether_it_waits_for_a_configuration() -> Result<()> {
+    let test = "a_pod_chooses_whether_it_waits_for_a_configuration";
+    let Some(platform) = Platform::injecting(test, 1, 1).await? else { return Ok(()) };
+    let tenant = platform.tenant(0).to_owned();
+    opt_in(&platform, &tenant).await?;
+    platform.apply(&tenant, &[mock("mock", "hello"), route("chat", "mock", 100), quota()]).await?;
+    platform.feed_network(Fault::Drop);
+    let hasty = json!({"annotations": {"chaperone.dev/start": "BestEffort"}});
+    platform.apply(&tenant, &[plain("waits"), pod("starts", &hasty, &[app(&json!({}))])]).await?;
+    let starts = platform.until_ready(&tenant, "starts").await?;
+    let answer = ask(&starts, "chat").await?;
+    assert_eq!((answer.status, answer.reason()), (StatusCode::SERVICE_UNAVAILABLE, "no_config"));
+    let waiting = serde_json::to_value(platform.pods(&tenant).get("waits").await?)?;
+    assert_eq!(waiting["status"]["initContainerStatuses"][0]["started"], false, "{}", waiting["status"]);
+
+    platform.feed_network(Fault::None);
+    platform.until_ready(&tenant, "waits").await?;
+    until_text(&starts, "chat", "hello", PATIENCE).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Platform;
 use super::manifest::Injection;
 use crate::kubelet::Kubelet;
-use crate::relay::Relay;
+use crate::relay::{Fault, Relay};
 
 /// The chart's webhook configuration.
 const CONFIGURATION: &str = "mutatingwebhookconfiguration/chaperone-injector";
@@ -62,6 +62,11 @@ impl Platform {
             "spec": {"type": "ExternalName", "externalName": "localhost"},
         });
         self.apply(self.home(), &[service]).await
+    }
+
+    /// What the network between sidecars and operators does from now on.
+    pub fn feed_network(&self, fault: Fault) {
+        self.relay.inject(fault);
     }
 
     /// The webhook configuration.

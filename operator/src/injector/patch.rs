@@ -19,6 +19,10 @@ use crate::pods::{INJECTED_LABEL, SERVICE_ACCOUNT};
 /// Hash of what was put in.
 const TEMPLATE: &str = "chaperone.dev/template";
 
+/// A warning: /proc leads into other containers.
+const SHARED_PROCESSES: &str = "shareProcessNamespace is set: a container that runs as the sidecar's user, or may trace \
+    processes, can read the sidecar's keys";
+
 /// What to change, and what the Pod's author should know.
 #[derive(Debug)]
 pub(super) struct Injection {
@@ -78,6 +82,9 @@ pub(super) fn inject(pod: &Pod, settings: &Settings, authority: &str) -> Result<
     }
     // First, so that other init containers can use it.
     put("initContainers", &init, Item { name: NAME, value: container, at: "0" });
+    if spec.share_process_namespace == Some(true) {
+        warnings.push(SHARED_PROCESSES.to_owned());
+    }
     let account = spec.service_account_name.as_deref().unwrap_or("default");
     edit.members("labels", pod.metadata.labels.as_ref(), &[(INJECTED_LABEL, "true")]);
     let annotations = [(TEMPLATE, template.as_str()), (SERVICE_ACCOUNT, account)];

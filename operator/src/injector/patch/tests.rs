@@ -105,6 +105,13 @@ fn env_from_that_would_be_overridden_is_a_warning() {
 }
 
 #[test]
+fn processes_that_are_shared_are_a_warning() {
+    let pod = pod(&json!({"metadata": {}, "spec": {"shareProcessNamespace": true, "containers": [{"name": "app"}]}}));
+    let warnings = inject(&pod, &settings(), "CA").unwrap().warnings;
+    assert!(matches!(&*warnings, [one] if one.contains("keys")), "{warnings:?}");
+}
+
+#[test]
 fn a_sidecar_of_another_template_is_replaced_where_it_is() {
     let spec = json!({"containers": [{"name": "app"}], "initContainers": [{"name": "mesh"}]});
     let mut old = patched(&json!({"metadata": {}, "spec": spec}));
