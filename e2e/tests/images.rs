@@ -13,17 +13,27 @@ use tempfile::TempDir;
 /// A folder of programs that are built, and what is made of them.
 struct Workshop(TempDir);
 
+/// Whether a program needs a loader.
+#[derive(Clone, Copy)]
+enum Linking {
+    Static,
+    Dynamic,
+}
+
 impl Workshop {
     fn new() -> Result<Self> {
         Ok(Self(tempfile::tempdir()?))
     }
 
     /// Builds a program that does nothing, in place of the sidecar.
-    fn build(&self, is_static: bool) -> Result<()> {
+    fn build(&self, linking: Linking) -> Result<()> {
         let source = self.0.path().join("main.rs");
         fs::write(&source, "fn main() {}")?;
         let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-        let linked = if is_static { "target-feature=+crt-static" } else { "target-feature=-crt-static" };
+        let linked = match linking {
+            Linking::Static => "target-feature=+crt-static",
+            Linking::Dynamic => "target-feature=-crt-static",
+        };
         let mut rustc = Command::new(Path::new(env!("CARGO")).with_file_name("rustc"));
         rustc.args(["-C", linked, "--target", &host, "-o"]).arg(self.0.path().join("chaperone-sidecar"));
         ensure!(rustc.arg(source).status()?.success(), "rustc failed");
@@ -86,7 +96,7 @@ fn blob<'a>(files: &'a BTreeMap<String, Vec<u8>>, descriptor: &Value) -> Result<
 #[test]
 fn an_image_is_one_program_for_a_user_without_a_name() -> Result<()> {
     let workshop = Workshop::new()?;
-    workshop.build(true)?;
+    workshop.build(Linking::Static)?;
     let output = workshop.sidecar("x.oci.tar")?;
     ensure!(output.status.success(), "{}", complaint(&output));
 
@@ -115,7 +125,7 @@ fn an_image_is_one_program_for_a_user_without_a_name() -> Result<()> {
 #[test]
 fn the_same_program_gives_the_same_image_at_any_time() -> Result<()> {
     let workshop = Workshop::new()?;
-    workshop.build(true)?;
+    workshop.build(Linking::Static)?;
     workshop.sidecar("first")?;
     let program = fs::File::options().append(true).open(workshop.0.path().join("chaperone-sidecar"))?;
     program.set_modified(std::time::UNIX_EPOCH)?;
@@ -128,7 +138,7 @@ fn the_same_program_gives_the_same_image_at_any_time() -> Result<()> {
 #[test]
 fn a_program_that_needs_a_loader_is_refused() -> Result<()> {
     let workshop = Workshop::new()?;
-    workshop.build(false)?;
+    workshop.build(Linking::Dynamic)?;
     let output = workshop.sidecar("x.oci.tar")?;
     assert!(
         !output.status.success() && complaint(&output).contains("needs a loader"),
