@@ -117,6 +117,14 @@ pub enum PseudonymFormat {
     Surrogate,
 }
 
+impl PseudonymFormat {
+    /// Whether any range is reserved for surrogates of `entity`.
+    #[must_use]
+    pub fn has_surrogates(entity: Entity) -> bool {
+        Kind::of(entity).is_some()
+    }
+}
+
 /// How Pseudonym makes its placeholders.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PseudonymSpec {

@@ -14,7 +14,8 @@ use chaperone_protocol::name::{Alias, PartnerName};
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::snapshot::Snapshot;
 use chaperone_protocol::snapshot::pii::{
-    Action, CustomPattern, Entity, Filter, Ner, NonText, Pii, PseudonymScope, Restored,
+    Action, CustomPattern, Entity, Filter, Ner, NonText, PartsOfNames, Pii, PseudonymFormat, PseudonymScope,
+    Restored,
 };
 use chaperone_redact as redact;
 use chaperone_redact::ner::Tagger;
@@ -118,11 +119,15 @@ fn requests(pii: &Pii) -> redact::PolicySpec {
         keep_last: pii.keep_last.into(),
         allow: pii.allow.iter().cloned().collect(),
         custom: pii.custom.iter().map(pattern).collect(),
-        non_text: match pii.non_text {
-            NonText::Allow => redact::NonText::Allow,
-            NonText::Block => redact::NonText::Block,
+        non_text: non_text(pii.non_text),
+        pseudonym: redact::PseudonymSpec {
+            format: match pii.format {
+                PseudonymFormat::Tag => redact::PseudonymFormat::Tag,
+                PseudonymFormat::Surrogate => redact::PseudonymFormat::Surrogate,
+            },
+            link_names: pii.parts_of_names == PartsOfNames::Linked,
+            ..redact::PseudonymSpec::default()
         },
-        ..redact::PolicySpec::default()
     }
 }
 
@@ -130,6 +135,7 @@ fn requests(pii: &Pii) -> redact::PolicySpec {
 fn answers(pii: &Pii) -> Option<redact::PolicySpec> {
     let answers = pii.responses.as_ref()?;
     Some(redact::PolicySpec {
+        non_text: non_text(pii.non_text),
         filter: filter(pii.filter),
         entities: Some(answers.entities.iter().map(|known| entity(*known)).collect()),
         action: action(answers.action),
@@ -137,6 +143,13 @@ fn answers(pii: &Pii) -> Option<redact::PolicySpec> {
         allow: pii.allow.iter().cloned().collect(),
         ..redact::PolicySpec::default()
     })
+}
+
+fn non_text(non_text: NonText) -> redact::NonText {
+    match non_text {
+        NonText::Allow => redact::NonText::Allow,
+        NonText::Block => redact::NonText::Block,
+    }
 }
 
 fn filter(filter: Filter) -> redact::Filter {

@@ -280,6 +280,12 @@ pub struct Pseudonym {
     /// How long one value keeps one placeholder; without it `Partner`. The narrower of Partner and route stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<PseudonymScope>,
+    /// How placeholders are written; without it `Tag`. `Surrogate` stands where Partner or route writes it and neither writes `Tag`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<PseudonymFormat>,
+    /// Whether a later part of exactly one name that came before, such as `Lee` after `Ann Lee`, has the whole name's placeholder, which answers put back as the whole name; without it false. It is done where Partner or route wants it and neither writes false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link_names: Option<bool>,
     /// Whether the model is asked, in one line at the end of the instructions, to keep placeholders as they are; without it false. It is done where Partner or route wants it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<bool>,
@@ -295,6 +301,16 @@ pub enum PseudonymScope {
     Conversation,
     /// For one request.
     Request,
+}
+
+/// How placeholders are written.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[schemars(inline, transform = explain_values)]
+pub enum PseudonymFormat {
+    /// `EMAIL_7Q4FX`, which survives most that models do to text.
+    Tag,
+    /// A valid value that is nobody's, for tools that validate their input: an Email at `example.com`, a Phone, CreditCard, Ip or MacAddress from the ranges for fiction, tests and documentation. Other entities have tags.
+    Surrogate,
 }
 
 /// A pattern of your own.

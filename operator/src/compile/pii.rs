@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chaperone_protocol::adapter::DataClass;
 use chaperone_protocol::limits;
 use chaperone_protocol::snapshot::pii::{
-    Action, CustomPattern, Entity, Filter, Ner, NonText, Pii, PseudonymScope, ResponsePii, Restored,
+    Action, CustomPattern, Entity, Filter, Ner, NonText, Pii, PseudonymFormat, PseudonymScope, ResponsePii,
+    Restored,
 };
 
 use self::side::Written;
@@ -31,9 +32,12 @@ pub(super) fn combine(partner: &Side, route: &Side, class: DataClass) -> Pii {
     let responses = responses(&sides);
     let looked_for = responses.iter().flat_map(|answers| &answers.entities).chain(&entities);
     let wants_names = filter::wants_names(looked_for);
+    let actions = actions(&entities, &sides);
     Pii {
         filter,
-        actions: actions(&entities, &sides),
+        format: format(&actions, &sides),
+        parts_of_names: sides.iter().filter_map(|side| side.parts_of_names).max().unwrap_or_default(),
+        actions,
         restore: [Restored::Text, Restored::ToolArguments, Restored::Urls]
             .into_iter()
             .filter(|place| if sides.is_empty() { *place != Restored::Urls } else { restored(*place) })
@@ -85,6 +89,13 @@ fn actions(entities: &BTreeSet<Entity>, sides: &[&Written]) -> BTreeMap<Entity, 
         Some((*entity, written.filter(|action| *action != Action::default())?))
     };
     entities.iter().filter_map(strictest).collect()
+}
+
+/// Tags, unless surrogates are asked for and something that is replaced by pseudonyms has some.
+fn format(actions: &BTreeMap<Entity, Action>, sides: &[&Written]) -> PseudonymFormat {
+    let mut replaced = actions.iter().filter(|(_, action)| **action == Action::Pseudonym);
+    let written = sides.iter().filter_map(|side| side.format).max();
+    written.filter(|_| replaced.any(|(entity, _)| side::has_surrogates(*entity))).unwrap_or_default()
 }
 
 /// Both sides' patterns. What the other side wrote for everything counts for them too.

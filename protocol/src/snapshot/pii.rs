@@ -34,6 +34,12 @@ pub struct Pii {
     /// How long one value keeps one placeholder.
     #[serde(default)]
     pub scope: PseudonymScope,
+    /// How placeholders are written.
+    #[serde(default, skip_serializing_if = "PseudonymFormat::is_tag")]
+    pub format: PseudonymFormat,
+    /// Which placeholder a part of a name has.
+    #[serde(default, skip_serializing_if = "PartsOfNames::are_apart")]
+    pub parts_of_names: PartsOfNames,
     /// Whether the model is asked to keep placeholders as they are.
     #[serde(default, skip_serializing_if = "is_false")]
     pub hint: bool,
@@ -61,6 +67,8 @@ impl Default for Pii {
             ner: Ner::default(),
             keep_last: 0,
             scope: PseudonymScope::default(),
+            format: PseudonymFormat::default(),
+            parts_of_names: PartsOfNames::default(),
             hint: false,
             allow: BTreeSet::new(),
             custom: Vec::new(),
@@ -227,6 +235,40 @@ pub enum PseudonymScope {
     Conversation,
     /// For one request.
     Request,
+}
+
+/// How placeholders are written. Ordered: the greater is the stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub enum PseudonymFormat {
+    /// As values that are nobody's, for the entities that have some; the others as tags.
+    Surrogate,
+    /// As `EMAIL_7Q4FX`.
+    #[default]
+    Tag,
+}
+
+impl PseudonymFormat {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+    fn is_tag(&self) -> bool {
+        *self == Self::Tag
+    }
+}
+
+/// Which placeholder a later part of exactly one known name has. Ordered: the greater is the stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub enum PartsOfNames {
+    /// The whole name's: the partner learns whom it means.
+    Linked,
+    /// One of its own.
+    #[default]
+    Apart,
+}
+
+impl PartsOfNames {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+    fn are_apart(&self) -> bool {
+        *self == Self::Apart
+    }
 }
 
 /// A pattern of the users' own.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chaperone_crds::field::pii as written;
 use chaperone_protocol::limits;
 use chaperone_protocol::snapshot::pii::{
-    Action, CustomPattern, Entity, Filter, Ner, NonText, PseudonymScope, Restored,
+    Action, CustomPattern, Entity, Filter, Ner, NonText, PartsOfNames, PseudonymFormat, PseudonymScope,
+    Restored,
 };
 use chaperone_redact as redact;
 
@@ -32,6 +33,8 @@ pub(super) struct Written {
     pub(super) ner: Option<Ner>,
     pub(super) keep_last: Option<u8>,
     pub(super) scope: Option<PseudonymScope>,
+    pub(super) format: Option<PseudonymFormat>,
+    pub(super) parts_of_names: Option<PartsOfNames>,
     pub(super) hint: bool,
     pub(super) allow: BTreeSet<String>,
     /// Each with the action that was written for it by name.
@@ -84,7 +87,7 @@ fn read(block: &written::Block<'_>, notes: &mut Notes<'_>) -> Written {
         (Restored::ToolArguments, tool_arguments.unwrap_or(true)),
         (Restored::Urls, urls.unwrap_or(false)),
     ];
-    let written::Pseudonym { scope: lasts, hint } = pseudonym;
+    let written::Pseudonym { scope: lasts, format, link_names, hint } = pseudonym;
     let actions: BTreeMap<&str, Action> =
         actions.into_iter().flatten().map(|(name, written)| (name.as_str(), action(*written))).collect();
     bound("spec.pii.allow", allow.len(), limits::PII_ALLOW, notes);
@@ -99,6 +102,8 @@ fn read(block: &written::Block<'_>, notes: &mut Notes<'_>) -> Written {
         }),
         keep_last: mask.and_then(|mask| keep_last(mask, notes)),
         scope: lasts.map(scope),
+        format: format.and_then(|written| pseudonym_format(written, named, notes)),
+        parts_of_names: link_names.map(|link| if link { PartsOfNames::Linked } else { PartsOfNames::Apart }),
         hint: hint.unwrap_or(false),
         allow: allow.iter().cloned().collect(),
         custom: patterns(custom, &actions, notes),
@@ -141,6 +146,32 @@ fn keep_last(mask: written::Mask, notes: &mut Notes<'_>) -> Option<u8> {
         invalid(message, format!("write 0 to {}", limits::PII_KEEP_LAST))
     };
     notes.keep("spec.pii.mask.keepLast", kept.ok_or_else(problem))
+}
+
+/// Surrogates that nothing would have are a mistake.
+fn pseudonym_format(
+    written: written::PseudonymFormat,
+    named: Option<&[written::Entity]>,
+    notes: &mut Notes<'_>,
+) -> Option<PseudonymFormat> {
+    let format = match written {
+        written::PseudonymFormat::Tag => PseudonymFormat::Tag,
+        written::PseudonymFormat::Surrogate => PseudonymFormat::Surrogate,
+    };
+    let is_useless = format == PseudonymFormat::Surrogate
+        && named.is_some_and(|named| !entities(named).into_iter().any(has_surrogates));
+    let problem = || {
+        invalid(
+            "none of `entities` has surrogates",
+            "write Tag, or name Email, Phone, CreditCard, Ip or MacAddress",
+        )
+    };
+    notes.keep("spec.pii.pseudonym.format", if is_useless { Err(problem()) } else { Ok(format) })
+}
+
+/// Whether values of `entity` can be replaced by values that are nobody's.
+pub(super) fn has_surrogates(entity: Entity) -> bool {
+    entity.as_str().parse().is_ok_and(redact::PseudonymFormat::has_surrogates)
 }
 
 fn patterns(

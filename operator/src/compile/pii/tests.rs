@@ -1,6 +1,7 @@
 //! The table of rules, a row a test, and what holds for every pair of sides.
 
 use chaperone_crds::field::pii as crd;
+use chaperone_protocol::snapshot::pii::PartsOfNames;
 use proptest::prelude::*;
 
 use super::*;
@@ -130,6 +131,37 @@ fn patterns_answers_and_other_data_take_the_union_and_the_stricter() {
     assert_eq!(pii.responses, Some(answers));
     assert_eq!((pii.non_text, pii.keep_last, pii.scope), (NonText::Block, 2, PseudonymScope::Conversation));
     assert_eq!(internal(one, "").responses.map(|answers| answers.action), Some(Action::Mask));
+}
+
+#[test]
+fn placeholders_are_tags_of_single_names_unless_both_sides_agree() {
+    let surrogates =
+        "entities: [Email, Person]\naction: Pseudonym\npseudonym: {format: Surrogate, linkNames: true}";
+    let forms = |one: &str, other: &str| {
+        let pii = internal(one, other);
+        assert_eq!(pii, internal(other, one));
+        (pii.format, pii.parts_of_names == PartsOfNames::Linked)
+    };
+    let (surrogate, tag) = (PseudonymFormat::Surrogate, PseudonymFormat::Tag);
+    assert_eq!(forms(surrogates, ""), (surrogate, true));
+    assert_eq!(
+        forms(surrogates, "pseudonym: {hint: true}"),
+        (surrogate, true),
+        "what is not written does not count"
+    );
+    assert_eq!(forms(surrogates, "pseudonym: {format: Tag, linkNames: false}"), (tag, false));
+    assert_eq!(forms(surrogates, "actions: {Email: Mask}"), (tag, true), "no name has surrogates");
+    assert_eq!(forms("pseudonym: {hint: true}", ""), (tag, false));
+}
+
+#[test]
+fn surrogates_that_nothing_would_have_are_refused() {
+    let pii = "entities: [Person]\naction: Pseudonym\npseudonym: {format: Surrogate}";
+    let pii: crd::PartnerPii = serde_saphyr::from_str(pii).unwrap();
+    let mut findings = Findings::default();
+    of_partner(Some(&pii), &mut Notes::of(Kind::Partner, &key(), &mut findings));
+    let paths: Vec<_> = findings.into_sorted().into_iter().map(|it| (it.path, it.reason)).collect();
+    assert_eq!(paths, [("spec.pii.pseudonym.format".to_owned(), Reason::InvalidValue)]);
 }
 
 /// What is wrong with a Partner of these patterns: paths and reasons.

@@ -11,6 +11,8 @@ const FULL: &str = r#"{
   "ner": "Off",
   "keepLast": 4,
   "scope": "Conversation",
+  "format": "Surrogate",
+  "partsOfNames": "Linked",
   "hint": true,
   "allow": ["help@ourco.test"],
   "custom": [{"name": "EmployeeId", "pattern": "E-[0-9]{6}", "context": ["badge"], "scorePercent": 60, "action": "Block"}],
@@ -80,6 +82,8 @@ prop_compose! {
             prop::sample::select(vec![Restored::Text, Restored::ToolArguments, Restored::Urls]), 0..3),
         scope in prop::sample::select(
             vec![PseudonymScope::Partner, PseudonymScope::Conversation, PseudonymScope::Request]),
+        format in prop::sample::select(vec![PseudonymFormat::Surrogate, PseudonymFormat::Tag]),
+        parts_of_names in prop::sample::select(vec![PartsOfNames::Linked, PartsOfNames::Apart]),
         (hint, keep_last) in (any::<bool>(), 0..5_u8),
         allow in prop::collection::btree_set(".{1,8}", 0..3),
         custom in prop::collection::vec(("[A-Z][a-z]{1,6}", ".{1,8}", 0..=100_u8, action()), 0..3),
@@ -89,7 +93,7 @@ prop_compose! {
             name, pattern, context: BTreeSet::from(["badge".to_owned()]), score_percent, action,
         });
         Pii {
-            filter, entities, actions, restore, ner: Ner::Embedded, keep_last, scope, hint, allow,
+            filter, entities, actions, restore, ner: Ner::Embedded, keep_last, scope, format, parts_of_names, hint, allow,
             custom: custom.collect(),
             responses: responses.map(|(entities, action)| ResponsePii { entities, action }),
             non_text: NonText::Allow,
