@@ -29,6 +29,8 @@ const CALM: usize = 25;
 const NAME_SEGMENT: usize = 160;
 /// Text before a segment in which cues still count.
 const CONTEXT: usize = 64;
+/// Places at which a pause tries to end a segment.
+const PAUSE_TRIES: usize = 4;
 /// Where a forced cut may fall within the window.
 const FORCED: std::ops::Range<usize> = 64..192;
 
@@ -95,6 +97,42 @@ impl<'n> StreamRedactor<'n> {
         }
         self.held.drain(..done);
         Ok(released)
+    }
+
+    /// Decides what no longer text can change much, as nothing came for a moment: a sentence that waits for its end
+    /// only because names are looked for. What may be a beginning of anything stays.
+    ///
+    /// # Errors
+    /// As [`StreamRedactor::push`].
+    pub fn pause(&mut self, vault: &mut Vault) -> Result<Vec<u8>, Refused> {
+        let mut released = Vec::new();
+        if self.open != Open::Nothing || self.held.is_empty() {
+            return Ok(released);
+        }
+        let spans = self.find(&self.held[..whole(&self.held, self.held.len(), self.escapes)])?;
+        if let Some(len) = self.settled(&spans)? {
+            self.decide(0..len, &mut released, vault)?;
+            self.held.drain(..len);
+        }
+        Ok(released)
+    }
+
+    /// How much of what is held is decided alike with and without what follows it.
+    fn settled(&self, spans: &[Span]) -> Result<Option<usize>, Refused> {
+        let held = &self.held;
+        let first_hot = held.iter().position(|byte| is_hot(*byte));
+        let calm = first_hot.map_or(held.len(), |hot| hot.saturating_sub(1));
+        let ends = (1..held.len().min(calm + 1)).rev().filter(|at| {
+            held[at - 1].is_ascii_whitespace() && !opens(&held[..at - 1]) && !begins_name(&held[*at..])
+        });
+        for end in ends.take(PAUSE_TRIES) {
+            let parts = spans.iter().any(|span| span.range.start < end && end <= span.range.end + 1);
+            let before = spans.iter().filter(|span| span.range.end < end).map(|span| &span.range);
+            if !parts && self.find(&held[..end])?.iter().map(|span| &span.range).eq(before) {
+                return Ok(Some(end));
+            }
+        }
+        Ok(None)
     }
 
     /// Decides what is left; the channel is at its end.
@@ -263,6 +301,12 @@ const fn is_hot(byte: u8) -> bool {
 fn opens(text: &[u8]) -> bool {
     let word = text.iter().rev().take(12).take_while(|byte| byte.is_ascii_alphabetic() || **byte >= 0x80);
     word.last().is_some_and(|first| first.is_ascii_uppercase() || *first >= 0x80)
+}
+
+/// Whether a word with a capital comes next, or one that is not complete.
+fn begins_name(rest: &[u8]) -> bool {
+    let word = rest.iter().position(u8::is_ascii_whitespace);
+    word.is_none() || rest[0].is_ascii_uppercase() || rest[0] >= 0x80
 }
 
 fn ends_sentence(text: &[u8]) -> bool {

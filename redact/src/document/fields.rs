@@ -18,6 +18,11 @@ pub enum FieldTable {
     AnthropicMessages,
     /// The neutral `/v1/infer`.
     Infer,
+    /// A body or a chunk that answers one of OpenAI's chats or completions, besides its texts: the text, reasoning,
+    /// refusal, transcript and arguments of each choice are left to whoever joins them over chunks.
+    OpenAiAnswer,
+    /// A body or an event that answers Anthropic's messages, besides its texts: likewise.
+    AnthropicAnswer,
     /// No exceptions: every string and key is prose.
     Unknown,
     /// JSON inside a string: as [`FieldTable::Unknown`], and its strings may hold JSON in turn.
@@ -39,12 +44,14 @@ pub(crate) enum Class {
     NonText,
     /// Below here is a JSON schema.
     Schema,
+    /// Nothing from here on is anybody's.
+    SkipAll,
 }
 
 /// A path from the root, `*` for any element or key, and the class of what is there.
 type Row = (&'static [&'static str], Class);
 
-use Class::{Identifier, Nested, NonText, Schema, Skip};
+use Class::{Identifier, Nested, NonText, Schema, Skip, SkipAll};
 
 #[rustfmt::skip]
 const COMMON: &[Row] = &[
@@ -120,6 +127,46 @@ const INFER: &[Row] = &[
     (&["parameters", "response_format", "json_schema", "name"], Skip), (&["parameters", "response_format", "json_schema", "schema"], Schema),
 ];
 
+#[rustfmt::skip]
+const OPENAI_ANSWER: &[Row] = &[
+    (&["id"], Skip), (&["object"], Skip), (&["created"], Skip), (&["model"], Skip), (&["system_fingerprint"], Skip), (&["service_tier"], Skip),
+    (&["usage"], SkipAll), (&["choices", "*", "logprobs"], SkipAll), (&["choices", "*", "finish_reason"], Skip), (&["choices", "*", "text"], Skip),
+    (&["choices", "*", "message", "role"], Skip), (&["choices", "*", "delta", "role"], Skip),
+    (&["choices", "*", "message", "content"], Skip), (&["choices", "*", "delta", "content"], Skip),
+    (&["choices", "*", "message", "content", "*", "type"], Skip), (&["choices", "*", "delta", "content", "*", "type"], Skip),
+    (&["choices", "*", "message", "content", "*", "text"], Skip), (&["choices", "*", "delta", "content", "*", "text"], Skip),
+    (&["choices", "*", "message", "refusal"], Skip), (&["choices", "*", "delta", "refusal"], Skip),
+    (&["choices", "*", "message", "reasoning_content"], Skip), (&["choices", "*", "delta", "reasoning_content"], Skip),
+    (&["choices", "*", "message", "reasoning"], Skip), (&["choices", "*", "delta", "reasoning"], Skip),
+    (&["choices", "*", "message", "tool_calls", "*", "id"], Skip), (&["choices", "*", "delta", "tool_calls", "*", "id"], Skip),
+    (&["choices", "*", "message", "tool_calls", "*", "type"], Skip), (&["choices", "*", "delta", "tool_calls", "*", "type"], Skip),
+    (&["choices", "*", "message", "tool_calls", "*", "function", "name"], Skip), (&["choices", "*", "delta", "tool_calls", "*", "function", "name"], Skip),
+    (&["choices", "*", "message", "tool_calls", "*", "function", "arguments"], Skip), (&["choices", "*", "delta", "tool_calls", "*", "function", "arguments"], Skip),
+    (&["choices", "*", "message", "function_call", "name"], Skip), (&["choices", "*", "delta", "function_call", "name"], Skip),
+    (&["choices", "*", "message", "function_call", "arguments"], Skip), (&["choices", "*", "delta", "function_call", "arguments"], Skip),
+    (&["choices", "*", "message", "annotations", "*", "type"], Skip), (&["choices", "*", "delta", "annotations", "*", "type"], Skip),
+    (&["choices", "*", "message", "audio", "id"], Skip), (&["choices", "*", "delta", "audio", "id"], Skip),
+    (&["choices", "*", "message", "audio", "expires_at"], Skip), (&["choices", "*", "delta", "audio", "expires_at"], Skip),
+    (&["choices", "*", "message", "audio", "transcript"], Skip), (&["choices", "*", "delta", "audio", "transcript"], Skip),
+    (&["choices", "*", "message", "audio", "data"], NonText), (&["choices", "*", "delta", "audio", "data"], NonText),
+];
+
+#[rustfmt::skip]
+const ANTHROPIC_ANSWER: &[Row] = &[
+    (&["id"], Skip), (&["type"], Skip), (&["role"], Skip), (&["model"], Skip), (&["stop_reason"], Skip), (&["usage"], SkipAll), (&["container", "id"], Skip),
+    (&["message", "id"], Skip), (&["message", "type"], Skip), (&["message", "role"], Skip), (&["message", "model"], Skip), (&["message", "usage"], SkipAll),
+    (&["delta", "type"], Skip), (&["delta", "text"], Skip), (&["delta", "thinking"], Skip), (&["delta", "partial_json"], Skip),
+    (&["delta", "signature"], Skip), (&["delta", "stop_reason"], Skip), (&["delta", "container", "id"], Skip),
+    (&["delta", "citation", "type"], Skip), (&["delta", "citation", "encrypted_index"], Skip), (&["delta", "citation", "file_id"], Skip),
+    (&["content_block", "type"], Skip), (&["content_block", "id"], Skip), (&["content_block", "name"], Skip), (&["content_block", "tool_use_id"], Skip),
+    (&["content_block", "text"], Skip), (&["content_block", "thinking"], Skip), (&["content_block", "signature"], Skip), (&["content_block", "data"], Skip),
+    (&["content_block", "content", "*", "type"], Skip), (&["content_block", "content", "*", "encrypted_content"], Skip),
+    (&["content", "*", "type"], Skip), (&["content", "*", "id"], Skip), (&["content", "*", "name"], Skip), (&["content", "*", "tool_use_id"], Skip),
+    (&["content", "*", "text"], Skip), (&["content", "*", "thinking"], Skip), (&["content", "*", "signature"], Skip), (&["content", "*", "data"], Skip),
+    (&["content", "*", "input"], SkipAll), (&["content", "*", "content", "*", "type"], Skip), (&["content", "*", "content", "*", "encrypted_content"], Skip),
+    (&["content", "*", "citations", "*", "type"], Skip), (&["content", "*", "citations", "*", "encrypted_index"], Skip), (&["content", "*", "citations", "*", "file_id"], Skip),
+];
+
 impl FieldTable {
     const fn rows(self) -> [&'static [Row]; 2] {
         match self {
@@ -128,6 +175,8 @@ impl FieldTable {
             Self::OpenAiResponses => [RESPONSES, COMMON],
             Self::AnthropicMessages => [MESSAGES, COMMON],
             Self::Infer => [INFER, &[]],
+            Self::OpenAiAnswer => [OPENAI_ANSWER, &[]],
+            Self::AnthropicAnswer => [ANTHROPIC_ANSWER, &[]],
             Self::Unknown | Self::Nested => [&[], &[]],
         }
     }
@@ -157,8 +206,8 @@ enum Mode {
     Schema,
     /// Names of properties; their values are schemas.
     Properties,
-    /// Strings here belong to the schema, not to people.
-    SchemaWord,
+    /// Strings here belong to the format, not to people.
+    Closed,
     /// A default or an example within a schema.
     Prose,
 }
@@ -181,11 +230,11 @@ impl Place {
                 Step::Key(
                     b"enum" | b"type" | b"required" | b"format" | b"pattern" | b"$ref" | b"$id" | b"$schema"
                     | b"const",
-                ) => Mode::SchemaWord,
+                ) => Mode::Closed,
                 Step::Key(_) | Step::Element => Mode::Schema,
             },
             Mode::Properties => Mode::Schema,
-            same @ (Mode::SchemaWord | Mode::Prose) => same,
+            same @ (Mode::Closed | Mode::Prose) => same,
         };
         Self { mode, ..self }
     }
@@ -200,8 +249,12 @@ impl Place {
             rows |= u64::from(fits && self.rows & (1 << at) != 0) << at;
         }
         let next = Self { rows, depth: self.depth + 1, ..self };
-        let schema = next.exact() == Some(Schema);
-        Self { mode: if schema { Mode::Schema } else { Mode::Table }, ..next }
+        let mode = match next.exact() {
+            Some(Schema) => Mode::Schema,
+            Some(SkipAll) => Mode::Closed,
+            Some(Class::Prose | Nested | Identifier | Skip | NonText) | None => Mode::Table,
+        };
+        Self { mode, ..next }
     }
 
     fn all_rows(&self) -> impl Iterator<Item = (usize, &'static Row)> + use<> {
@@ -221,7 +274,7 @@ impl Place {
             Mode::Table if self.table == FieldTable::Nested => Nested,
             Mode::Table => self.exact().unwrap_or(Class::Prose),
             Mode::Schema | Mode::Prose => Class::Prose,
-            Mode::Properties | Mode::SchemaWord => Skip,
+            Mode::Properties | Mode::Closed => Skip,
         }
     }
 
@@ -238,7 +291,7 @@ impl Place {
         match self.mode {
             Mode::Table if self.all_rows().any(names) => Skip,
             Mode::Table | Mode::Prose => Class::Prose,
-            Mode::Schema | Mode::Properties | Mode::SchemaWord => Skip,
+            Mode::Schema | Mode::Properties | Mode::Closed => Skip,
         }
     }
 }
@@ -254,6 +307,8 @@ mod tests {
             FieldTable::OpenAiResponses,
             FieldTable::AnthropicMessages,
             FieldTable::Infer,
+            FieldTable::OpenAiAnswer,
+            FieldTable::AnthropicAnswer,
         ] {
             assert!(table.rows().iter().map(|rows| rows.len()).sum::<usize>() <= 64);
         }

@@ -140,3 +140,39 @@ fn urls_foreign_tags_and_numbers_keep_their_placeholders() {
     let json = format!(r#"{{"n":{tag},"s":"a {tag}"}}"#);
     assert_eq!(restore(&vault, Landing::Json, &json, &[]), format!(r#"{{"n":{tag},"s":"a Ann"}}"#));
 }
+
+#[test]
+fn a_pause_lets_go_of_what_begins_nothing() {
+    let names = crate::ner::Tagger::embedded().unwrap();
+    let policy = Arc::new(policy(Action::Label));
+    let said = |text: &str| {
+        let mut stream = StreamRedactor::new(Arc::clone(&policy), Some(names));
+        let mut vault = vault();
+        let first = stream.push(text.as_bytes(), &mut vault).unwrap();
+        assert_eq!(String::from_utf8(first).unwrap(), "", "held until its sentence ends");
+        String::from_utf8(stream.pause(&mut vault).unwrap()).unwrap()
+    };
+    assert_eq!(said("They said that the garden was green and qui"), "They said that the garden was green ");
+    assert_eq!(said("I think that it was the kind Angela Mer"), "I think that it was the ");
+    assert_eq!(said("the number to call us is +49 30 90"), "the number to call us ");
+    assert_eq!(said("ann"), "");
+}
+
+#[test]
+fn pauses_anywhere_let_no_part_of_a_value_go() {
+    let names = crate::ner::Tagger::embedded().unwrap();
+    let text = "They told me that she met Angela Merkel in the garden, wrote to ann.lee@example.org about it and \
+        gave the card 4111 1111 1111 1111 to a man who was born on 12 March 1985 in the old house by the river.";
+    let policy = Arc::new(policy(Action::Label));
+    for cut in 1..text.len() {
+        let (mut stream, mut vault) = (StreamRedactor::new(Arc::clone(&policy), Some(names)), vault());
+        let mut out = stream.push(&text.as_bytes()[..cut], &mut vault).unwrap();
+        out.extend(stream.pause(&mut vault).unwrap());
+        out.extend(stream.push(&text.as_bytes()[cut..], &mut vault).unwrap());
+        out.extend(stream.flush(&mut vault).unwrap());
+        let out = String::from_utf8(out).unwrap();
+        for part in ["Angela", "Merkel", "ann.lee", "example", "4111", "1111", "March", "1985"] {
+            assert!(!out.contains(part), "cut at {cut}: {out}");
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! The texts of an answer in the app's own dialect, rewritten in place: every other byte leaves as it came.
 //!
 //! What is held of a text leaves before whatever ends it, in the shape of the frames that came: with their ids, in
-//! their order. What the table of a dialect does not name is passed on unread.
+//! their order. Where answers are searched, every other string of a document is searched by itself, and log
+//! probabilities, which say the text once more token by token, are left out.
 
 mod anthropic;
 mod openai;
@@ -11,6 +12,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use chaperone_protocol::adapter::Dialect;
 use chaperone_protocol::reason::Reason;
+use chaperone_redact::FieldTable;
 
 use super::Failure;
 use crate::json::{self, Edit, Map, Skim};
@@ -64,11 +66,9 @@ impl Edits {
         self.0.push(Edit::new(found.range.clone(), text));
     }
 
-    fn apply(self, document: &Bytes) -> Bytes {
-        match self.0.is_empty() {
-            true => document.clone(),
-            false => json::splice(document, self.0).concat().into(),
-        }
+    /// `None`: the document stays as it is.
+    fn applied(self, document: &Bytes) -> Option<Bytes> {
+        (!self.0.is_empty()).then(|| json::splice(document, self.0).concat().into())
     }
 }
 
@@ -85,16 +85,40 @@ impl Amend {
     pub(super) fn frame(&mut self, frame: Frame) -> Result<Vec<Frame>, Failure> {
         let Some(event) = frame.event() else { return Ok(vec![frame]) };
         let (name, data) = (event.event.map(str::to_owned), Bytes::from(event.data.to_owned()));
-        let (before, data) = match self.dialect {
-            Dialect::Anthropic => self.anthropic(&data)?,
-            Dialect::OpenAi | Dialect::Neutral => self.openai(&data)?,
+        if self.dialect != Dialect::Anthropic && data.trim_ascii() == b"[DONE]" {
+            let mut frames = self.end()?;
+            frames.push(frame);
+            return Ok(frames);
+        }
+        let searched = self.scrubber.beside(&data, self.table())?;
+        let read = searched.as_ref().unwrap_or(&data);
+        let (mut frames, amended) = match self.dialect {
+            Dialect::Anthropic => self.anthropic(read)?,
+            Dialect::OpenAi | Dialect::Neutral => self.openai(read)?,
         };
-        let mut frames = before;
-        frames.push(match data {
+        frames.push(match amended.or(searched) {
             Some(data) => made(name.as_deref(), &data)?,
             None => frame,
         });
         Ok(frames)
+    }
+
+    /// Frames with what need not wait for more text, once nothing came for a moment.
+    pub(super) fn pause(&mut self) -> Result<Vec<Frame>, Failure> {
+        let mut frames = Vec::new();
+        for channel in self.scrubber.open() {
+            let text = self.scrubber.pause(channel)?;
+            self.say(channel, &text, &mut frames)?;
+        }
+        Ok(frames)
+    }
+
+    /// What of a document is no text of its own.
+    fn table(&self) -> FieldTable {
+        match self.dialect {
+            Dialect::Anthropic => FieldTable::AnthropicAnswer,
+            Dialect::OpenAi | Dialect::Neutral => FieldTable::OpenAiAnswer,
+        }
     }
 
     /// Frames with all that is held: the stream ends without saying so.
@@ -105,67 +129,82 @@ impl Amend {
 
     /// What leaves instead of a whole `body`.
     pub(super) fn whole(&mut self, body: &Bytes) -> Result<Bytes, Failure> {
+        let searched = self.scrubber.beside(body, self.table())?;
+        let body = searched.as_ref().unwrap_or(body);
+        let mut edits = Edits::default();
         let found = match self.dialect {
             Dialect::Anthropic => anthropic::in_body(&skim(body, &anthropic::BODY)?),
-            Dialect::OpenAi | Dialect::Neutral => openai::texts(body, &skim(body, &openai::CHUNK)?),
+            Dialect::OpenAi | Dialect::Neutral => {
+                let skimmed = skim(body, &openai::CHUNK)?;
+                edits.0 = self.left_out(&skimmed);
+                openai::texts(body, &skimmed)
+            }
         };
-        let mut edits = Edits::default();
         for found in found {
             let text = self.scrubber.whole(found.channel, &source(body, &found))?;
             edits.set(&found, text);
         }
-        Ok(edits.apply(body))
+        Ok(edits.applied(body).unwrap_or_else(|| body.clone()))
     }
 
     fn anthropic(&mut self, data: &Bytes) -> Result<(Vec<Frame>, Option<Bytes>), Failure> {
-        let skimmed = skim(data, &anthropic::EVENT)?;
-        let closing = match anthropic::step(data, &skimmed) {
-            anthropic::Step::Text(found) => {
-                let text = self.scrubber.push(found.channel, &source(data, &found))?;
-                let mut edits = Edits::default();
-                edits.set(&found, text);
-                return Ok((Vec::new(), Some(edits.apply(data))));
+        let step = anthropic::step(data, &skim(data, &anthropic::EVENT)?);
+        let (mut frames, mut edits) = (Vec::new(), Edits::default());
+        for found in &step.texts {
+            let source = source(data, found);
+            let text = match step.goes_on {
+                true => self.scrubber.push(found.channel, &source)?,
+                false => self.scrubber.whole(found.channel, &source)?,
+            };
+            edits.set(found, text);
+        }
+        if let Some(signature) = step.signature {
+            for channel in self.of_choice(step.block) {
+                let text = self.scrubber.flush(channel)?;
+                self.say(channel, &text, &mut frames)?;
             }
-            anthropic::Step::Signature(block) if self.has_found(block) => {
-                // The thought was changed, so its partner would not believe it any more.
-                return Ok((Vec::new(), Some(anthropic::unsigned(data, &skimmed))));
+            // The thought was changed, so its partner would not believe it any more.
+            if self.of_choice(step.block).into_iter().any(|channel| self.scrubber.has_found(channel)) {
+                edits.0.push(signature);
             }
-            anthropic::Step::Close(block) => self.of_choice(block),
-            anthropic::Step::CloseAll => self.scrubber.open(),
-            anthropic::Step::Signature(_) | anthropic::Step::Pass => Vec::new(),
+        }
+        let closing = match step.ends {
+            anthropic::Ends::None => Vec::new(),
+            anthropic::Ends::Block => self.of_choice(step.block),
+            anthropic::Ends::All => self.scrubber.open(),
         };
-        Ok((self.close(&closing)?, None))
+        frames.extend(self.close(&closing)?);
+        Ok((frames, edits.applied(data)))
     }
 
     fn openai(&mut self, data: &Bytes) -> Result<(Vec<Frame>, Option<Bytes>), Failure> {
-        if data.trim_ascii() == b"[DONE]" {
-            return Ok((self.end()?, None));
-        }
         let skimmed = skim(data, &openai::CHUNK)?;
         self.shape = openai::Shape::of(data, &skimmed).or(self.shape.take());
         let (found, ending) = (openai::texts(data, &skimmed), openai::ending(data, &skimmed));
-        let (mut edits, mut before) = (Edits::default(), Vec::new());
-        for found in &found {
-            before.extend(self.close_text_beside(found.channel)?);
-            let mut text = self.scrubber.push(found.channel, &source(data, found))?;
-            if ending.contains(&found.channel.choice) {
-                text += &self.scrubber.close(found.channel)?;
+        let (mut edits, mut before) = (Edits(self.left_out(&skimmed)), Vec::new());
+        for (at, one) in found.iter().enumerate() {
+            before.extend(self.close_text_beside(one.channel)?);
+            let mut text = self.scrubber.push(one.channel, &source(data, one))?;
+            let goes_on = found.iter().skip(at + 1).any(|later| later.channel == one.channel);
+            if ending.contains(&one.channel.choice) && !goes_on {
+                text += &self.scrubber.close(one.channel)?;
             }
-            edits.set(found, text);
+            edits.set(one, text);
         }
         for choice in ending {
             let closing = self.of_choice(choice);
             before.extend(self.close(&closing)?);
         }
-        Ok((before, Some(edits.apply(data))))
+        Ok((before, edits.applied(data)))
+    }
+
+    /// What a chunk or body must not say where answers are searched.
+    fn left_out(&self, skimmed: &Skim) -> Vec<Edit> {
+        if self.scrubber.searches() { openai::logprobs(skimmed) } else { Vec::new() }
     }
 
     fn of_choice(&self, choice: u64) -> Vec<Channel> {
         self.scrubber.open().into_iter().filter(|channel| channel.choice == choice).collect()
-    }
-
-    fn has_found(&self, block: u64) -> bool {
-        self.of_choice(block).into_iter().any(|channel| self.scrubber.has_found(channel))
     }
 
     /// What is held of a text leaves before another text of the same choice begins. Arguments go on until the choice ends.
@@ -183,21 +222,23 @@ impl Amend {
         let mut frames = Vec::new();
         for channel in channels {
             let text = self.scrubber.close(*channel)?;
-            if text.is_empty() {
-                continue;
-            }
-            frames.push(match (self.dialect, &self.shape) {
-                (Dialect::Anthropic, _) => {
-                    made(Some("content_block_delta"), &anthropic::delta(*channel, &text))?
-                }
-                (Dialect::OpenAi | Dialect::Neutral, Some(shape)) => {
-                    made(None, &shape.chunk(*channel, &text))?
-                }
-                // Text was held, so a chunk has come.
-                (Dialect::OpenAi | Dialect::Neutral, None) => return Err(protocol()),
-            });
+            self.say(*channel, &text, &mut frames)?;
         }
         Ok(frames)
+    }
+
+    /// Adds a made-up frame that says `text`, if that is anything.
+    fn say(&self, channel: Channel, text: &str, frames: &mut Vec<Frame>) -> Result<(), Failure> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        frames.push(match (self.dialect, &self.shape) {
+            (Dialect::Anthropic, _) => made(Some("content_block_delta"), &anthropic::delta(channel, text))?,
+            (Dialect::OpenAi | Dialect::Neutral, Some(shape)) => made(None, &shape.chunk(channel, text))?,
+            // Text was held, so a chunk has come.
+            (Dialect::OpenAi | Dialect::Neutral, None) => return Err(protocol()),
+        });
+        Ok(())
     }
 }
 

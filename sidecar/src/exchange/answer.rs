@@ -230,6 +230,36 @@ impl Answer {
         self.settle(None, out)
     }
 
+    /// Nothing came for a moment: what of the texts need not wait for more leaves.
+    ///
+    /// # Errors
+    /// What is held must not leave.
+    pub(crate) fn pause(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), Failure> {
+        match (&mut self.write, &mut self.rewrite) {
+            (Write::Forward(forward), Some(Rewriting::Frames(texts))) => {
+                for frame in texts.pause()? {
+                    forward.frame(&frame, out);
+                }
+            }
+            (Write::Encode(encode), Some(Rewriting::Events(texts))) => {
+                let mut written = Vec::new();
+                for event in texts.pause()? {
+                    encode.event(&event, &mut written)?;
+                }
+                if !written.is_empty() {
+                    out.push_back(written.into());
+                }
+            }
+            (Write::Forward(_) | Write::Encode(_), Some(_) | None) => {}
+        }
+        Ok(())
+    }
+
+    /// Whether it may hold text that leaves in a pause.
+    pub(crate) fn may_pause(&self) -> bool {
+        self.client == Mode::Stream && self.answers.is_some()
+    }
+
     /// The partner sent its last byte.
     ///
     /// # Errors

@@ -31,6 +31,19 @@ impl Events {
         Ok(said)
     }
 
+    /// What is said of what is held when nothing came for a moment.
+    pub(super) fn pause(&mut self) -> Result<Vec<Event>, Failure> {
+        let mut said = Vec::new();
+        let open: Vec<_> = self.open.keys().copied().collect();
+        for index in open {
+            if let Some(channel) = self.channel(index) {
+                let text = self.scrubber.pause(channel)?;
+                say(index, text, &mut said);
+            }
+        }
+        Ok(said)
+    }
+
     fn event(&mut self, event: Event, said: &mut Vec<Event>) -> Result<(), Failure> {
         match event {
             Event::BlockStart { index, ref block } => {
@@ -43,30 +56,31 @@ impl Events {
                 None => said.push(event),
                 Some(channel) => {
                     let text = self.scrubber.push(channel, text)?;
-                    if !text.is_empty() {
-                        said.push(Event::Delta { index, text });
-                    }
+                    say(index, text, said);
                 }
             },
-            // A thought that was changed is not its partner's any more.
-            Event::Signature { index, .. }
-                if self.channel(index).is_some_and(|channel| self.scrubber.has_found(channel)) => {}
+            Event::Signature { index, .. } => {
+                let channel = self.channel(index);
+                if let Some(channel) = channel {
+                    let text = self.scrubber.flush(channel)?;
+                    say(index, text, said);
+                }
+                // A thought that was changed is not its partner's any more.
+                if !channel.is_some_and(|channel| self.scrubber.has_found(channel)) {
+                    said.push(event);
+                }
+            }
             Event::BlockStop { index } => {
                 if let Some(channel) = self.channel(index) {
                     let text = self.scrubber.close(channel)?;
-                    if !text.is_empty() {
-                        said.push(Event::Delta { index, text });
-                    }
+                    say(index, text, said);
                 }
                 self.open.remove(&index);
                 said.push(event);
             }
-            Event::Start { .. }
-            | Event::Signature { .. }
-            | Event::Usage(_)
-            | Event::Stop(_)
-            | Event::Ping
-            | Event::End => said.push(event),
+            Event::Start { .. } | Event::Usage(_) | Event::Stop(_) | Event::Ping | Event::End => {
+                said.push(event)
+            }
         }
         Ok(())
     }
@@ -74,6 +88,12 @@ impl Events {
     fn channel(&self, index: usize) -> Option<Channel> {
         let field = *self.open.get(&index)?;
         Some(Channel { choice: index as u64, field, call: 0 })
+    }
+}
+
+fn say(index: usize, text: String, said: &mut Vec<Event>) {
+    if !text.is_empty() {
+        said.push(Event::Delta { index, text });
     }
 }
 

@@ -6,10 +6,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chaperone_protocol::limits;
 use chaperone_protocol::snapshot::pii::Restored;
 use chaperone_redact::{
-    ArgumentRedactor, Counts, Landing, Refused, StreamRedactor, StreamRestorer, Urls, Vault,
+    ArgumentRedactor, Counts, FieldTable, Landing, Refused, Rules, StreamRedactor, StreamRestorer, Urls,
+    Vault, redact_json,
 };
 use thiserror::Error;
 
@@ -21,6 +23,8 @@ pub(crate) enum Field {
     Reasoning,
     Text,
     Refusal,
+    /// What a voice says.
+    Transcript,
     /// Arguments of a tool call: JSON.
     Arguments,
 }
@@ -104,6 +108,14 @@ impl Redactor {
         }
     }
 
+    /// What need not wait for more text. Arguments do: nobody reads them before they are complete.
+    fn pause(&mut self, vault: &mut Vault) -> Result<Vec<u8>, Refused> {
+        match self {
+            Self::Text(redactor) => redactor.pause(vault),
+            Self::Arguments(_) => Ok(Vec::new()),
+        }
+    }
+
     fn counts(&self) -> &Counts {
         match self {
             Self::Text(redactor) => redactor.counts(),
@@ -138,6 +150,15 @@ impl Texts {
         Ok(match &mut self.restore {
             Some(restorer) => [restorer.push(&rest), restorer.flush()].concat(),
             None => rest,
+        })
+    }
+
+    fn pause(&mut self, vault: &mut Vault) -> Result<Vec<u8>, Refused> {
+        let Some(redactor) = &mut self.redact else { return Ok(Vec::new()) };
+        let text = redactor.pause(vault)?;
+        Ok(match &mut self.restore {
+            Some(restorer) => restorer.push(&text),
+            None => text,
         })
     }
 }
@@ -178,6 +199,36 @@ impl Scrubber {
         utf8(rest)
     }
 
+    /// What is held of a text, which may go on: something stands behind it that depends on all before.
+    pub(crate) fn flush(&mut self, channel: Channel) -> Result<String, Unfit> {
+        let Some(texts) = self.open.get_mut(&channel) else { return Ok(String::new()) };
+        utf8(texts.flush(&mut self.vault)?)
+    }
+
+    /// What is held of a text and is decided all the same if its partner is silent for a moment.
+    pub(crate) fn pause(&mut self, channel: Channel) -> Result<String, Unfit> {
+        let Some(texts) = self.open.get_mut(&channel) else { return Ok(String::new()) };
+        utf8(texts.pause(&mut self.vault)?)
+    }
+
+    /// Whether answers are searched, and not only restored.
+    pub(crate) fn searches(&self) -> bool {
+        self.rewrite.policy().answers.is_some()
+    }
+
+    /// Searches what else a document says than its texts, such as citations: each string by itself. `None`: it says
+    /// nothing that is looked for.
+    pub(crate) fn beside(&mut self, document: &Bytes, table: FieldTable) -> Result<Option<Bytes>, Unfit> {
+        let policy = self.rewrite.policy();
+        let Some(answers) = &policy.answers else { return Ok(None) };
+        let rules = Rules { policy: answers, table, names: policy.names() };
+        let redacted = redact_json(document.clone(), rules, &mut self.vault)?;
+        for (kind, count) in redacted.counts() {
+            *self.closed.found.entry(*kind).or_default() += count;
+        }
+        Ok((!redacted.counts().is_empty()).then(|| redacted.to_vec().into()))
+    }
+
     /// Takes a text that is complete.
     pub(crate) fn whole(&mut self, channel: Channel, text: &str) -> Result<String, Unfit> {
         Ok(self.push(channel, text)? + &self.close(channel)?)
@@ -207,13 +258,13 @@ impl Scrubber {
             let names = policy.names();
             match field {
                 Field::Arguments => Redactor::Arguments(ArgumentRedactor::new(Arc::clone(answers), names)),
-                Field::Text | Field::Refusal | Field::Reasoning => {
+                Field::Text | Field::Refusal | Field::Transcript | Field::Reasoning => {
                     Redactor::Text(StreamRedactor::new(Arc::clone(answers), names))
                 }
             }
         });
         let (place, landing) = match field {
-            Field::Text | Field::Refusal => (Some(Restored::Text), Landing::Text),
+            Field::Text | Field::Refusal | Field::Transcript => (Some(Restored::Text), Landing::Text),
             Field::Arguments => (Some(Restored::ToolArguments), Landing::Json),
             Field::Reasoning => (None, Landing::Text),
         };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chaperone_protocol::reason::Reason;
 use http::{HeaderValue, Response, header};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::abandoned::{self, Seen};
 use super::attempt::Committed;
@@ -26,6 +26,9 @@ use crate::sidecar::Shared;
 
 /// How long the end of the HTTP message is waited for behind the end of the answer, so that the connection can be used again.
 const TAIL: Duration = Duration::from_secs(1);
+
+/// Silence after which text leaves that only waits for the end of its sentence.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Feeds one piece to the answer. `false`: that was the end.
 pub(crate) fn take(answer: &mut Answer, piece: Piece, out: &mut VecDeque<Bytes>) -> Result<bool, Failure> {
@@ -109,6 +112,7 @@ async fn relay(
 ) {
     let mut idle = clock::now() + committed.idle;
     let mut seen = committed.answer.progress().meaningful;
+    let mut pause = next_pause(&committed.answer);
     let result = loop {
         if !sender.send_all(&mut committed.out, &mut record) {
             return left(&shared, committed, permit, record, sender).await;
@@ -121,14 +125,10 @@ async fn relay(
         } else {
             (idle, Reason::IdleTimeout)
         };
-        let piece = tokio::select! {
+        let taken = tokio::select! {
             biased;
             () = sender.app_is_gone() => return left(&shared, committed, permit, record, sender).await,
-            piece = timeout_at(until, committed.partner.next()) => piece,
-        };
-        let taken = match piece {
-            Ok(piece) => take(&mut committed.answer, piece, &mut committed.out),
-            Err(_) => Err(Failure::new(reason)),
+            taken = next(&mut committed, (until, reason), &mut pause) => taken,
         };
         match taken {
             Ok(true) => {}
@@ -148,6 +148,32 @@ async fn relay(
         Err(_) => permit.broke(used),
     }
     conclude(committed, record, sender, result).await;
+}
+
+/// Feeds what the partner sends next to the answer, or fails at a limit. At `pause`, if nothing came until then, text
+/// leaves that only waits for more; nothing is lost if this is dropped. `false`: that was the end.
+async fn next(
+    committed: &mut Committed,
+    (until, reason): (Instant, Reason),
+    pause: &mut Option<Instant>,
+) -> Result<bool, Failure> {
+    let Committed { answer, partner, out, .. } = committed;
+    let wake = pause.map_or(until, |pause| pause.min(until));
+    match timeout_at(wake, partner.next()).await {
+        Ok(piece) => {
+            *pause = next_pause(answer);
+            take(answer, piece, out)
+        }
+        Err(_) if wake < until => {
+            *pause = None;
+            answer.pause(out).map(|()| true)
+        }
+        Err(_) => Err(Failure::new(reason)),
+    }
+}
+
+fn next_pause(answer: &Answer) -> Option<Instant> {
+    answer.may_pause().then(|| clock::now() + PAUSE)
 }
 
 /// The app is gone, or it does not read. What its partner has sent by now is what it cost, unless more can be known.
@@ -215,5 +241,69 @@ async fn tail(mut partner: Upstream) {
     if matches!(partner, Upstream::Http(_)) {
         let rest = async { while matches!(partner.next().await, Piece::Bytes(_)) {} };
         let _ = timeout_at(clock::now() + TAIL, rest).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chaperone_protocol::adapter::Adapter;
+    use chaperone_protocol::pair::ClientApi;
+    use chaperone_protocol::snapshot::pii::{Action, Entity, Filter, Pii, ResponsePii};
+
+    use super::super::upstream::MockPlayer;
+    use super::*;
+    use crate::exchange::testing::Setup;
+    use crate::exchange::{Exchange, exchange};
+
+    /// A stream that says each text after so many milliseconds, as its app sees it.
+    fn spoken(api: ClientApi, texts: &[(u64, &str)]) -> Committed {
+        let responses = ResponsePii { entities: [Entity::Person].into(), action: Action::Label };
+        let pii = Pii { filter: Filter::Balanced, responses: Some(responses), ..Pii::default() };
+        let body =
+            r#"{"model":"fast","max_tokens":5,"stream":true,"messages":[{"role":"user","content":"Who?"}]}"#;
+        let setup = Setup::redacted(api, Adapter::OpenAI, body, &pii);
+        let Exchange::Partner(_, answer) = exchange(&setup.ask()).unwrap().exchange else {
+            panic!("no partner")
+        };
+        let moment = |(after, text): &(u64, &str)| {
+            let chunk = serde_json::json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}]});
+            (Duration::from_millis(*after), Piece::Bytes(format!("data: {chunk}\n\n").into()))
+        };
+        let now = clock::now();
+        Committed {
+            answer,
+            partner: Upstream::Mock(MockPlayer { began: now, moments: texts.iter().map(moment).collect() }),
+            out: VecDeque::new(),
+            complete: false,
+            idle: Duration::from_secs(30),
+            total: now + Duration::from_secs(60),
+            served_by: setup.target.partner.name.clone(),
+        }
+    }
+
+    fn seen(committed: &mut Committed) -> String {
+        String::from_utf8(Vec::from(std::mem::take(&mut committed.out)).concat()).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn text_that_waits_for_the_end_of_its_sentence_leaves_in_a_pause() {
+        for api in [ClientApi::ChatCompletions, ClientApi::Messages] {
+            let texts =
+                [(0, "They told me that the garden was green and that Ang"), (5_000, "ela Merkel came. ")];
+            let mut committed = spoken(api, &texts);
+            let (limit, mut pause) = ((committed.total, Reason::TotalTimeout), None);
+            let began = clock::now();
+            assert_eq!(next(&mut committed, limit, &mut pause).await, Ok(true));
+            assert!(!seen(&mut committed).contains("garden"), "held: its sentence goes on");
+            assert_eq!(next(&mut committed, limit, &mut pause).await, Ok(true));
+            assert_eq!(clock::now() - began, PAUSE);
+            let early = seen(&mut committed);
+            assert!(early.contains("They told me that the garden was green"), "{early}");
+            assert!(!early.contains("Ang"), "{early}");
+            assert_eq!(next(&mut committed, limit, &mut pause).await, Ok(true), "one pause, then the rest");
+            assert_eq!(clock::now() - began, Duration::from_secs(5));
+            let late = seen(&mut committed);
+            assert!(late.contains("[PERSON] came.") && !late.contains("Merkel"), "{late}");
+        }
     }
 }

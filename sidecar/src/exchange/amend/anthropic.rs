@@ -1,7 +1,5 @@
 //! Where texts stand in Anthropic's events and bodies, and made-up deltas.
 
-use bytes::Bytes;
-
 use super::{Form, Found, number};
 use crate::json::{self, ELSEWHERE, Edit, Kind, Map, Member, Place, ROOT, Rule, Skim, Want};
 use crate::pii::{Channel, Field};
@@ -40,30 +38,40 @@ pub(super) const BODY: Map = Map {
     elements: &[(BLOCKS, BLOCK)],
 };
 
-/// What an event does to texts.
-pub(super) enum Step {
-    Text(Found),
-    /// What makes a thought believable, and of which block.
-    Signature(u64),
-    /// A block ends.
-    Close(u64),
-    /// All end.
-    CloseAll,
-    Pass,
+/// What an event says, and what it ends.
+pub(super) struct Step {
+    pub(super) block: u64,
+    /// In the order of the event.
+    pub(super) texts: Vec<Found>,
+    /// Whether its texts go on in later events.
+    pub(super) goes_on: bool,
+    /// What makes a thought believable.
+    pub(super) signature: Option<Edit>,
+    pub(super) ends: Ends,
+}
+
+/// Which texts an event ends.
+pub(super) enum Ends {
+    None,
+    /// Those of its block.
+    Block,
+    All,
 }
 
 pub(super) fn step(data: &[u8], skim: &Skim) -> Step {
     let kind = skim.get(ROOT, "type").and_then(|kind| data.get(kind.value.clone()));
     let block = number(data, skim.get(ROOT, "index").map(|index| &index.value));
-    match kind {
-        Some(b"\"content_block_start\"" | b"\"content_block_delta\"") => {
-            let text = skim.members.iter().find_map(|member| found(block, member));
-            let signs = skim.get(DELTA, "signature").is_some();
-            text.map_or(if signs { Step::Signature(block) } else { Step::Pass }, Step::Text)
-        }
-        Some(b"\"content_block_stop\"") => Step::Close(block),
-        Some(b"\"message_delta\"" | b"\"message_stop\"") => Step::CloseAll,
-        _ => Step::Pass,
+    let signature = skim.get(DELTA, "signature").filter(|it| it.kind == Kind::String && it.value.len() > 2);
+    Step {
+        block,
+        texts: skim.members.iter().filter_map(|member| found(block, member)).collect(),
+        goes_on: matches!(kind, Some(b"\"content_block_start\"" | b"\"content_block_delta\"")),
+        signature: signature.map(|it| Edit::new(it.value.clone(), "\"\"")),
+        ends: match kind {
+            Some(b"\"content_block_stop\"") => Ends::Block,
+            Some(b"\"message_delta\"" | b"\"message_stop\"") => Ends::All,
+            _ => Ends::None,
+        },
     }
 }
 
@@ -78,19 +86,14 @@ fn found(block: u64, member: &Member) -> Option<Found> {
     Some(Found { channel, range: member.value.clone(), form: Form::String })
 }
 
-/// The event, without its signature.
-pub(super) fn unsigned(data: &Bytes, skim: &Skim) -> Bytes {
-    let signature = skim.get(DELTA, "signature").map(|it| Edit::new(it.value.clone(), "\"\""));
-    json::splice(data, signature.into_iter().collect()).concat().into()
-}
-
 /// Every text of a whole body.
 pub(super) fn in_body(skim: &Skim) -> Vec<Found> {
     let found = |member: &Member| {
         let (field, form) = match (member.at, member.name, member.kind) {
             (BLOCK, "text", Kind::String) => (Field::Text, Form::String),
             (BLOCK, "thinking", Kind::String) => (Field::Reasoning, Form::String),
-            (BLOCK, "input", Kind::Object) => (Field::Arguments, Form::Raw),
+            (BLOCK, "input", Kind::Object | Kind::Array) => (Field::Arguments, Form::Raw),
+            (BLOCK, "input", Kind::String) => (Field::Text, Form::String),
             _ => return None,
         };
         let choice = *member.trail.first()? as u64;
@@ -103,7 +106,7 @@ pub(super) fn in_body(skim: &Skim) -> Vec<Found> {
 pub(super) fn delta(channel: Channel, text: &str) -> Vec<u8> {
     let Channel { choice: block, field, call: _ } = channel;
     let (kind, key) = match field {
-        Field::Text | Field::Refusal => ("text_delta", "text"),
+        Field::Text | Field::Refusal | Field::Transcript => ("text_delta", "text"),
         Field::Reasoning => ("thinking_delta", "thinking"),
         Field::Arguments => ("input_json_delta", "partial_json"),
     };

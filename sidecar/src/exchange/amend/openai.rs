@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::{Form, Found, number};
-use crate::json::{self, ELSEWHERE, Kind, Map, Member, Place, ROOT, Rule, Skim, Want};
+use crate::json::{self, ELSEWHERE, Edit, Kind, Map, Member, Place, ROOT, Rule, Skim, Want};
 use crate::pii::{Channel, Field};
 
 const CHOICES: Place = Place(1);
@@ -16,6 +16,7 @@ const CALL: Place = Place(5);
 const FUNCTION: Place = Place(6);
 const PARTS: Place = Place(7);
 const PART: Place = Place(8);
+const AUDIO: Place = Place(9);
 
 const fn rule(at: Place, key: &'static str, then: Place) -> Rule {
     Rule { at, key, then, want: Want::Range }
@@ -28,12 +29,15 @@ pub(super) const CHUNK: Map = Map {
         rule(CHOICE, "index", ELSEWHERE),
         rule(CHOICE, "text", ELSEWHERE),
         rule(CHOICE, "finish_reason", ELSEWHERE),
+        rule(CHOICE, "logprobs", ELSEWHERE),
         rule(CHOICE, "delta", MESSAGE),
         rule(CHOICE, "message", MESSAGE),
         rule(MESSAGE, "content", PARTS),
         rule(MESSAGE, "refusal", ELSEWHERE),
         rule(MESSAGE, "reasoning_content", ELSEWHERE),
         rule(MESSAGE, "reasoning", ELSEWHERE),
+        rule(MESSAGE, "audio", AUDIO),
+        rule(AUDIO, "transcript", ELSEWHERE),
         rule(MESSAGE, "tool_calls", CALLS),
         rule(MESSAGE, "function_call", FUNCTION),
         rule(CALL, "index", ELSEWHERE),
@@ -59,12 +63,19 @@ fn found(data: &[u8], skim: &Skim, member: &Member) -> Option<Found> {
     let (field, call) = match (member.at, member.name) {
         (CHOICE, "text") | (MESSAGE, "content") | (PART, "text") => (Field::Text, 0),
         (MESSAGE, "refusal") => (Field::Refusal, 0),
+        (AUDIO, "transcript") => (Field::Transcript, 0),
         (MESSAGE, "reasoning_content" | "reasoning") => (Field::Reasoning, 0),
         (FUNCTION, "arguments") => (Field::Arguments, call(data, skim, member)),
         _ => return None,
     };
     let choice = choice(data, skim, member.trail.first()?);
     Some(Found { channel: Channel { choice, field, call }, range: member.value.clone(), form: Form::String })
+}
+
+/// Log probabilities, which say the text once more, token by token: where they are to be left out.
+pub(super) fn logprobs(skim: &Skim) -> Vec<Edit> {
+    let said = skim.all(CHOICE, "logprobs").filter(|member| member.kind != Kind::Null);
+    said.map(|member| Edit::new(member.value.clone(), "null")).collect()
 }
 
 /// The number of a choice: its own word for it, else its place in the list.
@@ -110,6 +121,7 @@ impl Shape {
             Field::Text => format!("\"delta\":{{\"content\":{text}}}"),
             Field::Refusal => format!("\"delta\":{{\"refusal\":{text}}}"),
             Field::Reasoning => format!("\"delta\":{{\"reasoning_content\":{text}}}"),
+            Field::Transcript => format!("\"delta\":{{\"audio\":{{\"transcript\":{text}}}}}"),
             Field::Arguments if call == FUNCTION_CALL => {
                 format!("\"delta\":{{\"function_call\":{{\"arguments\":{text}}}}}")
             }

@@ -229,6 +229,136 @@ fn f53_what_a_partner_makes_up_is_redacted_and_what_the_app_sent_comes_back() {
     }
 }
 
+const OTHER: &str = "bob@example.net";
+
+/// What is seen of a stream, the same wherever it is cut; every place in turn would take minutes.
+fn seen_however_cut(setup: &Setup, stream: &str) -> String {
+    let whole = played(setup, stream.as_bytes(), &[]).unwrap();
+    for cut in (1..stream.len()).step_by(11) {
+        assert_eq!(played(setup, stream.as_bytes(), &[cut]).unwrap(), whole, "cut at {cut}");
+    }
+    assert_eq!(played(setup, stream.as_bytes(), &(1..stream.len()).collect::<Vec<_>>()).unwrap(), whole);
+    whole
+}
+
+#[test]
+fn f53_what_a_chat_says_beside_its_texts_is_searched_too() {
+    let pii = answers(Action::Label);
+    let (setup, _) = asked(ClientApi::ChatCompletions, Adapter::OpenAI, Mode::Stream, &pii);
+    let logprobs = json!({"content": [{"token": "bob@", "bytes": [98, 111, 98, 64], "logprob": -0.125,
+        "top_logprobs": [{"token": OTHER, "logprob": -0.5}]}]});
+    let note = json!({"type": "url_citation",
+        "url_citation": {"url": format!("https://a.test/?to={OTHER}"), "title": format!("by {OTHER}")}});
+    let frames = [
+        chat(&json!({"index": 0, "delta": {"content": "Ask bob@"}, "logprobs": logprobs})),
+        chat(&json!({"index": 0, "delta": {"content": "example.net now"}, "logprobs": null})),
+        chat(&json!({"index": 0, "delta": {"annotations": [note], "new_field": {"of": [OTHER]}}})),
+        chat(&json!({"index": 0, "delta": {"audio": {"id": "a", "transcript": "Say bob@"}}})),
+        chat(&json!({"index": 0, "delta": {"audio": {"transcript": "example.net twice"}}})),
+        chat(&json!({"index": 0, "delta": {}, "finish_reason": "stop"})),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    let seen = seen_however_cut(&setup, &frames.concat());
+    for part in ["bob", "example.net", "98"] {
+        assert!(!seen.contains(part), "{part} in {seen}");
+    }
+    let all = |key: &str| -> String {
+        let choices = events(&seen).into_iter().map(|event| event["choices"][0]["delta"].clone());
+        choices.filter_map(|delta| Some(delta.pointer(key)?.as_str()?.to_owned())).collect()
+    };
+    assert_eq!(all("/content"), "Ask [EMAIL] now");
+    assert_eq!(all("/audio/transcript"), "Say [EMAIL] twice");
+    assert_eq!(all("/annotations/0/url_citation/title"), "by [EMAIL]");
+    assert_eq!(all("/new_field/of/0"), "[EMAIL]");
+
+    let (setup, _) = asked(ClientApi::ChatCompletions, Adapter::OpenAI, Mode::Whole, &pii);
+    let body = json!({"id": "1", "created": 1_694_268_190, "choices": [{"index": 0, "finish_reason": "stop",
+        "logprobs": logprobs, "message": {"role": "assistant", "content": [{"type": "text", "text": format!("1 {OTHER}")},
+            {"type": "text", "text": format!("2 {OTHER}")}], "annotations": [note],
+            "audio": {"id": "a", "data": "eA==", "transcript": OTHER}}}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 2}});
+    let seen = played(&setup, body.to_string().as_bytes(), &[]).unwrap();
+    assert!(!seen.contains("bob") && !seen.contains("98,"), "{seen}");
+    let seen: Value = serde_json::from_str(&seen).unwrap();
+    let message = &seen["choices"][0]["message"];
+    assert_eq!(
+        (&message["content"][1]["text"], &message["audio"]["transcript"]),
+        (&json!("2 [EMAIL]"), &json!("[EMAIL]"))
+    );
+    assert_eq!((&seen["created"], &seen["choices"][0]["logprobs"]), (&json!(1_694_268_190), &Value::Null));
+}
+
+#[test]
+fn log_probabilities_leave_where_answers_are_only_restored() {
+    let (setup, tag) = asked(ClientApi::Completions, Adapter::OpenAI, Mode::Whole, &pseudonyms());
+    let body = |value: &str| {
+        format!(
+            r#"{{"id":"1","choices":[{{"index":0,"text":"{value}","logprobs":{{"tokens":["{tag}"]}},"finish_reason":"stop"}}]}}"#
+        )
+    };
+    assert_eq!(played(&setup, body(&tag).as_bytes(), &[]).unwrap(), body(EMAIL));
+}
+
+#[test]
+fn f53_citations_results_and_second_texts_of_messages_are_searched_too() {
+    let pii = answers(Action::Label);
+    let (setup, _) = asked(ClientApi::Messages, Adapter::Anthropic, Mode::Stream, &pii);
+    let citation = json!({"type": "web_search_result_location", "url": "https://a.test", "encrypted_index": "b2I=",
+        "title": OTHER, "cited_text": format!("as {OTHER} said")});
+    let result = json!({"type": "web_search_tool_result", "tool_use_id": "s", "content": [
+        {"type": "web_search_result", "title": OTHER, "encrypted_content": "b2I=", "url": "https://a.test"}]});
+    let delta = |index: u64, delta: Value| {
+        anthropic(&json!({"type": "content_block_delta", "index": index, "delta": delta}))
+    };
+    let start = |index: u64, block: Value| {
+        anthropic(&json!({"type": "content_block_start", "index": index, "content_block": block}))
+    };
+    let stop = |index: u64| anthropic(&json!({"type": "content_block_stop", "index": index}));
+    let stream = [
+        anthropic(&json!({"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant",
+            "model": "m", "content": [], "stop_reason": null, "usage": {"input_tokens": 1, "output_tokens": 1}}})),
+        start(0, json!({"type": "thinking", "thinking": "", "signature": ""})),
+        delta(0, json!({"type": "thinking_delta", "thinking": "I know bob@exam"})),
+        delta(0, json!({"type": "thinking_delta", "thinking": "ple.net"})),
+        delta(0, json!({"type": "signature_delta", "signature": "c2lnbmVk"})),
+        stop(0),
+        start(1, result.clone()),
+        stop(1),
+        start(2, json!({"type": "text", "text": ""})),
+        // Two texts in one event: neither may pass unread.
+        delta(2, json!({"type": "text_delta", "text": "one bob@", "thinking": format!("two {OTHER}")})),
+        delta(2, json!({"type": "text_delta", "text": "example.net"})),
+        delta(2, json!({"type": "citations_delta", "citation": citation})),
+        stop(2),
+        anthropic(&json!({"type": "new_event", "delta": {"text": OTHER}, "more": [OTHER]})),
+        anthropic(&json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 9}})),
+        anthropic(&json!({"type": "message_stop"})),
+    ]
+    .concat();
+    let seen = seen_however_cut(&setup, &stream);
+    for part in ["bob", "example.net", "c2lnbmVk"] {
+        assert!(!seen.contains(part), "{part} in {seen}");
+    }
+    assert_eq!(seen.matches("b2I=").count(), 2, "what only the partner can read stays");
+    assert_eq!(seen.matches("[EMAIL]").count(), 8, "{seen}");
+
+    let (setup, _) = asked(ClientApi::Messages, Adapter::Anthropic, Mode::Whole, &pii);
+    let body = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",
+        "content": [result, {"type": "text", "text": OTHER, "citations": [citation]},
+            {"type": "server_tool_use", "id": "t", "name": "f", "input": OTHER}],
+        "usage": {"input_tokens": 1, "output_tokens": 2}});
+    let seen = played(&setup, body.to_string().as_bytes(), &[]).unwrap();
+    assert!(!seen.contains("bob") && seen.matches("[EMAIL]").count() == 5, "{seen}");
+}
+
+#[test]
+fn audio_in_an_answer_is_blocked_where_only_text_may_pass() {
+    let pii = Pii { non_text: chaperone_protocol::snapshot::pii::NonText::Block, ..answers(Action::Label) };
+    let (setup, _) = asked(ClientApi::ChatCompletions, Adapter::OpenAI, Mode::Whole, &pii);
+    let body = r#"{"id":"1","choices":[{"index":0,"message":{"role":"assistant","content":null,"audio":{"id":"a","data":"eA==","transcript":"hi"}},"finish_reason":"stop"}]}"#;
+    assert_eq!(played(&setup, body.as_bytes(), &[]).unwrap_err().reason, Reason::PiiBlocked);
+}
+
 #[test]
 fn what_answers_block_ends_them() {
     let (setup, _) = asked(ClientApi::ChatCompletions, Adapter::OpenAI, Mode::Whole, &answers(Action::Block));
