@@ -25,6 +25,16 @@ struct Cooling {
     until: Instant,
     reason: Reason,
     trial: Trial,
+    source: Source,
+}
+
+/// Who met the refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// We did: only a trial ends it.
+    Own,
+    /// Others did: it ends with its time.
+    Told,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,9 +61,19 @@ pub(crate) struct Cold {
     pub(crate) wait: Duration,
 }
 
+impl Cooling {
+    /// Whether it has ended by itself.
+    fn is_over(&self, now: Instant) -> bool {
+        self.source == Source::Told && self.until <= now
+    }
+}
+
 impl Cooldowns {
     /// Whether a credential may be used now.
     pub(crate) fn enter(&mut self, credential: CredentialHash, now: Instant) -> Result<Pass, Cold> {
+        if self.cooling.get(&credential).is_some_and(|it| it.is_over(now)) {
+            self.cooling.remove(&credential);
+        }
         let Some(cooling) = self.cooling.get_mut(&credential) else { return Ok(Pass::Clear) };
         if cooling.until > now || cooling.trial == Trial::Taken {
             let wait = cooling.until.saturating_duration_since(now).max(Duration::from_secs(1));
@@ -65,13 +85,40 @@ impl Cooldowns {
 
     /// The partner refused it, or its credit is spent.
     pub(crate) fn refused(&mut self, credential: CredentialHash, reason: Reason, now: Instant) {
+        let until = now + COOLDOWN;
+        self.insert(credential, Cooling { until, reason, trial: Trial::Free, source: Source::Own });
+    }
+
+    /// Others say that the partner refused it, and for how long they leave it alone. What we know ourselves stands.
+    pub(crate) fn told(
+        &mut self,
+        credential: CredentialHash,
+        reason: Reason,
+        (now, wait): (Instant, Duration),
+    ) {
+        self.cooling.retain(|_, it| !it.is_over(now));
+        let until = now + wait.min(COOLDOWN);
+        let is_news =
+            self.cooling.get(&credential).is_none_or(|it| it.source == Source::Told && it.until < until);
+        if is_news {
+            self.insert(credential, Cooling { until, reason, trial: Trial::Free, source: Source::Told });
+        }
+    }
+
+    /// What partners have refused us ourselves and is left alone still: why, and for how much longer.
+    pub(crate) fn learned(&self, now: Instant) -> impl Iterator<Item = (CredentialHash, Reason, Duration)> {
+        let own = self.cooling.iter().filter(move |(_, it)| it.source == Source::Own && it.until > now);
+        own.map(move |(credential, it)| (*credential, it.reason, it.until - now))
+    }
+
+    fn insert(&mut self, credential: CredentialHash, cooling: Cooling) {
         if self.cooling.len() >= REMEMBERED
             && !self.cooling.contains_key(&credential)
             && let Some(oldest) = self.cooling.iter().min_by_key(|(_, it)| it.until).map(|(hash, _)| *hash)
         {
             self.cooling.remove(&oldest);
         }
-        self.cooling.insert(credential, Cooling { until: now + COOLDOWN, reason, trial: Trial::Free });
+        self.cooling.insert(credential, cooling);
     }
 
     /// The partner served with it.
@@ -135,6 +182,22 @@ mod tests {
         cooldowns.refused(key("old"), Reason::PartnerCredential, later);
         assert_eq!(cooldowns.enter(key("old"), later).unwrap_err().reason, Reason::PartnerCredential);
         assert!(cooldowns.enter(key("old"), later + COOLDOWN).is_ok());
+    }
+
+    #[test]
+    fn rule_7_5_what_is_told_lasts_for_five_minutes_at_most_and_gives_way_to_what_is_met() {
+        let (mut cooldowns, now) = (Cooldowns::default(), clock::now());
+        cooldowns.told(key("told"), Reason::PartnerCredit, (now, 10 * COOLDOWN));
+        assert_eq!(cooldowns.enter(key("told"), now).unwrap_err().wait, COOLDOWN);
+        cooldowns.told(key("told"), Reason::PartnerCredit, (now, Duration::from_secs(1)));
+        assert_eq!(cooldowns.enter(key("told"), now).unwrap_err().wait, COOLDOWN, "it is not shortened");
+        assert_eq!(cooldowns.learned(now).count(), 0);
+        let later = now + COOLDOWN;
+        assert_eq!(cooldowns.enter(key("told"), later), Ok(Pass::Clear), "nobody has to try it");
+        cooldowns.refused(key("told"), Reason::PartnerCredential, later);
+        cooldowns.told(key("told"), Reason::PartnerCredit, (later, COOLDOWN));
+        let met: Vec<_> = cooldowns.learned(later).collect();
+        assert_eq!(met, [(key("told"), Reason::PartnerCredential, COOLDOWN)]);
     }
 
     #[test]

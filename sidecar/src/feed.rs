@@ -1,13 +1,15 @@
 //! The feed: connects to the operator's leader, puts in force what it sends, says whether it did.
 //!
 //! The data path never waits for any of it: what is in force stays so, for ever if need be. `client` is one connection,
-//! `session` what is said on it, `applied` what is in force, `last_good` its copy on disk, `reconnect` the patience.
+//! `session` what is said on it, `applied` what is in force, `last_good` its copy on disk, `reports` when we speak
+//! unasked, `reconnect` the patience.
 
 mod applied;
 mod client;
 mod freshness;
 mod last_good;
 mod reconnect;
+mod reports;
 mod session;
 
 use std::path::PathBuf;

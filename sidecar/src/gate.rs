@@ -4,6 +4,7 @@
 //! found by the partner's name and its endpoint's origin. Next: `gate/permit.rs`, what a request holds once it is through.
 
 mod all;
+mod health;
 mod page;
 mod permit;
 mod waiting;
@@ -52,8 +53,13 @@ impl GateKey {
 pub(crate) struct Gate {
     key: GateKey,
     metrics: GateMetrics,
+    /// Knocked when there is something to tell the operator.
+    news: Arc<Notify>,
     core: Mutex<Core>,
 }
+
+/// Who hears of what happens at a gate.
+type Watchers = (GateMetrics, Arc<Notify>);
 
 /// What the lock protects. It is never held over an await.
 #[derive(Debug)]
@@ -93,7 +99,7 @@ struct Taken {
 }
 
 impl Gate {
-    fn new(key: GateKey, protection: Protection, metrics: GateMetrics, now: Instant) -> Self {
+    fn new(key: GateKey, protection: Protection, (metrics, news): Watchers, now: Instant) -> Self {
         let core = Core {
             rate: Rate::new(protection.rate_limit.as_ref(), now),
             protection,
@@ -105,7 +111,7 @@ impl Gate {
             next_first_token: 0,
             answer: None,
         };
-        Self { key, metrics, core: Mutex::new(core) }
+        Self { key, metrics, news, core: Mutex::new(core) }
     }
 
     /// Puts other settings in force: what was learned stays.
@@ -170,6 +176,7 @@ impl Gate {
     fn changed(&self, change: Option<Transition>) {
         let Some(change) = change else { return };
         self.metrics.changed(&self.key, change);
+        self.news.notify_one();
         let Transition { from, to, cause } = change;
         let (partner, from, to) = (self.key.partner.as_str(), from.code(), to.code());
         tracing::warn!(partner, from, to, cause = cause.code(), "breaker changed");

@@ -27,7 +27,10 @@ pub(crate) struct Rate {
     adaptive: Adaptive,
     /// When an evenly paced request would leave next.
     next: Instant,
-    paused: Option<Instant>,
+    /// Until when the partner has asked us for patience.
+    asked: Option<Instant>,
+    /// Until when it has asked others.
+    told: Option<Instant>,
 }
 
 /// What one attempt used.
@@ -61,7 +64,8 @@ impl Rate {
             burst: 1,
             adaptive: Adaptive::default(),
             next: now,
-            paused: None,
+            asked: None,
+            told: None,
         };
         rate.configure(limit);
         rate
@@ -112,7 +116,7 @@ impl Rate {
             (self.next.min(now + pace.longest()) + late).checked_sub(soon).unwrap_or(now)
         });
         [
-            self.paused.unwrap_or(now),
+            self.paused(now).unwrap_or(now),
             free(&self.requests, ahead.requests.saturating_add(1)),
             free(&self.tokens, ahead.tokens.saturating_add(own)),
             paced,
@@ -127,8 +131,13 @@ impl Rate {
         self.adaptive.limited(declared, now);
         if let Some(asked) = asked {
             let until = now + asked.min(limits::RETRY_AFTER);
-            self.paused = Some(self.paused.map_or(until, |paused| paused.max(until)));
+            self.asked = self.asked.max(Some(until));
         }
+    }
+
+    /// The partner has asked others for patience. Like our own, it is lengthened and never shortened.
+    pub(crate) fn told(&mut self, until: Instant) {
+        self.told = self.told.max(Some(until));
     }
 
     /// What an attempt has cost in truth.
@@ -153,9 +162,14 @@ impl Rate {
         self.adaptive.lowered_to(now)
     }
 
-    /// Until when nothing is sent, if the partner asked for it.
+    /// Until when nothing is sent, if the partner asked for it, us or others.
     pub(crate) fn paused(&self, now: Instant) -> Option<Instant> {
-        self.paused.filter(|until| *until > now)
+        self.asked.max(self.told).filter(|until| *until > now)
+    }
+
+    /// Until when it asked us ourselves for patience.
+    pub(crate) fn asked(&self, now: Instant) -> Option<Instant> {
+        self.asked.filter(|until| *until > now)
     }
 
     fn pace(&self, now: Instant) -> Option<Pace> {

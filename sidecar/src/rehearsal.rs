@@ -6,6 +6,7 @@ pub(crate) mod partner;
 
 mod day;
 mod faults;
+mod hints;
 mod rules;
 mod thoughts;
 mod trickle;

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use chaperone_protocol::keys::{Credential, Keys};
 use chaperone_protocol::snapshot::Version;
-use chaperone_protocol::wire::feed::{GoAway, GoAwayReason, Held, KeysFor, LeaderFrame, SidecarFrame};
+use chaperone_protocol::wire::feed::{
+    GoAway, GoAwayReason, Health, Held, KeysFor, LeaderFrame, SidecarFrame, Withheld,
+};
 use chaperone_sidecar::{Feed, Settings, Sidecar};
 use serde_json::json;
 use tempfile::TempDir;
@@ -164,6 +166,36 @@ fn what_the_leader_sends_is_served_and_acknowledged() {
     for page in ["/metrics", "/debug/snapshot"] {
         assert!(!pod.admin(page).contains("sk-"), "{page} shows a key");
     }
+}
+
+/// The same, with a mock that fails.
+fn failing() -> Vec<u8> {
+    String::from_utf8(document("never"))
+        .unwrap()
+        .replace(r#""failPercent":0"#, r#""failPercent":100"#)
+        .into_bytes()
+}
+
+#[test]
+fn what_is_learned_of_a_partner_is_told_soon_and_again_to_the_next_leader() {
+    let leader = Leader::start();
+    let pod = Pod::of(&leader);
+    let mut stream = leader.accept();
+    stream.hear();
+    stream.say(1, &[LeaderFrame::Snapshot(failing())]);
+    assert!(matches!(stream.hear(), SidecarFrame::Ack(_)));
+    for _ in 0..5 {
+        pod.answer();
+    }
+    let refusing = SidecarFrame::Health(Health {
+        breakers: [("mock".parse().unwrap(), Withheld::Refusing)].into(),
+        ..Health::default()
+    });
+    assert_eq!(stream.hear(), refusing);
+    drop(stream);
+    let mut next = leader.accept();
+    assert!(matches!(next.hear(), SidecarFrame::Hello(_)));
+    assert_eq!(next.hear(), refusing, "the next leader knows nothing of it");
 }
 
 #[test]

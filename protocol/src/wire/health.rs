@@ -1,7 +1,8 @@
 //! What sidecars learn of partners and tell the leader ([`Health`]), and what it passes on to others ([`Hint`]).
 //!
-//! Both are whole: the newest replaces the one before, and what is not named is well. States of breakers are for people
-//! to see and are never passed on: each sidecar trips by what it met itself.
+//! A report is whole: the newest replaces the one before, and what is not named is well. A hint adds to what was hinted
+//! before, and each part of it ends with its time. States of breakers are for people to see and are never passed on:
+//! each sidecar trips by what it met itself.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use chaperone_protocol::keys::Keys;
 use chaperone_protocol::snapshot::{Snapshot, Version};
-use chaperone_protocol::wire::feed::{Held, KeysFor, Nack, SidecarFrame};
+use chaperone_protocol::wire::feed::{Health, Held, Hint, KeysFor, Nack, SidecarFrame};
+use tokio::time::Instant;
 
 use super::last_good::LastGood;
 use crate::sidecar::Shared;
@@ -29,6 +30,19 @@ impl Applied {
     pub(super) fn held(&self) -> Option<Held> {
         let world = self.shared.live.world()?;
         Some(Held { snapshot: world.snapshot.version().clone(), keys: world.keys.version() })
+    }
+
+    /// What was learned of the partners that are in force.
+    pub(super) fn health(&self, now: Instant) -> Health {
+        let world = self.shared.live.world();
+        world.map(|world| self.shared.gates.health(&world.snapshot, now)).unwrap_or_default()
+    }
+
+    /// Heeds what others have learned of them.
+    pub(super) fn heed(&self, hint: &Hint, now: Instant) {
+        if let Some(world) = self.shared.live.world() {
+            self.shared.gates.heed(hint, &world.snapshot, now);
+        }
     }
 
     /// A new stream: what the last one had begun is void.

@@ -22,12 +22,13 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::Feed;
 use super::applied::Applied;
 use super::reconnect::Epochs;
+use super::reports::Reports;
 use super::session::{self, Next};
 use crate::clock;
 
@@ -202,6 +203,8 @@ impl Stream {
         let mut decoder = Decoder::new(limits::LEADER_FRAME_BYTES);
         let mut was_heard = false;
         let mut look = tokio::time::interval(TOKEN);
+        let mut reports = Reports::new(clock::now());
+        let shared = Arc::clone(&applied.shared);
         loop {
             let outcome = tokio::select! {
                 received = self.incoming.frame() => match received {
@@ -216,6 +219,11 @@ impl Stream {
                     epochs.alive(clock::now());
                     self.show_token(connector).await.map_err(Why::from)
                 }
+                () = shared.gates.news() => {
+                    reports.news(clock::now());
+                    Ok(())
+                }
+                () = at(reports.due()) => self.report(applied, &mut reports).await.map_err(Why::from),
             };
             if let Err(why) = outcome {
                 return Ended { why, was_heard };
@@ -255,9 +263,26 @@ impl Stream {
         self.say(&SidecarFrame::Auth(token)).await
     }
 
+    /// Tells what was learned of partners, if there is anything new.
+    async fn report(&self, applied: &Applied, reports: &mut Reports) -> Result<(), String> {
+        let now = clock::now();
+        match reports.look(applied.health(now), now) {
+            Some(health) => self.say(&SidecarFrame::Health(health)).await,
+            None => Ok(()),
+        }
+    }
+
     async fn say(&self, frame: &SidecarFrame) -> Result<(), String> {
         let sent = timeout(STALL, self.frames.send(Bytes::from(frame.encode()))).await;
         sent.map_err(|_| "the operator does not read")?.map_err(|_| "the stream ended".to_owned())
+    }
+}
+
+/// At that time, or never.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

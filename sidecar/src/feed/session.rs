@@ -44,8 +44,10 @@ pub(super) fn obey(epoch: u64, frame: LeaderFrame, applied: &mut Applied, epochs
             freshness.confirmed();
             Next::Listen
         }
-        // Nothing is made of it yet: each sidecar learns alone.
-        LeaderFrame::Hint(_) => Next::Listen,
+        LeaderFrame::Hint(hint) => {
+            applied.heed(&hint, now);
+            Next::Listen
+        }
         LeaderFrame::Keys(keys) => match applied.keys(keys) {
             Some(answer) => {
                 applied.shared.freshness.confirmed();

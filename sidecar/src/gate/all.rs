@@ -8,6 +8,7 @@ use chaperone_protocol::limits;
 use chaperone_protocol::name::{Alias, PartnerName};
 use chaperone_protocol::reason::Reason;
 use chaperone_protocol::snapshot::{Partner, Snapshot};
+use tokio::sync::Notify;
 
 use super::{Gate, GateKey};
 use crate::clock;
@@ -21,14 +22,15 @@ const SPARE: usize = limits::PARTNERS;
 #[derive(Debug)]
 pub(crate) struct Gates {
     gates: Mutex<BTreeMap<GateKey, Arc<Gate>>>,
-    cooldowns: Arc<Mutex<Cooldowns>>,
+    pub(super) cooldowns: Arc<Mutex<Cooldowns>>,
     metrics: GateMetrics,
+    pub(super) news: Arc<Notify>,
 }
 
 impl Gates {
     /// None yet.
     pub(crate) fn new(metrics: GateMetrics) -> Self {
-        Self { gates: Mutex::default(), cooldowns: Arc::default(), metrics }
+        Self { gates: Mutex::default(), cooldowns: Arc::default(), metrics, news: Arc::default() }
     }
 
     /// The gate of a partner. A route that is drilled learns for itself alone.
@@ -36,7 +38,8 @@ impl Gates {
         let key = GateKey::of(partner, drill);
         let mut gates = lock(&self.gates);
         let new = |key: &GateKey| {
-            Arc::new(Gate::new(key.clone(), partner.protection, self.metrics.clone(), clock::now()))
+            let watchers = (self.metrics.clone(), Arc::clone(&self.news));
+            Arc::new(Gate::new(key.clone(), partner.protection, watchers, clock::now()))
         };
         Arc::clone(gates.entry(key).or_insert_with_key(new))
     }
@@ -58,6 +61,8 @@ impl Gates {
             gates.retain(|key, _| known(key));
         }
         drop(gates);
+        // What is known of a partner that is gone, or has moved, is not told any more.
+        self.news.notify_one();
         snapshot.partners().map(|partner| (partner.name.clone(), self.gate(partner, None))).collect()
     }
 
@@ -69,7 +74,8 @@ impl Gates {
     /// Leave to use a credential, unless it rests.
     pub(crate) fn credential(&self, credential: CredentialHash) -> Result<CredentialPass, Cold> {
         let pass = lock(&self.cooldowns).enter(credential, clock::now())?;
-        Ok(CredentialPass { cooldowns: Arc::clone(&self.cooldowns), credential, pass })
+        let (cooldowns, news) = (Arc::clone(&self.cooldowns), Arc::clone(&self.news));
+        Ok(CredentialPass { cooldowns, news, credential, pass })
     }
 
     /// How many credentials rest.
@@ -82,6 +88,7 @@ impl Gates {
 #[derive(Debug)]
 pub(crate) struct CredentialPass {
     cooldowns: Arc<Mutex<Cooldowns>>,
+    news: Arc<Notify>,
     credential: CredentialHash,
     pass: Pass,
 }
@@ -96,12 +103,14 @@ impl CredentialPass {
     pub(crate) fn accepted(self) {
         if self.pass == Pass::Trial {
             lock(&self.cooldowns).accepted(self.credential);
+            self.news.notify_one();
         }
     }
 
     /// The partner refused it.
     pub(crate) fn refused(self, reason: Reason) {
         lock(&self.cooldowns).refused(self.credential, reason, clock::now());
+        self.news.notify_one();
     }
 }
 
@@ -113,6 +122,6 @@ impl Drop for CredentialPass {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

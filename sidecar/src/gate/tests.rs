@@ -15,7 +15,7 @@ fn gate(change: impl FnOnce(&mut Protection)) -> Arc<Gate> {
     change(&mut protection);
     let key = GateKey { partner: "team/alpha".parse().unwrap(), origin: String::new(), drill: None };
     let metrics = crate::metrics::Metrics::new().unwrap().gates;
-    Arc::new(Gate::new(key, protection, metrics, clock::now()))
+    Arc::new(Gate::new(key, protection, (metrics, Arc::default()), clock::now()))
 }
 
 fn limited(requests: u32, max_wait: Duration) -> Arc<Gate> {
