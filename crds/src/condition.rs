@@ -22,6 +22,10 @@ pub enum ConditionType {
     Programmed,
     /// The partner answers its health probe.
     Healthy,
+    /// No sidecar keeps requests from the partner.
+    Admitting,
+    /// The route's last drill passed, and is not too old.
+    Drilled,
     /// The summary that waiting tools look at.
     Ready,
 }
@@ -35,6 +39,8 @@ impl ConditionType {
             Self::ResolvedRefs => "ResolvedRefs",
             Self::Programmed => "Programmed",
             Self::Healthy => "Healthy",
+            Self::Admitting => "Admitting",
+            Self::Drilled => "Drilled",
             Self::Ready => "Ready",
         }
     }
@@ -85,6 +91,20 @@ pub enum ConditionReason {
     ProbeFailed,
     /// Healthy, Unknown: nothing is probed.
     NotProbed,
+    /// Admitting: every breaker lets requests through.
+    Admitting,
+    /// Admitting, False: breakers of sidecars refuse, or probe.
+    Refusing,
+    /// Admitting, False: the partner does not accept the credential; the message names what to repair.
+    CredentialRefused,
+    /// Admitting, False: the partner says that the credential's credit is spent.
+    CreditSpent,
+    /// Drilled: every play of the last drill passed.
+    DrillPassed,
+    /// Drilled, False: a play did not; the message names it.
+    DrillFailed,
+    /// Drilled, False: the last drill is older than drills may be.
+    DrillTooOld,
     /// Ready: accepted, resolved and programmed. Where it is False, its reason is that of the first of those that is.
     Ready,
 }
@@ -115,6 +135,13 @@ impl ConditionReason {
             Self::ProbeSucceeded => "ProbeSucceeded",
             Self::ProbeFailed => "ProbeFailed",
             Self::NotProbed => "NotProbed",
+            Self::Admitting => "Admitting",
+            Self::Refusing => "Refusing",
+            Self::CredentialRefused => "CredentialRefused",
+            Self::CreditSpent => "CreditSpent",
+            Self::DrillPassed => "DrillPassed",
+            Self::DrillFailed => "DrillFailed",
+            Self::DrillTooOld => "DrillTooOld",
             Self::Ready => "Ready",
         }
     }
@@ -136,7 +163,7 @@ pub enum ConditionStatus {
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// What the condition is about: `Accepted`, `ResolvedRefs`, `Programmed`, `Healthy` or `Ready`.
+    /// What the condition is about: `Accepted`, `ResolvedRefs`, `Programmed`, `Healthy`, `Admitting`, `Drilled` or `Ready`.
     #[serde(rename = "type")]
     #[schemars(length(min = 1, max = 64))]
     pub type_: String,
@@ -155,7 +182,7 @@ pub struct Condition {
     pub message: String,
 }
 
-fn date_time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(crate) fn date_time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({ "type": "string", "format": "date-time" })
 }
 
@@ -175,13 +202,52 @@ pub struct Sidecars {
     #[serde(default)]
     #[schemars(length(max = 32))]
     pub summary: String,
+    /// Those that refused it or are stale, and why; the first 8 by name, those that refused it before the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub behind: Vec<Behind>,
+}
+
+/// A sidecar that does not have an object in its present generation.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Behind {
+    /// Its Pod, as `namespace/name`. Example: `shop/checkout-7d4b9c`.
+    #[schemars(length(max = 320))]
+    pub pod: String,
+    /// Whether it refused the object or is stale.
+    pub state: BehindState,
+    /// Why, in words; where it refused, with the path in its snapshot. Example: `its stream is lost`.
+    #[schemars(length(max = 4096))]
+    pub message: String,
+}
+
+/// Why a sidecar does not have an object.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[schemars(transform = explain_values)]
+pub enum BehindState {
+    /// It refused the object and keeps what it had.
+    Refused,
+    /// It has neither acknowledged nor refused it.
+    Stale,
 }
 
 impl Sidecars {
+    /// Entries of [`Sidecars::behind`].
+    pub const BEHIND: usize = 8;
+
     /// The counters, with the summary that belongs to them.
     #[must_use]
     pub fn new(programmed: i32, refused: i32, stale: i32) -> Self {
         let total = programmed.saturating_add(refused).saturating_add(stale);
-        Self { total, programmed, refused, stale, summary: format!("{programmed}/{total}") }
+        Self {
+            total,
+            programmed,
+            refused,
+            stale,
+            summary: format!("{programmed}/{total}"),
+            behind: Vec::new(),
+        }
     }
 }

@@ -5,12 +5,13 @@
 
 mod fault;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::fault::{Fault, FaultKind, FaultUsage, FaultWindow};
-use crate::condition::{Condition, Sidecars};
+use crate::condition::{Condition, Sidecars, date_time};
 use crate::explain::explain_values;
 use crate::field::pii::{PiiFilter, RoutePii};
 use crate::field::{
@@ -175,7 +176,7 @@ pub struct ModelRouteStatus {
     /// The generation that this status is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// What holds and what does not: `Accepted`, `ResolvedRefs`, `Programmed` and the summary `Ready`.
+    /// What holds and what does not: `Accepted`, `ResolvedRefs`, `Programmed`, `Drilled` where the route was drilled, and the summary `Ready`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -183,4 +184,23 @@ pub struct ModelRouteStatus {
     /// How many sidecars have the route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sidecars: Option<Sidecars>,
+    /// What the last drill showed; written by `chaperone drill --report-status` and not by the operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_drill: Option<LastDrill>,
+}
+
+/// What a drill has shown: every kind of fault played once against the route.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct LastDrill {
+    /// When it ended. RFC 3339, as `2026-11-24T08:00:00Z`.
+    #[schemars(schema_with = "date_time")]
+    pub time: Time,
+    /// Whether every play passed.
+    pub passed: bool,
+    /// What went wrong, one line for each play that did. Example: `abort: nobody served the request: 503 breaker_open`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 1024)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub failures: Vec<String>,
 }

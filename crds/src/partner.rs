@@ -187,7 +187,7 @@ pub struct PartnerStatus {
     /// The generation that this status is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// What holds and what does not: `Accepted`, `ResolvedRefs`, `Programmed`, `Healthy` and the summary `Ready`.
+    /// What holds and what does not: `Accepted`, `ResolvedRefs`, `Programmed`, `Healthy`, `Admitting` and the summary `Ready`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -195,8 +195,25 @@ pub struct PartnerStatus {
     /// How many sidecars have the partner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sidecars: Option<Sidecars>,
+    /// How sidecars get on with the partner, as far as they have said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breakers: Option<Breakers>,
     /// `resourceVersion` of the Secret whose key is in use; the key itself is never shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub secret_resource_version: Option<String>,
+}
+
+/// How many sidecars keep requests from a partner. What declared faults have taught does not count.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Breakers {
+    /// Connected sidecars that have the partner.
+    pub total: i32,
+    /// Sidecars whose breaker lets nobody through.
+    pub refusing: i32,
+    /// Sidecars whose breaker lets one request through at a time, to see whether the partner has recovered.
+    pub probing: i32,
+    /// Sidecars that leave the partner's credential alone for up to 5 min, since the partner refused it or its credit is spent.
+    pub resting: i32,
 }

@@ -28,7 +28,7 @@ use crate::health::{Outcomes, Probes};
 use crate::leader::Leadership;
 use crate::pods::Pods;
 use crate::report::writer::Assignment;
-use crate::report::{self, Election, Subject};
+use crate::report::{self, DrillAge, Election, Subject};
 use crate::root::Root;
 use crate::world::Unlabelled;
 
@@ -53,6 +53,7 @@ pub(crate) struct Controller {
     outcomes: Arc<Outcomes>,
     root: watch::Receiver<Option<Root>>,
     assignment: watch::Sender<Arc<Assignment>>,
+    drill_age: DrillAge,
 }
 
 /// What the controller works with, besides what it watches itself.
@@ -83,7 +84,14 @@ impl Controller {
         let handed = Handed { probes: probes.1, assignment: assigned };
         let stores = Stores::watch(client, tasks, &changed);
         let probes = probes.0;
-        (Self { desk, pods, stores, changed, missing, unlabelled, probes, outcomes, root, assignment }, handed)
+        (Self { desk, pods, stores, changed, missing, unlabelled, probes, outcomes, root, assignment, drill_age: DrillAge::default() }, handed)
+    }
+
+    /// The same, where drills may be so many hours old.
+    pub(crate) fn with_drills_of(mut self, hours: Option<u32>) -> Self {
+        let age = |hours: u32| DrillAge::AtMost(Duration::from_secs(u64::from(hours) * 3_600));
+        self.drill_age = hours.map_or(DrillAge::Unlimited, age);
+        self
     }
 
     /// Works whenever this process leads. Ends when it is dropped.
@@ -175,9 +183,9 @@ impl Controller {
         let unseen = |hub: &Hub| self.pods.unseen(now, |uid| hub.knows(uid));
         let tallies = self.desk.lead(now, |hub| {
             self.desk.metrics.streams.set(i64::try_from(hub.streams()).unwrap_or(i64::MAX));
-            hub.tallies(generations, &unseen(hub))
+            (hub.tallies(generations, &unseen(hub)), hub.standings(now))
         });
-        let Some(tallies) = tallies else { return };
+        let Some((tallies, standings)) = tallies else { return };
         let election = if now < elected + SETTLING { Election::Recent } else { Election::Past };
         let mut assignment = Assignment { findings: findings.to_vec(), ..Assignment::default() };
         for (object, found) in gather::found_all(&self.stores) {
@@ -188,6 +196,9 @@ impl Controller {
                 findings: findings.iter().filter(|finding| finding.object == object).collect(),
                 tally: tallies.get(&object),
                 health: self.outcomes.of(&object),
+                standing: standings.get(&object.key).copied(),
+                last_drill: found.last_drill.as_ref(),
+                drill_age: self.drill_age,
                 secret_resource_version: gather::secret_in_use(gathered, &object),
             };
             let before = self.assignment.borrow().before(&object, &found);

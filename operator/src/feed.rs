@@ -1,13 +1,15 @@
 //! The feed: what sidecars get, and what they say of it.
 //!
 //! Pure: `publish` (what there is to have), `stream` (what one connection is sent next), `canary` (who gets a new
-//! edition first), `roster` (who holds or refused what), `hold` (what is kept back), and `hub`, which holds them together.
+//! edition first), `roster` (who holds or refused what), `learned` (what sidecars have met), `hold` (what is kept back), and
+//! `hub`, which holds them together.
 //! I/O: `server` admits streams, `session` is one, `body` writes.
 
 mod body;
 mod canary;
 mod hold;
 mod hub;
+mod learned;
 mod publish;
 mod roster;
 pub(crate) mod server;
@@ -15,6 +17,7 @@ mod session;
 mod stream;
 
 pub(crate) use self::hub::{Hub, Pass};
+pub(crate) use self::learned::Standing;
 #[cfg(test)]
 pub(crate) use self::roster::Refusal;
 pub(crate) use self::roster::{Pod, Tally, TallyCounts};

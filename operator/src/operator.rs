@@ -53,6 +53,7 @@ pub async fn run(args: Args) -> Result<()> {
     let tasks = TaskTracker::new();
     let sources = Sources { desk: Arc::clone(&desk), pods: Arc::clone(&pods), outcomes: Arc::clone(&outcomes), root: root.root() };
     let (controller, handed) = Controller::new(&client, sources, &tasks);
+    let controller = controller.with_drills_of(args.drill_max_age_hours);
     let Handed { probes, assignment } = handed;
     tasks.spawn(controller.run(leadership.clone()));
     tasks.spawn(root.run(leadership.clone()));

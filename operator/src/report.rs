@@ -2,15 +2,21 @@
 //!
 //! `Programmed` is True when sidecars have said so, and at no other time. The table of cases is in `report/tests.rs`.
 
+mod drill;
 mod reason;
+mod standing;
 pub(crate) mod writer;
 
+pub(crate) use self::drill::DrillAge;
+
 use chaperone_crds::condition::{Condition, ConditionReason, ConditionStatus, ConditionType, Sidecars};
+use chaperone_crds::model_route::LastDrill;
+use chaperone_crds::partner::Breakers;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::compile::{Finding, Kind, Severity};
-use crate::feed::{Tally, TallyCounts};
+use crate::feed::{Standing, Tally, TallyCounts};
 
 /// What is known about one object.
 #[derive(Debug, Clone)]
@@ -23,6 +29,12 @@ pub(crate) struct Subject<'a> {
     pub(crate) tally: Option<&'a Tally>,
     /// Of partners.
     pub(crate) health: Health,
+    /// Of partners that a sidecar has.
+    pub(crate) standing: Option<Standing>,
+    /// Of routes that were drilled.
+    pub(crate) last_drill: Option<&'a LastDrill>,
+    /// How old a drill may be.
+    pub(crate) drill_age: DrillAge,
     /// Of the Secret whose key is in use.
     pub(crate) secret_resource_version: Option<String>,
 }
@@ -54,6 +66,8 @@ pub(crate) struct Status {
     pub(crate) observed_generation: Option<i64>,
     pub(crate) conditions: Vec<Condition>,
     pub(crate) sidecars: Option<Sidecars>,
+    /// Of partners alone.
+    pub(crate) breakers: Option<Breakers>,
     pub(crate) secret_resource_version: Option<String>,
 }
 
@@ -78,15 +92,20 @@ pub(crate) fn wanted(subject: &Subject<'_>, before: &Status, election: Election,
     };
     let mut verdicts = vec![accepted, resolved, programmed];
     let ready = ready(&verdicts);
+    let mut breakers = None;
     if subject.kind == Kind::Partner {
-        verdicts.push(healthy(&subject.health));
+        let (admitting, counts) = standing::judge(subject.standing.unwrap_or_default(), before, election);
+        verdicts.extend([healthy(&subject.health), admitting]);
+        breakers = Some(counts);
     }
+    verdicts.extend(subject.last_drill.map(|last| drill::judge(last, subject.drill_age, now)));
     verdicts.push(ready);
     let condition = |verdict| condition(verdict, subject.generation, before, now);
     Status {
         observed_generation: Some(subject.generation),
         conditions: verdicts.into_iter().map(condition).collect(),
         sidecars: Some(sidecars),
+        breakers,
         secret_resource_version: subject.secret_resource_version.clone(),
     }
 }

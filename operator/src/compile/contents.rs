@@ -35,6 +35,12 @@ impl Contents {
         }
     }
 
+    /// The partners, as the snapshot calls them.
+    #[must_use]
+    pub fn partners(&self) -> &BTreeMap<PartnerName, ObjectKey> {
+        &self.partners
+    }
+
     /// Every object, once.
     #[must_use]
     pub fn objects(&self) -> BTreeSet<ObjectRef> {

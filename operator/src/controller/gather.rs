@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chaperone_crds::condition::{Condition, Sidecars};
+use chaperone_crds::model_route::LastDrill;
+use chaperone_crds::partner::Breakers;
 use chaperone_protocol::keys::Credential;
 use chaperone_protocol::snapshot::Scope;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -32,6 +34,8 @@ pub(super) struct Gathered {
 pub(crate) struct Found {
     /// What its status says now.
     pub(crate) status: Status,
+    /// What `chaperone drill` has written there.
+    pub(crate) last_drill: Option<LastDrill>,
     /// For events about it.
     pub(crate) reference: ObjectReference,
 }
@@ -131,13 +135,16 @@ fn found(kind: Kind, object: &DynamicObject) -> Found {
     let part = |name: &str| status.get(name).cloned();
     let conditions: Option<Vec<Condition>> = part("conditions").and_then(|it| serde_json::from_value(it).ok());
     let sidecars: Option<Sidecars> = part("sidecars").and_then(|it| serde_json::from_value(it).ok());
+    let breakers: Option<Breakers> = part("breakers").and_then(|it| serde_json::from_value(it).ok());
     Found {
         status: Status {
             observed_generation: status.get("observedGeneration").and_then(serde_json::Value::as_i64),
             conditions: conditions.unwrap_or_default(),
             sidecars,
+            breakers,
             secret_resource_version: part("secretResourceVersion").and_then(|it| Some(it.as_str()?.to_owned())),
         },
+        last_drill: part("lastDrill").and_then(|it| serde_json::from_value(it).ok()),
         reference: ObjectReference {
             api_version: Some(format!("{}/{}", chaperone_crds::GROUP, chaperone_crds::VERSION)),
             kind: Some(kind.as_str().to_owned()),

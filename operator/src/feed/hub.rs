@@ -6,17 +6,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chaperone_protocol::keys::{CredentialHash, Keys};
 use chaperone_protocol::snapshot::{Scope, Version};
-use chaperone_protocol::wire::feed::{GoAwayReason, Held, Nack};
+use chaperone_protocol::wire::feed::{GoAwayReason, Health, Held, Nack};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::canary::{Rollout, StreamId};
 use super::hold::Holds;
+use super::learned::{Acquaintance, Hints, Learned, Met, Standing};
 use super::publish::{Edition, Generations, KeySet, Offer, Secrets};
 use super::roster::{Inside, Member, Pod, Refusal, Roster, Tally};
 use crate::compile::{Compiled, ObjectRef, compile};
-use crate::world::World;
+use crate::world::{ObjectKey, World};
 
 /// How long a deleted Pod is remembered. TokenReview may take its token for 10 s more, and a cached review for 60.
 const TOMBSTONE: Duration = Duration::from_secs(120);
@@ -36,6 +38,8 @@ pub(crate) struct Pass {
 pub(crate) struct Signal {
     /// What it should have.
     pub(crate) offer: Option<Offer>,
+    /// What it should know of partners.
+    pub(crate) hints: Option<Arc<Hints>>,
     /// Why it should end.
     pub(crate) close: Option<GoAwayReason>,
 }
@@ -56,6 +60,8 @@ struct ScopeState {
     keys: Option<Arc<KeySet>>,
     /// What should be in it.
     objects: BTreeSet<ObjectRef>,
+    /// Whom its sidecars may have something to say of.
+    acquaintance: Acquaintance,
     /// What is in the versions that are held somewhere.
     known: BTreeMap<Version, Arc<Generations>>,
 }
@@ -66,6 +72,7 @@ pub(crate) struct Hub {
     epoch: u64,
     scopes: BTreeMap<Scope, ScopeState>,
     roster: Roster,
+    learned: Learned,
     streams: BTreeMap<StreamId, watch::Sender<Signal>>,
     /// As of the last pass.
     secrets: Secrets,
@@ -80,6 +87,7 @@ impl Hub {
             epoch,
             scopes: BTreeMap::new(),
             roster: Roster::default(),
+            learned: Learned::default(),
             streams: BTreeMap::new(),
             secrets: Secrets::default(),
             tombstones: BTreeMap::new(),
@@ -131,6 +139,7 @@ impl Hub {
         } else {
             self.offer(scope, id);
         }
+        self.hint(scope, &[id].into());
         Some(Connection { id, signal })
     }
 
@@ -181,6 +190,54 @@ impl Hub {
         }
     }
 
+    /// A sidecar says what it has met at partners. Returns whether that is anything else than before.
+    pub(crate) fn learns(&mut self, pod: &Pod, id: StreamId, health: &Health, now: Instant) -> bool {
+        let Some(member) = self.roster.of_stream(&pod.uid, id) else { return false };
+        let Some(state) = self.scopes.get(&member.scope) else { return false };
+        let met = Met::of(health, &state.acquaintance, now);
+        let is_news_for_others = self.learned.add(&met, now);
+        let is_change = member.met != met;
+        member.met = met;
+        if is_news_for_others {
+            for scope in self.scopes.keys() {
+                let mut streams = self.roster.streams(scope).clone();
+                // Who said so knows it.
+                streams.remove(&id);
+                self.hint(scope, &streams);
+            }
+        }
+        is_change
+    }
+
+    /// How sidecars get on with each partner that one of them has.
+    pub(crate) fn standings(&self, now: Instant) -> BTreeMap<ObjectKey, Standing> {
+        let mut standings = BTreeMap::<_, Standing>::new();
+        for (scope, ScopeState { acquaintance, .. }) in &self.scopes {
+            let size = self.roster.streams(scope).len();
+            for partner in acquaintance.partners.values().filter(|_| size > 0) {
+                standings.entry(partner.clone()).or_default().total += size;
+            }
+            let connected = self.roster.of(scope).filter(|member| member.stream.is_some());
+            for member in connected.filter(|member| member.met != Met::default()) {
+                member.met.count(acquaintance, &mut standings, now);
+            }
+        }
+        standings
+    }
+
+    /// Tells these streams of `scope` what others have met.
+    fn hint(&self, scope: &Scope, streams: &BTreeSet<StreamId>) {
+        let Some(state) = self.scopes.get(scope) else { return };
+        let Some(hints) = self.learned.hints(&state.acquaintance).map(Arc::new) else { return };
+        for sender in streams.iter().filter_map(|id| self.streams.get(id)) {
+            sender.send_if_modified(|signal| {
+                let is_news = signal.hints.as_ref() != Some(&hints);
+                signal.hints = Some(Arc::clone(&hints));
+                is_news
+            });
+        }
+    }
+
     /// A sidecar refuses a snapshot. The scope goes back, and the object that is to blame is held back.
     /// Returns whether to compile again.
     pub(crate) fn refuses(&mut self, pod: &Pod, id: StreamId, nack: &Nack) -> bool {
@@ -220,6 +277,10 @@ impl Hub {
             let contents = compiled.contents.get(scope).cloned().unwrap_or_default();
             let state = self.scopes.entry(scope.clone()).or_default();
             state.objects = contents.objects();
+            state.acquaintance = Acquaintance {
+                partners: contents.partners().clone(),
+                credentials: credentials(contents.partners().values(), &compiled, &pass.secrets.keys),
+            };
             state.holds.release(&pass.generations);
             let edition = if state.holds.is_empty() {
                 Edition::new(document, contents, &pass.world, &pass.generations, self.epoch)
@@ -314,6 +375,16 @@ impl Hub {
             is_new
         });
     }
+}
+
+/// What partners are called with.
+fn credentials<'p>(
+    partners: impl Iterator<Item = &'p ObjectKey>,
+    compiled: &Compiled,
+    keys: &Keys,
+) -> BTreeMap<ObjectKey, CredentialHash> {
+    let credential = |key: &ObjectKey| keys.get(compiled.partners.get(key)?.credential.as_ref()?);
+    partners.filter_map(|key| Some((key.clone(), credential(key)?.hash()))).collect()
 }
 
 /// Whether a Pod is there after its stream has ended.

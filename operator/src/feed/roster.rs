@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chaperone_crds::condition::Sidecars;
+use chaperone_crds::condition::{Behind, BehindState, Sidecars};
 use chaperone_protocol::name::ObjectName;
 use chaperone_protocol::snapshot::{Scope, Version};
 
 use super::canary::StreamId;
+use super::learned::Met;
 use super::publish::Generations;
 use crate::compile::ObjectRef;
 
@@ -31,6 +32,8 @@ pub(crate) struct Member {
     pub(crate) stream: Option<StreamId>,
     /// The snapshot that it has in force.
     pub(crate) held: Option<Version>,
+    /// What it has met at partners, as it said last.
+    pub(super) met: Met,
     refusals: BTreeMap<ObjectRef, Refusal>,
 }
 
@@ -55,6 +58,8 @@ pub(crate) struct Tally {
     pub(crate) first_refusal: Option<(Pod, Refusal)>,
     /// What keeps it from being sent, if that is another object.
     pub(crate) held_back_by: Option<ObjectRef>,
+    /// The first that do not have it, in no order.
+    pub(crate) behind: Vec<Behind>,
 }
 
 /// The numbers that decide.
@@ -75,7 +80,31 @@ impl Tally {
     /// As a status shows it.
     pub(crate) fn sidecars(&self) -> Sidecars {
         let count = |count| i32::try_from(count).unwrap_or(i32::MAX);
-        Sidecars::new(count(self.programmed), count(self.refused), count(self.stale))
+        let mut behind = self.behind.clone();
+        behind.sort_unstable_by(|one, other| (one.state, &one.pod).cmp(&(other.state, &other.pod)));
+        let counts = Sidecars::new(count(self.programmed), count(self.refused), count(self.stale));
+        Sidecars { behind, ..counts }
+    }
+
+    /// Names a sidecar that does not have it, as long as there is room; one that refuses it takes another's.
+    fn is_behind(&mut self, member: &Member, refusal: Option<&Refusal>) {
+        let (state, message) = match refusal {
+            Some(Refusal { generation: _, path, problem }) if path.is_empty() => {
+                (BehindState::Refused, problem.clone())
+            }
+            Some(Refusal { generation: _, path, problem }) => (BehindState::Refused, format!("{path}: {problem}")),
+            None if member.stream.is_none() => (BehindState::Stale, "its stream is lost".to_owned()),
+            None => (BehindState::Stale, "has not acknowledged it yet".to_owned()),
+        };
+        let pod = format!("{}/{}", member.pod.namespace, member.pod.name);
+        let behind = Behind { pod, state, message };
+        if self.behind.len() < Sidecars::BEHIND {
+            self.behind.push(behind);
+        } else if state == BehindState::Refused
+            && let Some(stale) = self.behind.iter_mut().rev().find(|it| it.state == BehindState::Stale)
+        {
+            *stale = behind;
+        }
     }
 }
 
@@ -114,6 +143,7 @@ impl Roster {
             scope: scope.clone(),
             stream: Some(stream),
             held: None,
+            met: Met::default(),
             refusals: BTreeMap::new(),
         };
         self.members.insert(pod.uid.clone(), member);
@@ -182,13 +212,13 @@ impl Roster {
     pub(crate) fn tally(&self, scope: &Scope, inside: &Inside<'_>, tallies: &mut BTreeMap<ObjectRef, Tally>) {
         let Inside { objects, wanted, known } = *inside;
         // Members that have the same in force are counted together: thousands of them differ in a few versions.
-        let mut groups: BTreeMap<Option<&Version>, usize> = BTreeMap::new();
-        let (mut lost, mut refusing) = (0, Vec::new());
+        let mut groups: BTreeMap<Option<&Version>, Vec<&Member>> = BTreeMap::new();
+        let (mut lost, mut refusing) = (Vec::new(), Vec::new());
         for member in self.of(scope) {
             match (member.stream, member.refusals.is_empty()) {
                 (_, false) => refusing.push(member),
-                (Some(_), true) => *groups.entry(member.held.as_ref()).or_default() += 1,
-                (None, true) => lost += 1,
+                (Some(_), true) => groups.entry(member.held.as_ref()).or_default().push(member),
+                (None, true) => lost.push(member),
             }
         }
         let has = |held: Option<&Version>, object: &ObjectRef, generation: i64| {
@@ -198,24 +228,30 @@ impl Roster {
         for object in objects {
             let Some(generation) = wanted.get(object).copied() else { continue };
             let tally = tallies.entry(object.clone()).or_default();
-            tally.stale += lost;
-            for (held, count) in &groups {
+            tally.stale += lost.len();
+            lost.iter().take(Sidecars::BEHIND).for_each(|member| tally.is_behind(member, None));
+            for (held, members) in &groups {
                 if has(*held, object, generation) {
-                    tally.programmed += count;
+                    tally.programmed += members.len();
                 } else {
-                    tally.stale += count;
+                    tally.stale += members.len();
+                    members.iter().take(Sidecars::BEHIND).for_each(|member| tally.is_behind(member, None));
                 }
             }
             for member in &refusing {
                 match member.refusals.get(object).filter(|refusal| refusal.generation == generation) {
                     Some(refusal) => {
                         tally.refused += 1;
+                        tally.is_behind(member, Some(refusal));
                         tally.first_refusal.get_or_insert_with(|| (member.pod.clone(), refusal.clone()));
                     }
                     None if member.stream.is_some() && has(member.held.as_ref(), object, generation) => {
                         tally.programmed += 1;
                     }
-                    None => tally.stale += 1,
+                    None => {
+                        tally.stale += 1;
+                        tally.is_behind(member, None);
+                    }
                 }
             }
         }

@@ -186,7 +186,7 @@ async fn answer(feed: &Arc<Feed>, request: Request<Incoming>) -> Answer {
             let (writer, frames) = body::channel();
             let feed_of_session = Arc::clone(feed);
             feed.tasks.spawn(async move {
-                let session = Session { feed: &feed_of_session, epoch, identity, connection, writer };
+                let session = Session { feed: &feed_of_session, epoch, identity, connection, writer, hinted: None };
                 session.run(request.into_body()).await;
             });
             Response::new(Either::Left(frames))

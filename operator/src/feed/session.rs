@@ -1,5 +1,6 @@
 //! One stream of one sidecar, from its greeting to its end: the shell around `stream.rs` and `hub.rs`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 
 use super::body::{Stalled, Writer};
 use super::hub::{Connection, PodFate, Signal};
+use super::learned::Hints;
 use super::server::Feed;
 use super::stream::{OutOfTurn, Stream};
 use crate::clock;
@@ -48,6 +50,8 @@ pub(super) struct Session<'f> {
     pub(super) identity: Identity,
     pub(super) connection: Connection,
     pub(super) writer: Writer,
+    /// What the sidecar was last told of others.
+    pub(super) hinted: Option<Arc<Hints>>,
 }
 
 impl Session<'_> {
@@ -124,7 +128,8 @@ impl Session<'_> {
                 let offer = self.signal()?.offer;
                 let frames = stream.hello(hello.have, offer.as_ref(), self.epoch)?;
                 self.feed.desk.report.notify_one();
-                self.write(&frames).await
+                self.write(&frames).await?;
+                self.tell(stream).await
             }
             SidecarFrame::Ack(held) => {
                 stream.ack(&held)?;
@@ -147,8 +152,12 @@ impl Session<'_> {
                 self.feed.desk.report.notify_one();
                 self.tell(stream).await
             }
-            // Nobody asks for it yet.
-            SidecarFrame::Health(_) => Ok(()),
+            SidecarFrame::Health(health) => {
+                if self.lead(now, |hub| hub.learns(&pod, id, &health, now))? {
+                    self.feed.desk.report.notify_one();
+                }
+                Ok(())
+            }
             SidecarFrame::Auth(token) => {
                 let renewed = match self.feed.identifier.identify(&token).await {
                     Ok(renewed) => renewed,
@@ -167,10 +176,16 @@ impl Session<'_> {
 
     /// Sends what is new, or ends.
     async fn tell(&mut self, stream: &mut Stream) -> Result<(), End> {
-        let offer = self.signal()?.offer;
+        let Signal { offer, hints, close: _ } = self.signal()?;
         // A leader that was paused beyond its Lease must not bring what others have replaced.
-        self.lead(clock::now(), |_| ())?;
-        self.write(&stream.next(offer.as_ref(), self.epoch)).await
+        let now = clock::now();
+        self.lead(now, |_| ())?;
+        let mut frames = stream.next(offer.as_ref(), self.epoch);
+        if stream.serves() && self.hinted != hints {
+            frames.extend(hints.as_ref().and_then(|hints| hints.frame(now, self.epoch)));
+            self.hinted = hints;
+        }
+        self.write(&frames).await
     }
 
     fn signal(&mut self) -> Result<Signal, End> {

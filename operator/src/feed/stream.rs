@@ -70,6 +70,11 @@ impl Stream {
         frames
     }
 
+    /// Whether the sidecar serves anything that it could be told more about.
+    pub(crate) fn serves(&self) -> bool {
+        matches!(self, Self::Idle { held: Some(_), .. } | Self::Awaiting { held: Some(_), .. })
+    }
+
     /// The sidecar has what it was sent.
     pub(crate) fn ack(&mut self, acknowledged: &Held) -> Result<(), OutOfTurn> {
         let Self::Awaiting { sent, .. } = self else { return Err(OutOfTurn) };

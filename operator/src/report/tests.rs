@@ -33,7 +33,7 @@ fn tally(programmed: usize, refused: usize, stale: usize) -> Tally {
     let refusal =
         Refusal { generation: 2, path: "routes.chat".to_owned(), problem: "is not understood".to_owned() };
     let first_refusal = (refused > 0).then_some((pod, refusal));
-    Tally { programmed, refused, stale, first_refusal, held_back_by: None }
+    Tally { programmed, refused, stale, first_refusal, held_back_by: None, behind: Vec::new() }
 }
 
 fn subject<'a>(findings: &'a [Finding], tally: Option<&'a Tally>) -> Subject<'a> {
@@ -43,6 +43,9 @@ fn subject<'a>(findings: &'a [Finding], tally: Option<&'a Tally>) -> Subject<'a>
         findings: findings.iter().collect(),
         tally,
         health: Health::NotProbed,
+        standing: None,
+        last_drill: None,
+        drill_age: DrillAge::default(),
         secret_resource_version: None,
     }
 }

@@ -119,12 +119,15 @@ fn resource(kind: Kind) -> ApiResource {
 
 /// All that the operator owns of the object, and nothing else.
 fn patch(kind: Kind, status: &Status) -> Value {
-    let Status { observed_generation, conditions, sidecars, secret_resource_version } = status;
+    let Status { observed_generation, conditions, sidecars, breakers, secret_resource_version } = status;
     let mut written = json!({
         "observedGeneration": observed_generation,
         "conditions": conditions,
         "sidecars": sidecars,
     });
+    if let Some(breakers) = breakers {
+        written["breakers"] = json!(breakers);
+    }
     if let Some(version) = secret_resource_version {
         written["secretResourceVersion"] = json!(version);
     }
@@ -145,11 +148,13 @@ mod tests {
         let status = Status {
             observed_generation: Some(3),
             secret_resource_version: Some("17".to_owned()),
+            breakers: Some(chaperone_crds::partner::Breakers { total: 4, refusing: 1, probing: 1, resting: 0 }),
             sidecars: Some(chaperone_crds::condition::Sidecars::new(1, 0, 1)),
             ..Status::default()
         };
         let read = |kind| patch(kind, &status)["status"].clone();
         let partner: chaperone_crds::PartnerStatus = serde_json::from_value(read(Kind::Partner)).unwrap();
+        assert_eq!(partner.breakers, status.breakers);
         assert_eq!(partner.secret_resource_version.as_deref(), Some("17"));
         let route: chaperone_crds::ModelRouteStatus = serde_json::from_value(read(Kind::ModelRoute)).unwrap();
         assert_eq!(route.sidecars.unwrap().summary, "1/2");

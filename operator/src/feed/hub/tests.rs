@@ -1,8 +1,10 @@
 use super::testing::{object, pass, pod, scope};
 use super::*;
+use chaperone_crds::condition::{BehindState, Sidecars};
 use chaperone_protocol::keys::Credential;
 use chaperone_protocol::limits;
 use chaperone_protocol::sensitive::Sensitive;
+use chaperone_protocol::wire::feed::Withheld;
 use crate::compile::Kind;
 
 /// A leadership with sidecars that answer as told.
@@ -191,6 +193,52 @@ fn a_lost_stream_is_stale_until_its_pod_is_gone() {
     assert_eq!(counts(&fleet.tally("chat", &[("chat", 1)])), (1, 0, 1));
     fleet.hub.pod_deleted(&pod.uid, fleet.now);
     assert_eq!(counts(&fleet.tally("chat", &[("chat", 1)])), (1, 0, 0));
+}
+
+#[test]
+fn who_is_behind_is_named_with_the_reason_and_those_that_refuse_come_first() {
+    let edited = [("chat", 2)];
+    let mut fleet = Fleet::of(12, &[("chat", 1)]);
+    let (pod, id) = (fleet.sidecars[11].pod.clone(), fleet.sidecars[11].connection.id);
+    fleet.hub.disconnected(&pod, id, PodFate::Exists, fleet.now);
+    fleet.publish(&edited);
+    assert!(fleet.refuse(0, "routes.chat"));
+    fleet.publish(&edited);
+    let sidecars = fleet.tally("chat", &edited).sidecars();
+    assert_eq!((sidecars.refused, sidecars.stale, sidecars.behind.len()), (1, 11, Sidecars::BEHIND));
+    let said: Vec<_> = sidecars.behind.iter().map(|it| (it.pod.as_str(), it.state, it.message.as_str())).collect();
+    assert_eq!(said[0], ("shop/pod-0", BehindState::Refused, "routes.chat: is not understood"));
+    assert!(said.contains(&("shop/pod-1", BehindState::Stale, "has not acknowledged it yet")), "{said:?}");
+    assert!(said.contains(&("shop/pod-11", BehindState::Stale, "its stream is lost")), "{said:?}");
+    assert!(fleet.tally("unheard-of", &edited).sidecars().behind.is_empty());
+}
+
+fn health(partner: &str, minutes: u64) -> Health {
+    Health {
+        breakers: [(partner.parse().unwrap(), Withheld::Refusing)].into(),
+        pauses: [(partner.parse().unwrap(), Duration::from_secs(minutes * 60).into())].into(),
+        ..Health::default()
+    }
+}
+
+#[test]
+fn what_one_sidecar_meets_is_counted_and_told_to_the_others_and_to_those_that_come() {
+    let mut fleet = Fleet::of(3, &[("chat", 1)]);
+    let (pod, id) = (fleet.sidecars[0].pod.clone(), fleet.sidecars[0].connection.id);
+    assert!(fleet.hub.learns(&pod, id, &health("mock", 1), fleet.now));
+    assert!(!fleet.hub.learns(&pod, id, &health("mock", 1), fleet.now), "it is known");
+    let mock = object(Kind::Partner, "mock").key;
+    let standing = fleet.hub.standings(fleet.now)[&mock];
+    assert_eq!((standing.total, standing.refusing, standing.probing), (3, 1, 0));
+    let hinted = |fleet: &Fleet, index: usize| fleet.sidecars[index].connection.signal.borrow().hints.is_some();
+    assert_eq!([0, 1, 2].map(|index| hinted(&fleet, index)), [false, true, true], "who said it knows it");
+    fleet.connect("late");
+    assert!(hinted(&fleet, 3));
+    fleet.hub.disconnected(&pod, id, PodFate::Exists, fleet.now);
+    let standing = fleet.hub.standings(fleet.now)[&mock];
+    assert_eq!((standing.total, standing.refusing), (3, 0), "who cannot be heard is not counted");
+    fleet.hub.learns(&pod, id, &health("mock", 5), fleet.now);
+    assert_eq!(fleet.hub.standings(fleet.now)[&mock].refusing, 0, "a stream that has ended says nothing");
 }
 
 #[test]

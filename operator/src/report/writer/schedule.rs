@@ -138,7 +138,7 @@ mod tests {
     }
 
     fn assignment(wanted: Vec<Status>) -> Assignment {
-        let found = Found { status: Status::default(), reference: Default::default() };
+        let found = Found { status: Status::default(), last_drill: None, reference: Default::default() };
         let found = (0..wanted.len()).map(|index| (object(index), found.clone())).collect();
         let wanted = wanted.into_iter().enumerate().map(|(index, status)| (object(index), status)).collect();
         Assignment { wanted, found, findings: Vec::new() }
