@@ -31,15 +31,16 @@ tools: ## Say which programs are missing, and how to get them
 check: ## Format, lints, documentation, dependency rules
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy -p chaperone --all-targets --features cluster --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
 	scripts/trees
 	scripts/deny
 
 unit: ## Pure, golden and in-process tests: no network beyond loopback, no cluster
-	cargo test --workspace --exclude chaperone-e2e --features chaperone-redact/train --locked
+	cargo test --workspace --exclude chaperone-e2e --features chaperone-redact/train,chaperone/cluster --locked
 
 e2e: ## The shipped binaries against scripted partners, the official SDKs and a real API server
-	cargo build -p chaperone --locked
+	cargo build -p chaperone --features cluster --locked
 	e2e/clients/setup
 	cargo run -q -p chaperone-e2e --bin chaperone-e2e-tools --locked
 	CHAPERONE_BIN=$(CARGO_TARGET_DIR)/debug/chaperone cargo test -p chaperone-e2e --locked

@@ -62,6 +62,7 @@ const DRILL_EXAMPLES: &str = "Examples:
   chaperone drill chat -f examples/quickstart
   chaperone drill fast-text -f partners/ -f routes.yaml --mock
   ALPHA_KEY=... chaperone drill fast-text -f . --output json | jq '.plays[] | select(.passed | not)'
+  chaperone drill fast-text --from-cluster -n shop --report-status   (in a build with feature `cluster`)
 
 The route is compiled and served in this process, and asked once without a fault and once for each kind:
 faults that the route declares as it declares them, the others as usual. Each request may reach the real
@@ -126,6 +127,10 @@ pub(crate) enum Command {
     /// Try a policy: find personal data in your own samples, and print them without.
     #[command(after_help = crate::redact::EXAMPLES)]
     Redact(crate::redact::Args),
+    /// Show partners, routes and sidecars of a cluster: what is ready, who serves, and who is behind.
+    #[cfg(feature = "cluster")]
+    #[command(after_help = crate::status::EXAMPLES)]
+    Status(crate::status::Args),
 }
 
 /// Which manifests to read.

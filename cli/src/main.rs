@@ -4,6 +4,8 @@
 
 mod args;
 mod check;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod compile;
 mod crds;
 mod drill;
@@ -12,6 +14,8 @@ mod manifests;
 mod note;
 mod output;
 mod redact;
+#[cfg(feature = "cluster")]
+mod status;
 
 use std::process::ExitCode;
 
@@ -40,5 +44,7 @@ fn run(command: Command, output: &Output) -> Result<ExitCode> {
         Command::Drill(args) => drill::run(&args, &Environment::of_process(), output),
         Command::Local(args) => local::run(args, Environment::of_process(), output),
         Command::Redact(args) => redact::run(&args, output),
+        #[cfg(feature = "cluster")]
+        Command::Status(args) => status::run(&args, output),
     }
 }

@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::args::Format;
 
 /// Where results go, and in what form.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     format: Format,
 }

@@ -345,6 +345,8 @@ fn built(once: &std::sync::OnceLock<Result<(), String>>, package: &str) -> Resul
 fn build(package: &str) -> Result<()> {
     let output = std::process::Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--package", package])
+        // The command line as it is released.
+        .args((package == "chaperone").then_some(["--features", "cluster"]).into_iter().flatten())
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
         .context("running cargo")?;
