@@ -2,7 +2,7 @@
 //!
 //! `CHAPERONE_DAY` sets the number of requests; `make soak` runs all 100,000.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -98,8 +98,10 @@ fn behaviour(host: &str, at: Duration) -> (&'static Behaviour, Duration) {
     (if spell % 2 == 0 { bad } else { good }, within)
 }
 
-fn act(arrival: &Arrival) -> Act {
-    let ((_, play), within) = behaviour(&arrival.host, arrival.at);
+/// What happens to an arrival; `met` collects the behaviours that were.
+fn act(arrival: &Arrival, met: &Mutex<BTreeSet<&'static str>>) -> Act {
+    let ((name, play), within) = behaviour(&arrival.host, arrival.at);
+    met.lock().unwrap().insert(name);
     let played = play(within, arrival.number);
     match (&arrival.body, played) {
         (None, Some(act @ (Act::Refuse | Act::Swallow))) => act,
@@ -174,7 +176,12 @@ async fn app(world: &World, number: usize, requests: usize) -> Report {
 async fn a_day_with_thirty_kinds_of_trouble() {
     let requests = std::env::var("CHAPERONE_DAY").ok().and_then(|number| number.parse().ok());
     let each = requests.unwrap_or(REQUESTS) / APPS;
-    let world = Arc::new(World::new(&day(), act));
+    let met = Arc::<Mutex<BTreeSet<&'static str>>>::default();
+    let script = {
+        let met = Arc::clone(&met);
+        move |arrival: &Arrival| act(arrival, &met)
+    };
+    let world = Arc::new(World::new(&day(), script));
     let apps = (0..APPS).map(|number| {
         let world = Arc::clone(&world);
         let tasks = &world.shared.pools.clone();
@@ -189,6 +196,7 @@ async fn a_day_with_thirty_kinds_of_trouble() {
     let lasted = world.time();
     let records = world.settle().await;
     assert_eq!(records.len(), each * APPS);
+    assert_eq!(met.lock().unwrap().len(), BEHAVIOURS.len(), "a behaviour that nobody met");
     no_retry_after_commit(&records);
     let mut lines = vec![format!(
         "{} requests in {} s of {} behaviours",
