@@ -130,7 +130,7 @@ impl Loaded {
         let mut notes = self.notes.clone();
         notes.extend(findings.iter().filter_map(|finding| self.note(finding)));
         notes.sort();
-        notes
+        without_echoes(&notes)
     }
 
     fn note(&self, finding: &Finding) -> Option<Note> {
@@ -146,6 +146,19 @@ impl Loaded {
             remedy: Some(remedy.clone()),
         })
     }
+}
+
+/// Leaves out that a rule could not be run on a value which is wrong already: an API server says that too, but the
+/// other finding is what helps.
+fn without_echoes(notes: &[Note]) -> Vec<Note> {
+    let could_not_run = |note: &Note| note.message.contains("rule evaluation error");
+    let is_echo = |note: &Note| {
+        let same = |other: &&Note| {
+            (&other.place, &other.object, &other.path) == (&note.place, &note.object, &note.path)
+        };
+        could_not_run(note) && notes.iter().filter(same).any(|other| !could_not_run(other))
+    };
+    notes.iter().filter(|note| !is_echo(note)).cloned().collect()
 }
 
 #[cfg(test)]
