@@ -2,6 +2,7 @@
 //!
 //! A snapshot names credentials and never holds them. It comes from [`crate::wire`] alone.
 
+mod endpoint;
 pub(crate) mod fault;
 mod partner;
 pub mod pii;
@@ -17,10 +18,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+pub use self::endpoint::{Endpoint, InvalidEndpoint};
 pub use self::fault::{Fault, FaultKind, FaultWindow, WrongUsage};
 pub use self::partner::{
-    AddressPolicy, Endpoint, HealthCheck, HttpVersion, InvalidEndpoint, Mock, MockReply, Model, Partner,
-    Timeouts, Tls,
+    AddressPolicy, HealthCheck, HttpVersion, Mock, MockReply, Model, Partner, Timeouts, Tls,
 };
 pub use self::protection::{BreakerPolicy, CancelBilling, Protection, QueuePolicy, RateLimit, RetryPolicy};
 pub use self::route::{MaxTokens, Route, Target, WeightedTarget, WholeAnswers};

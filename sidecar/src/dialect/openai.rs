@@ -3,6 +3,7 @@
 //! Requests: [`decode_request`] from a client, [`encode_request`] for a partner. Answers: [`Decoder`] of a partner's,
 //! [`Encoder`] for a client.
 
+mod chunk;
 pub(crate) mod completions;
 mod decoder;
 pub(crate) mod embeddings;

@@ -3,9 +3,9 @@
 //! One decoder serves translation, which insists on one open block at a time, and accounting of answers that pass
 //! through unchanged, which takes what comes: there the client, not we, judges what the partner sent.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::chunk::{Choice, Chunk, Delta, Fragment};
 use super::usage::Counts;
 use crate::adapter::error::classify;
 use crate::dialect::order::{Course, protocol};
@@ -50,75 +50,6 @@ struct ToolBlock {
     call: u64,
     index: usize,
     is_open: bool,
-}
-
-/// A chunk, or a whole body: they differ in `delta` and `message`. Legacy completions have `text` instead.
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    model: Option<String>,
-    #[serde(borrow, default)]
-    choices: Option<Vec<Choice<'a>>>,
-    #[serde(borrow, default)]
-    usage: Option<Counts<'a>>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-    /// Of embeddings.
-    #[serde(borrow, default)]
-    data: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(default)]
-    index: u64,
-    #[serde(borrow, default, alias = "message")]
-    delta: Option<Delta<'a>>,
-    #[serde(default)]
-    text: Option<String>,
-    #[serde(default)]
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Delta<'a> {
-    #[serde(borrow, default)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    refusal: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    reasoning_content: Option<&'a RawValue>,
-    /// What newer releases of vLLM call it.
-    #[serde(borrow, default)]
-    reasoning: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    tool_calls: Option<Vec<Fragment<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct Fragment<'a> {
-    #[serde(default)]
-    index: Option<u64>,
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(borrow, default)]
-    function: Option<Function<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Function<'a> {
-    #[serde(default)]
-    name: Option<String>,
-    #[serde(borrow, default)]
-    arguments: Option<&'a RawValue>,
-}
-
-impl Chunk<'_> {
-    fn is_error(&self) -> bool {
-        self.error.is_some_and(|error| error.get() != "null")
-    }
 }
 
 /// An error in an answer whose status was 200.

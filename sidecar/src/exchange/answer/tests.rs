@@ -1,6 +1,7 @@
 use chaperone_protocol::adapter::Adapter;
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::units::Tokens;
+use http::{HeaderMap, StatusCode};
 
 use super::*;
 use crate::adapter::mock::MockScript;
