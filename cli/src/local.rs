@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use chaperone_protocol::keys::PseudonymKey;
 use chaperone_protocol::name::ObjectName;
 use chaperone_protocol::sensitive::Sensitive;
-use chaperone_sidecar::{Settings, Sidecar};
+use chaperone_sidecar::{Callers, Settings, Sidecar};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::event::Event;
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// File, or folder that is searched for *.yaml and *.yml; may be repeated.
     #[arg(short = 'f', long = "filename", required = true, value_name = "PATH")]
     pub(crate) filename: Vec<PathBuf>,
-    /// Where applications call; port 0 takes any free one.
+    /// Where applications call; port 0 takes any free one. On a loopback address only by names of this machine.
     #[arg(long, default_value = "127.0.0.1:4141", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
     /// Where metrics and probes are; port 0 takes any free one.
@@ -63,7 +63,10 @@ pub(crate) fn run(args: Args, environment: Environment, output: &Output) -> Resu
     let manifests = Manifests { filename: args.filename, namespace: args.namespace };
     let mut source = Source::new(manifests, args.service_account, environment);
     let world = source.load(output)?;
-    let settings = Settings::new(args.listen, args.admin, Box::new(std::io::stdout()));
+    // Pages that a browser shows on this machine reach loopback too.
+    let callers = if args.listen.ip().is_loopback() { Callers::ThisMachine } else { Callers::Anybody };
+    let settings =
+        Settings { callers, ..Settings::new(args.listen, args.admin, Box::new(std::io::stdout())) };
     let sidecar =
         Sidecar::start(settings).context("cannot serve here; --listen and --admin name other ports")?;
     apply(&sidecar, world, &secret, output)?;

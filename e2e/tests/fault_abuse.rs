@@ -84,7 +84,8 @@ async fn f43_a_head_that_is_too_large_or_malformed_is_refused() -> Result<()> {
     for (name, fields) in heads {
         let path = if fields.is_empty() { format!("/{}", "p".repeat(100 * 1024)) } else { CHAT.to_owned() };
         let mut socket = Socket::open(fixture.local.data()).await?;
-        let head = format!("POST {path} HTTP/1.1\r\nhost: app.test\r\n{fields}content-length: 2\r\n\r\n{{}}");
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n{fields}content-length: 2\r\n\r\n{{}}");
         // It may be refused before it was sent in full.
         let _ = socket.write(head.as_bytes()).await;
         let received = socket.read_to_close(Duration::from_secs(5)).await;
@@ -143,7 +144,7 @@ async fn f44_a_body_over_the_limit_is_refused_while_it_streams() -> Result<()> {
     for framing in ["content-length: 1073741824", "transfer-encoding: chunked"] {
         let mut socket = Socket::open(&address).await?;
         let head = format!(
-            "POST {CHAT} HTTP/1.1\r\nhost: app.test\r\ncontent-type: application/json\r\n{framing}\r\n\r\n"
+            "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{framing}\r\n\r\n"
         );
         socket.write(head.as_bytes()).await?;
         let chunk = [b"100000\r\n".as_slice(), &vec![b' '; 1 << 20], b"\r\n"].concat();
@@ -174,7 +175,7 @@ async fn f44_a_client_that_writes_on_reads_the_refusal_and_no_reset() -> Result<
     for _ in 0..5 {
         let mut socket = Socket::open(fixture.local.data()).await?;
         let head = format!(
-            "POST {CHAT} HTTP/1.1\r\nhost: app.test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             prompt.len()
         );
         socket.write(head.as_bytes()).await?;
@@ -190,7 +191,7 @@ async fn f44_a_length_that_lies_sends_nothing_to_the_partner() -> Result<()> {
     let fixture = Fixture::start("OpenAI", vec![says("hello")]).await?;
     let mut socket = Socket::open(fixture.local.data()).await?;
     let head = format!(
-        "POST {CHAT} HTTP/1.1\r\nhost: app.test\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n"
+        "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n"
     );
     socket.write(format!("{head}{{\"model\":\"chat\"").as_bytes()).await?;
     drop(socket);

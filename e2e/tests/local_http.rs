@@ -1,6 +1,8 @@
 //! `chaperone local` as an HTTP service: headers both ways, error codes, lists of models, `/v1/infer`.
 #![cfg(test)]
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use chaperone_e2e::certs::TestCa;
 use chaperone_e2e::checker;
@@ -10,6 +12,7 @@ use chaperone_e2e::local::{Local, Mode, chat_request, messages_request};
 use chaperone_e2e::manifest::{self, KEY, Manifests};
 use chaperone_e2e::partner::script::{Step, Usage};
 use chaperone_e2e::partner::{Partner, fails, says};
+use chaperone_e2e::raw::Socket;
 use http::Method;
 use serde_json::json;
 
@@ -353,4 +356,21 @@ async fn token_limits_are_capped_and_named() -> Result<()> {
         .collect();
     ensure!(limits.contains(&100) && limits.iter().all(|limit| *limit <= 200), "{limits:?}");
     Ok(())
+}
+
+#[tokio::test]
+async fn f48_a_page_cannot_ask_by_a_name_that_it_points_to_this_machine() -> Result<()> {
+    let fixture = Fixture::start("OpenAI", vec![says("hello")]).await?;
+    let ports = [(fixture.local.data(), "/v1/models", 400), (fixture.local.admin(), "/debug/snapshot", 403)];
+    for (address, path, status) in ports {
+        for fields in ["host: evil.test", "host: localhost\r\norigin: https://evil.test"] {
+            let mut socket = Socket::open(address).await?;
+            let head = format!("GET {path} HTTP/1.1\r\n{fields}\r\nconnection: close\r\n\r\n");
+            socket.write(head.as_bytes()).await?;
+            let received = socket.read_to_close(Duration::from_secs(5)).await;
+            ensure!(received.statuses() == [status], "{path}, {fields}: {}", received.text());
+            ensure!(!received.text().contains("chat"), "{}", received.text());
+        }
+    }
+    fixture.serves().await
 }

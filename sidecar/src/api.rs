@@ -35,7 +35,8 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> R
     let endpoint = endpoint(&path);
     let wanted = if matches!(endpoint, Endpoint::Model(_)) { Method::POST } else { Method::GET };
     let dialect = dialect_of(&endpoint, request.headers());
-    if let Some(problem) = ill_framed(&request) {
+    let problem = ill_framed(&request).or_else(|| shared.callers.refuse(request.uri(), request.headers()));
+    if let Some(problem) = problem {
         let mut response =
             refuse(begin(&shared, &request), dialect, &Refusal::new(Reason::InvalidRequest, problem));
         // What follows may not be what it seems: it must not be read as a second request.

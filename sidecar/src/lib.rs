@@ -6,6 +6,7 @@ mod adapter;
 mod admin;
 mod api;
 mod breaker;
+mod callers;
 mod clock;
 mod cooldown;
 mod defect;
@@ -44,6 +45,7 @@ mod telemetry;
 mod thoughts;
 mod trace;
 
+pub use self::callers::Callers;
 pub use self::defect::keep_content_out_of_panics;
 pub use self::feed::Feed;
 pub use self::readiness::Start;

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::callers::Callers;
 use crate::clock;
 use crate::fault::Dice;
 use crate::feed::{Feed, Freshness};
@@ -45,6 +46,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The admin port. Port 0: any free one.
     pub admin: SocketAddr,
+    /// By which names both ports may be asked.
+    pub callers: Callers,
     /// Bytes of one request's body.
     pub body_limit: usize,
     /// Bytes of all bodies held at a time; lowered to a quarter of the cgroup's limit where there is one.
@@ -64,6 +67,7 @@ impl Settings {
         Self {
             listen,
             admin,
+            callers: Callers::Anybody,
             body_limit: limits::BODY_BYTES,
             body_memory: limits::BODY_MEMORY_BYTES,
             feed: None,
@@ -105,6 +109,7 @@ impl Sidecar {
             readiness: Readiness { start: settings.start, started: clock::now() },
             memory: BodyMemory::new(settings.body_memory, cgroup.as_ref()),
             body_limit: settings.body_limit,
+            callers: settings.callers,
             tasks: TaskTracker::new(),
             pools,
             records,

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::callers::Callers;
 use crate::fault::Dice;
 use crate::feed::Freshness;
 use crate::gate::Gates;
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) memory: Arc<BodyMemory>,
     pub(crate) body_limit: usize,
+    pub(crate) callers: Callers,
     /// Connections of apps, and their answers: a drain waits for them.
     pub(crate) tasks: TaskTracker,
     /// Connections to partners: they end with the process.
@@ -65,6 +67,7 @@ impl Shared {
             readiness: Readiness { start: Start::default(), started: crate::clock::now() },
             memory: BodyMemory::new(usize::MAX, None),
             body_limit: usize::MAX,
+            callers: Callers::Anybody,
             tasks: TaskTracker::new(),
             pools,
             records,

@@ -36,7 +36,7 @@ fn chunked(body: &str) -> String {
 fn hidden() -> String {
     let body = body().replace("hello", SMUGGLED);
     format!(
-        "POST {PATH} HTTP/1.1\r\nhost: app.test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
 }
@@ -44,7 +44,7 @@ fn hidden() -> String {
 /// A request with these header lines in place of the framing, and this after the head.
 fn request(lines: &str, content: &str) -> Vec<u8> {
     format!(
-        "POST {PATH} HTTP/1.1\r\nhost: app.test\r\ncontent-type: application/json\r\n{lines}\r\n\r\n{content}"
+        "POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{lines}\r\n\r\n{content}"
     )
     .into_bytes()
 }
@@ -58,7 +58,7 @@ fn with_line(line: &str) -> Vec<u8> {
 fn with_start(start: &str) -> Vec<u8> {
     let body = body();
     format!(
-        "{start}\r\nhost: app.test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "{start}\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()
@@ -187,7 +187,7 @@ fn broken_chunks() -> Rows {
         (
             "TE in HTTP/1.0",
             format!(
-                "POST {PATH} HTTP/1.0\r\nhost: app.test\r\ncontent-type: application/json\r\n{te}\r\n\r\n{}",
+                "POST {PATH} HTTP/1.0\r\nhost: localhost\r\ncontent-type: application/json\r\n{te}\r\n\r\n{}",
                 chunked(&body)
             )
             .into_bytes(),
@@ -251,7 +251,7 @@ fn harmless() -> Rows {
         (
             "GET with a body",
             format!(
-                "GET /v1/models HTTP/1.1\r\nhost: app.test\r\ncontent-length: {}\r\n\r\n{}",
+                "GET /v1/models HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{}",
                 hidden().len(),
                 hidden()
             )
