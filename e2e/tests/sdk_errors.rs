@@ -1,10 +1,13 @@
 //! Every class of error raises the class that the official SDK has for it, and is sent once.
 #![cfg(test)]
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, ensure};
 use chaperone_e2e::checker;
 use chaperone_e2e::local::Local;
 use chaperone_e2e::manifest::{self, Manifests};
+use chaperone_e2e::partner::log::Arrival;
 use chaperone_e2e::partner::script::{Body, ErrorBody, Reply, Step};
 use chaperone_e2e::partner::{Partner, says};
 use chaperone_e2e::sdk::{APP_KEY, Clients, Language, Sdk, Seen};
@@ -191,7 +194,22 @@ async fn table(sdk: Sdk, adapter: &str, mut cases: Vec<Case>) -> Result<()> {
         // One record per request that the application made: the SDK did not repeat any.
         checker::nothing_lost(&local, names.len() as u64).await?;
         checker::no_canary(&local, &[APP_KEY]).await?;
+        sent_once(&partner.arrivals().await?, &names)?;
     }
+    Ok(())
+}
+
+/// What arrived of a case came from one request of the SDK, which the sidecar told apart by its id.
+fn sent_once(arrivals: &[Arrival], names: &[&str]) -> Result<()> {
+    let mut seen = 0;
+    for name in names {
+        let marker = format!("[{name}]");
+        let of_case = arrivals.iter().filter(|arrival| arrival.body.contains(&marker));
+        let ids: BTreeSet<&str> = of_case.filter_map(|arrival| arrival.header("x-request-id")).collect();
+        ensure!(ids.len() <= 1, "{name}: the SDK asked again: {ids:?}");
+        seen += ids.len();
+    }
+    ensure!(seen * 2 > names.len(), "only {seen} of {} cases came to the partner", names.len());
     Ok(())
 }
 
