@@ -3,8 +3,8 @@
 //! Table of contents, in the order in which a test meets them:
 //! [`partner`] scripted providers, whose arrival log is the truth of every test;
 //! [`fixture`] both together; [`manifest`] the objects that a user would write; [`local`] `chaperone local` on them;
-//! [`process`] spawn, stop and kill by pid; [`client`] and [`raw`] well-formed and ill-formed requests;
-//! [`name_server`] names whose addresses change; [`tier`] which tests may run; [`tools`] the programs of a cluster;
+//! [`process`] spawn, stop and kill by pid; [`client`], [`raw`] and [`http2`] well-formed and ill-formed requests;
+//! [`name_server`] names whose addresses change; [`network`] packets that are dropped; [`tier`] which tests may run; [`tools`] the programs of a cluster;
 //! [`control_plane`] a real API server; [`cluster`] it, or the user's own, as a test sees it; [`kubelet`] runs its Pods
 //! as processes, [`relay`] stands for their Services, [`platform`] has operators and sidecars there, [`release`] the
 //! Helm chart, [`examples`] is what users apply to it; [`fleet`] has thousands that never start, [`node`] is a real one;
@@ -21,10 +21,12 @@ pub mod examples;
 pub mod feed;
 pub mod fixture;
 pub mod fleet;
+pub mod http2;
 pub mod kubelet;
 pub mod local;
 pub mod manifest;
 pub mod name_server;
+pub mod network;
 pub mod node;
 pub mod partner;
 pub mod platform;

@@ -41,6 +41,15 @@ pub fn images_of_node() -> Option<Vec<PathBuf>> {
     variable(IMAGES_OF_NODE).map(|paths| std::env::split_paths(&paths).collect())
 }
 
+/// Set by the harness itself for what it runs in a network of its own.
+pub(crate) const INSIDE_NETWORK: &str = "CHAPERONE_E2E_INSIDE_NETWORK";
+
+/// Whether this process runs in a network of its own.
+#[must_use]
+pub fn is_inside_network() -> bool {
+    variable(INSIDE_NETWORK).is_some()
+}
+
 /// The user's cluster, touched only where `CHAPERONE_E2E=cluster` says so too: `KUBECONFIG`.
 #[must_use]
 pub fn users_kubeconfig() -> Option<PathBuf> {

@@ -10,11 +10,14 @@ use chaperone_e2e::client::{self, Connection};
 use chaperone_e2e::clock::Deadline;
 use chaperone_e2e::local::{Local, Mode, PATIENCE, chat_request};
 use chaperone_e2e::manifest::{self, Manifests};
+use chaperone_e2e::network::{self, Fate};
 use chaperone_e2e::partner::script::{Framing, Shape, Step};
 use chaperone_e2e::partner::{Partner, says};
 use chaperone_e2e::{checker, clock, wait};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 
 const CHAT: &str = "/v1/chat/completions";
 /// The limits that every partner of these tests has, but for the two that a test waits for.
@@ -111,6 +114,38 @@ async fn f27_swallowed_refused_and_stopped_are_each_left_within_their_limit() ->
 }
 
 #[tokio::test]
+async fn f27_packets_that_are_dropped_or_rejected_cost_no_more_than_the_limit() -> Result<()> {
+    if !network::is_inside("f27_packets_that_are_dropped_or_rejected_cost_no_more_than_the_limit")? {
+        return Ok(());
+    }
+    let well = Partner::start().await?;
+    well.script(vec![says("hello")]).await?;
+    let scene = Scene::new(&well)?;
+    let fates = [("dropped", Fate::Dropped), ("reset", Fate::Reset), ("unreachable", Fate::Unreachable)];
+    let mut partners = Vec::new();
+    for (name, fate) in fates {
+        let partner = Partner::start().await?;
+        partner.script(vec![says("hello")]).await?;
+        scene.with(name, &partner.endpoint("OpenAI"), &json!({}))?;
+        network::rule(partner.address(), fate)?;
+        partners.push(partner);
+    }
+    let later = Partner::start().await?;
+    later.script(vec![says("hello")]).await?;
+    scene.with("later", &later.endpoint("OpenAI"), &json!({}))?;
+    let local = Local::start(scene.manifests).await?;
+    for (name, _) in fates {
+        falls_back(&local, name, "partner_unavailable").await?;
+    }
+    // A connection that was good a moment ago.
+    let (answer, _) = both(&local, "chat-later").await?;
+    ensure!(answer.status == 200 && answer.header("x-chaperone-fallback").is_none(), "{}", answer.text());
+    network::rule(later.address(), Fate::Dropped)?;
+    falls_back(&local, "later", "first_token_timeout").await?;
+    checker::nothing_lost(&local, 10).await.map(drop)
+}
+
+#[tokio::test]
 async fn f65_a_certificate_that_cannot_be_trusted_is_refused_and_nothing_is_sent_in_plain_text() -> Result<()>
 {
     let well = Partner::start().await?;
@@ -125,6 +160,7 @@ async fn f65_a_certificate_that_cannot_be_trusted_is_refused_and_nothing_is_sent
         let address = listener.local_addr()?;
         (listener, address)
     };
+    let ((old, _old), (alerting, _alerting)) = (too_old(TLS_1_0).await?, too_old(PROTOCOL_VERSION).await?);
     let scene = Scene::new(&well)?;
     scene.manifests.apply(&manifest::config_map("ca", "ca.crt", &ours.pem()))?;
     let tls =
@@ -135,6 +171,8 @@ async fn f65_a_certificate_that_cannot_be_trusted_is_refused_and_nothing_is_sent
         ("expired", expired.address().to_owned()),
         ("plain-text", plain.address().to_owned()),
         ("stalled", silent.to_string()),
+        ("too-old", old),
+        ("too-old-by-alert", alerting),
     ];
     for (name, address) in &partners {
         scene.with(name, &format!("https://{address}/v1"), &tls)?;
@@ -145,6 +183,31 @@ async fn f65_a_certificate_that_cannot_be_trusted_is_refused_and_nothing_is_sent
     }
     ensure!(plain.arrivals().await?.is_empty(), "a request went out in plain text");
     checker::nothing_lost(&local, 2 * partners.len() as u64).await.map(drop)
+}
+
+/// A `ServerHello` of TLS 1.0: version, 32 bytes of randomness, no session, `TLS_RSA_WITH_AES_128_CBC_SHA` (RFC 2246 §7.4.1.3).
+const TLS_1_0: &[u8] =
+    b"\x16\x03\x01\x00\x2a\x02\x00\x00\x26\x03\x01ABCDEFGHIJKLMNOPQRSTUVWXYZ012345\x00\x00\x2f\x00";
+/// The alert `protocol_version`, fatal (RFC 8446 §6).
+const PROTOCOL_VERSION: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
+
+/// A server that answers each handshake with `bytes`, and then waits for the other side to close, as long as its
+/// tasks live.
+async fn too_old(bytes: &'static [u8]) -> Result<(String, JoinSet<()>)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?.to_string();
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        let mut open = JoinSet::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            open.spawn(async move {
+                // It may leave at any time: that is for the test to judge.
+                let _ = stream.write_all(bytes).await;
+                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+            });
+        }
+    });
+    Ok((address, serving))
 }
 
 #[tokio::test]
