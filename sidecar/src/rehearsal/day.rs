@@ -94,7 +94,9 @@ fn behaviour(host: &str, at: Duration) -> (&'static Behaviour, Duration) {
     let within = at - SPELL * u32::try_from(spell).unwrap();
     // Each bad spell is followed by a good one, so that what was learned must be unlearned.
     let good = &BEHAVIOURS[0];
-    let bad = &BEHAVIOURS[(spell / 2 + 10 * index) % BEHAVIOURS.len()];
+    let turn = (spell / 2 + 10 * index) % BEHAVIOURS.len();
+    // One host goes through them backwards: while a credential rests, nobody meets what comes next.
+    let bad = &BEHAVIOURS[if index == 1 { BEHAVIOURS.len() - 1 - turn } else { turn }];
     (if spell % 2 == 0 { bad } else { good }, within)
 }
 
@@ -196,7 +198,9 @@ async fn a_day_with_thirty_kinds_of_trouble() {
     let lasted = world.time();
     let records = world.settle().await;
     assert_eq!(records.len(), each * APPS);
-    assert_eq!(met.lock().unwrap().len(), BEHAVIOURS.len(), "a behaviour that nobody met");
+    let unmet = |name: &&str| !met.lock().unwrap().contains(name);
+    let unmet: Vec<&str> = BEHAVIOURS.iter().map(|(name, _)| *name).filter(unmet).collect();
+    assert!(unmet.is_empty(), "nobody met {unmet:?}");
     no_retry_after_commit(&records);
     let mut lines = vec![format!(
         "{} requests in {} s of {} behaviours",
