@@ -207,7 +207,8 @@ async fn the_chart_with_its_images_serves_pods_on_a_real_node() -> Result<()> {
     if !node::is_inside("the_chart_with_its_images_serves_pods_on_a_real_node")? {
         return Ok(());
     }
-    let mut stage = Stage::set().await?;
+    // On the heap: it holds a good part of the node while that starts.
+    let mut stage = Box::pin(Stage::set()).await?;
     let workloads = [&web()[..], &[job(), streaming("stopped"), streaming("deleted")]].concat();
     stage.apply(&workloads).await?;
     tokio::try_join!(
