@@ -28,6 +28,8 @@ pub const KEYS_BYTES: usize = 2 << 20;
 pub const LEADER_FRAME_BYTES: usize = KEYS_BYTES + (64 << 10);
 /// Bytes of one frame from a sidecar.
 pub const SIDECAR_FRAME_BYTES: usize = 64 << 10;
+/// Bytes of the authorities that a snapshot names for the feed, in PEM: two while one follows the other.
+pub const FEED_CA_BYTES: usize = 32 << 10;
 /// Bytes of a ServiceAccount token.
 pub const TOKEN_BYTES: usize = 16 << 10;
 /// Characters of what a sidecar says about itself or about what it refuses; longer texts are cut.

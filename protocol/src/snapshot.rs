@@ -98,6 +98,7 @@ pub struct Snapshot {
     pub(crate) routes: BTreeMap<Alias, Arc<Route>>,
     pub(crate) refused: BTreeMap<Alias, String>,
     pub(crate) tenants: Tenants,
+    pub(crate) feed_ca: Option<String>,
 }
 
 /// What an alias stands for.
@@ -122,6 +123,12 @@ impl Snapshot {
     #[must_use]
     pub fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    /// The authorities to trust the operator's feed by, in PEM; they replace those that the sidecar was started with.
+    #[must_use]
+    pub fn feed_ca(&self) -> Option<&str> {
+        self.feed_ca.as_deref()
     }
 
     /// What `alias` stands for.

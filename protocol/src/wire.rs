@@ -57,6 +57,9 @@ pub struct Document {
     /// Who may be charged.
     #[serde(default)]
     pub tenants: WireTenants,
+    /// See [`Snapshot::feed_ca`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feed_ca: Option<String>,
 }
 
 /// A [`Partner`] as it travels.
@@ -218,8 +221,15 @@ fn snapshot(document: Document, version: Version) -> Result<Snapshot, Vec<Invali
         .collect();
     let WireTenants { named, default, withheld } = document.tenants;
     let tenants = Tenants { named, default, withheld };
-    let snapshot =
-        Snapshot { version, scope: document.scope, partners, routes, refused: document.refused, tenants };
+    let snapshot = Snapshot {
+        version,
+        scope: document.scope,
+        partners,
+        routes,
+        refused: document.refused,
+        tenants,
+        feed_ca: document.feed_ca,
+    };
     problems.finish(snapshot)
 }
 
@@ -234,6 +244,8 @@ fn check_protocol(document: &Document, problems: &mut Problems) {
     problems.bound("routes", document.routes.len() + document.refused.len(), limits::ROUTES);
     problems.bound("tenants.named", document.tenants.named.len(), limits::TENANTS);
     problems.bound("tenants.withheld", document.tenants.withheld.len(), limits::TENANTS);
+    let feed_ca = document.feed_ca.as_ref().map_or(0, String::len);
+    problems.bound("feedCa", feed_ca, limits::FEED_CA_BYTES);
     for alias in document.refused.keys().filter(|alias| document.routes.contains_key(*alias)) {
         problems.add(format!("refused.{alias}"), "is also a route");
     }

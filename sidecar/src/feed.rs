@@ -32,7 +32,7 @@ pub struct Feed {
     pub address: String,
     /// The name that the operator's certificate must be for.
     pub server_name: String,
-    /// The authority that must have signed it, in PEM.
+    /// The authority that must have signed it, in PEM, until a snapshot names others.
     pub ca: String,
     /// File with the ServiceAccount token, which somebody renews.
     pub token: PathBuf,
@@ -54,9 +54,15 @@ pub(crate) fn restore(shared: &Shared, feed: &Feed) {
     }
 }
 
+/// Whom to trust: what the snapshot in force says, else what the sidecar was started with.
+fn authorities(shared: &Shared, feed: &Feed) -> String {
+    let world = shared.live.world();
+    world.and_then(|world| world.snapshot.feed_ca().map(str::to_owned)).unwrap_or_else(|| feed.ca.clone())
+}
+
 /// Follows the operator until it is dropped.
 pub(crate) async fn run(shared: &Arc<Shared>, feed: &Feed) {
-    let connector = match Connector::new(feed) {
+    let mut connector = match Connector::new(feed, authorities(shared, feed)) {
         Ok(connector) => connector,
         Err(problem) => {
             tracing::error!(problem, "the operator cannot be trusted, so it is not called");
@@ -66,6 +72,13 @@ pub(crate) async fn run(shared: &Arc<Shared>, feed: &Feed) {
     let mut applied = Applied::new(Arc::clone(shared), LastGood::new(&feed.state));
     let (mut reconnect, mut epochs) = (Reconnect::new(clock::now()), Epochs::default());
     loop {
+        let authorities = authorities(shared, feed);
+        if authorities != connector.authorities() {
+            match Connector::new(feed, authorities) {
+                Ok(trusting) => connector = trusting,
+                Err(problem) => tracing::error!(problem, "the authorities before stay in use"),
+            }
+        }
         let ended = connector.follow(&mut applied, &mut epochs).await;
         let now = clock::now();
         shared.freshness.lost(now);

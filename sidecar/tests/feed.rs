@@ -315,3 +315,41 @@ fn an_operator_with_another_authority_is_not_told_the_token() {
     pod.restart();
     assert!(other.refuses_handshakes(), "the sidecar trusts a stranger");
 }
+
+/// As the first configuration, and with these authorities of the feed.
+fn naming(authorities: &str) -> (Vec<LeaderFrame>, Held) {
+    let mut named: serde_json::Value = serde_json::from_slice(&document("hello")).unwrap();
+    named["feedCa"] = json!(authorities);
+    let document = named.to_string().into_bytes();
+    let held = Held { snapshot: Version::of(&document), keys: keys("k").version() };
+    let keys = LeaderFrame::Keys(KeysFor { snapshot: held.snapshot.clone(), keys: keys("k") });
+    (vec![keys, LeaderFrame::Snapshot(document)], held)
+}
+
+#[test]
+fn authorities_that_a_snapshot_names_replace_those_of_the_start_and_outlive_it() {
+    let mut leader = Leader::start();
+    let mut pod = Pod::of(&leader);
+    let mut stream = leader.accept();
+    assert!(matches!(stream.hear(), SidecarFrame::Hello(_)));
+    let old = leader.ca().to_owned();
+    leader.change_authority();
+    let (frames, held) = naming(&format!("{old}{}", leader.ca()));
+    stream.say(1, &frames);
+    assert_eq!(stream.hear(), SidecarFrame::Ack(held.clone()));
+    drop(stream);
+    let has_held = |mut stream: leader::Stream| {
+        let SidecarFrame::Hello(hello) = stream.hear() else { panic!("no greeting") };
+        assert_eq!(hello.have, Some(held.clone()));
+        stream
+    };
+    drop(has_held(leader.accept()));
+
+    // Its settings still name the old authority alone.
+    pod.restart();
+    let mut stream = has_held(leader.accept());
+    let (frames, _) = naming("no certificate");
+    stream.say(1, &frames);
+    let SidecarFrame::Nack(nack) = stream.hear() else { panic!("it would never come back") };
+    assert_eq!(nack.path, "feedCa");
+}

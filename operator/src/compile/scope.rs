@@ -38,16 +38,23 @@ pub(super) fn document(scope: &Scope, parts: &Parts<'_>, findings: &mut Findings
         .into_iter()
         .map(|(key, route)| see(key, route, namespace, parts, findings))
         .collect();
-    let tenants = tenants::of(scope, parts, |tenants| fits(&assemble(scope, &[], 0, tenants)), findings);
-    let kept = longest_prefix(seen.len(), |length| fits(&assemble(scope, &seen, length, &tenants)));
+    let feed_ca = parts.world.feed_ca.as_deref();
+    let with = |seen: &[Seen<'_>], tenants: &WireTenants| Document {
+        feed_ca: feed_ca.map(str::to_owned),
+        ..assemble(scope, seen, tenants)
+    };
+    let tenants = tenants::of(scope, parts, |tenants| fits(&with(&[], tenants)), findings);
+    let kept =
+        longest_prefix(seen.len(), |length| fits(&with(seen.get(..length).unwrap_or(&seen), &tenants)));
     for left_out in seen.iter().skip(kept) {
         let message = format!("namespace {namespace} sees more than one snapshot may hold");
         let remedy = "remove routes, or narrow `allowedNamespaces`";
         Notes::of(Kind::ModelRoute, left_out.key, findings)
             .add("spec.alias", Problem::new(Reason::LimitExceeded, message, remedy));
     }
-    let document = assemble(scope, &seen, kept, &tenants);
-    let usable = seen.iter().take(kept).filter(|seen| seen.outcome.is_ok());
+    let kept = seen.get(..kept).unwrap_or(&seen);
+    let document = with(kept, &tenants);
+    let usable = kept.iter().filter(|seen| seen.outcome.is_ok());
     let routes = usable.map(|seen| (seen.alias.clone(), seen.key.clone())).collect();
     let contents = Contents::of(scope, &document, routes);
     (document, contents)
@@ -186,8 +193,8 @@ fn wire_route(ready: &ReadyRoute, namespace: &ObjectName) -> WireRoute {
     }
 }
 
-/// The document of the first `length` routes.
-fn assemble(scope: &Scope, seen: &[Seen<'_>], length: usize, tenants: &WireTenants) -> Document {
+/// The document of these routes, without what is the same for every scope.
+fn assemble(scope: &Scope, seen: &[Seen<'_>], tenants: &WireTenants) -> Document {
     let mut document = Document {
         protocol: PROTOCOL,
         requires: BTreeSet::from([REDACTION.to_owned()]),
@@ -196,8 +203,9 @@ fn assemble(scope: &Scope, seen: &[Seen<'_>], length: usize, tenants: &WireTenan
         routes: BTreeMap::new(),
         refused: BTreeMap::new(),
         tenants: tenants.clone(),
+        feed_ca: None,
     };
-    for Seen { alias, outcome, .. } in seen.iter().take(length) {
+    for Seen { alias, outcome, .. } in seen {
         match outcome {
             Ok(Named { route, partners }) => {
                 document.routes.insert((*alias).clone(), route.clone());

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use chaperone_protocol::invalid::Invalid;
 use chaperone_protocol::keys::Keys;
 use chaperone_protocol::snapshot::{Snapshot, Version};
 use chaperone_protocol::wire::feed::{Health, Held, Hint, KeysFor, Nack, SidecarFrame};
 use tokio::time::Instant;
 
+use super::client;
 use super::last_good::LastGood;
 use crate::sidecar::Shared;
 
@@ -65,7 +67,7 @@ impl Applied {
     /// A snapshot has come.
     pub(super) fn snapshot(&mut self, document: Vec<u8>) -> SidecarFrame {
         let version = Version::of(&document);
-        match Snapshot::from_bytes(&document) {
+        match Snapshot::from_bytes(&document).and_then(reachable) {
             Ok(snapshot) => {
                 let staged = self.staged.take().filter(|staged| staged.snapshot == version);
                 let keys = staged.map(|staged| staged.keys).or_else(|| {
@@ -100,5 +102,13 @@ impl Applied {
         }
         self.document = document;
         SidecarFrame::Ack(held)
+    }
+}
+
+/// A snapshot whose authorities of the feed cannot be used would cut the sidecar off for ever.
+fn reachable(snapshot: Snapshot) -> Result<Snapshot, Vec<Invalid>> {
+    match snapshot.feed_ca().map(client::roots) {
+        Some(Err(problem)) => Err(vec![Invalid { path: "feedCa".to_owned(), problem: problem.to_owned() }]),
+        Some(Ok(_)) | None => Ok(snapshot),
     }
 }

@@ -73,6 +73,8 @@ impl fmt::Display for Ended {
 
 /// Connects.
 pub(super) struct Connector {
+    /// The authorities that it trusts, in PEM.
+    authorities: String,
     address: String,
     name: ServerName<'static>,
     tls: TlsConnector,
@@ -81,17 +83,12 @@ pub(super) struct Connector {
 }
 
 impl Connector {
+    /// Trusts these authorities.
+    ///
     /// # Errors
     /// If the operator could not be recognised: no authority, or no name.
-    pub(super) fn new(feed: &Feed) -> Result<Self, String> {
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(feed.ca.as_bytes()) {
-            let certificate = certificate.map_err(|_| "the operator's authority is not PEM")?;
-            roots.add(certificate).map_err(|_| "the operator's authority cannot be a root")?;
-        }
-        if roots.is_empty() {
-            return Err("the operator's authority has no certificate".to_owned());
-        }
+    pub(super) fn new(feed: &Feed, authorities: String) -> Result<Self, String> {
+        let roots = roots(&authorities)?;
         let mut config =
             ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
                 .with_safe_default_protocol_versions()
@@ -102,12 +99,18 @@ impl Connector {
         let name =
             ServerName::try_from(feed.server_name.clone()).map_err(|_| "the operator's name is none")?;
         Ok(Self {
+            authorities,
             address: feed.address.clone(),
             name,
             tls: TlsConnector::from(Arc::new(config)),
             authority: feed.server_name.clone(),
             token: feed.token.clone(),
         })
+    }
+
+    /// The authorities that it trusts.
+    pub(super) fn authorities(&self) -> &str {
+        &self.authorities
     }
 
     /// Connects once, and follows the stream to its end.
@@ -162,6 +165,19 @@ impl Connector {
             .map_err(|error| format!("the token {} cannot be read: {error}", self.token.display()))?;
         Token::new(&text).map_err(str::to_owned)
     }
+}
+
+/// Authorities in PEM, as roots.
+///
+/// # Errors
+/// If there are none, or one cannot be a root.
+pub(super) fn roots(pem: &str) -> Result<RootCertStore, &'static str> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let certificate = certificate.map_err(|_| "the operator's authority is not PEM")?;
+        roots.add(certificate).map_err(|_| "the operator's authority cannot be a root")?;
+    }
+    if roots.is_empty() { Err("the operator's authority has no certificate") } else { Ok(roots) }
 }
 
 fn refusal(status: StatusCode) -> String {

@@ -115,6 +115,7 @@ mod tests {
             routes: Default::default(),
             refused: Default::default(),
             tenants,
+            feed_ca: None,
         };
         Snapshot::try_from(document).unwrap()
     }

@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Leader {
     address: SocketAddr,
     ca: String,
+    acceptor: Arc<Mutex<TlsAcceptor>>,
     streams: Receiver<Stream>,
     handshakes: Receiver<bool>,
     _runtime: Runtime,
@@ -48,28 +49,22 @@ pub(crate) struct Stream {
 
 impl Leader {
     pub(crate) fn start() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let leaf =
-            CertificateParams::new(vec![NAME.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let mut config =
-            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_no_client_auth()
-                .with_single_cert(vec![leaf.der().clone()], key)
-                .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        let (acceptor, ca) = authority();
+        let acceptor = Arc::new(Mutex::new(acceptor));
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let ((opened, streams), (shaken, handshakes)) = (channel(), channel());
-        runtime.spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), opened, shaken));
-        Self { address, ca: authority.pem(), streams, handshakes, _runtime: runtime }
+        runtime.spawn(serve(listener, Arc::clone(&acceptor), opened, shaken));
+        Self { address, ca, acceptor, streams, handshakes, _runtime: runtime }
+    }
+
+    /// From now on another authority signs its certificate.
+    pub(crate) fn change_authority(&mut self) {
+        let acceptor;
+        (acceptor, self.ca) = authority();
+        *self.acceptor.lock().unwrap() = acceptor;
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -114,9 +109,32 @@ impl Stream {
     }
 }
 
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor, opened: Sender<Stream>, shaken: Sender<bool>) {
+/// A certificate for [`NAME`], and in PEM the authority that signed it.
+fn authority() -> (TlsAcceptor, String) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(vec![NAME.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    (TlsAcceptor::from(Arc::new(config)), authority.pem())
+}
+
+async fn serve(
+    listener: TcpListener,
+    acceptor: Arc<Mutex<TlsAcceptor>>,
+    opened: Sender<Stream>,
+    shaken: Sender<bool>,
+) {
     while let Ok((tcp, _)) = listener.accept().await {
-        let (acceptor, opened, shaken) = (acceptor.clone(), opened.clone(), shaken.clone());
+        let (acceptor, opened, shaken) = (acceptor.lock().unwrap().clone(), opened.clone(), shaken.clone());
         tokio_util::task::TaskTracker::new().spawn(async move {
             let tls = acceptor.accept(tcp).await;
             let _ = shaken.send(tls.is_ok());
