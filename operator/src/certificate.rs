@@ -1,37 +1,46 @@
 //! The certificate of feed and webhook: made by the leader, kept in a Secret, swapped live by every replica.
 //!
 //! No cert-manager is needed. An authority for ten years signs a leaf for ninety days; the leader renews the leaf when
-//! two thirds of its life are over. Who loses the race to create the Secret reads the winner's.
+//! two thirds of its life are over. Who loses the race to create the Secret reads the winner's. The authority is changed
+//! in steps (`rotation`): by age, or when the Secret's annotation `chaperone.dev/rotate-authority` gets another value.
 
 mod issue;
+mod rotation;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use chaperone_protocol::limits;
 use futures::StreamExt;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
-use self::issue::Bundle;
+use self::issue::Data;
+use self::rotation::Awareness;
 use crate::clock;
+use crate::desk::Desk;
 use crate::leader::Leadership;
 
 /// How often the leader looks at the leaf's age.
 const LOOK: Duration = Duration::from_secs(600);
-/// How soon it tries again where it could not write.
+/// How soon it tries again where it could not write, or a step of a change is awaited.
 const AGAIN: Duration = Duration::from_secs(2);
+
+/// On the Secret: another value asks for another authority.
+const ROTATE: &str = "chaperone.dev/rotate-authority";
 
 /// The leaf in use, shared by all that serve TLS.
 #[derive(Debug, Default)]
@@ -74,6 +83,8 @@ pub(crate) struct Certificate {
     leaf: Arc<Leaf>,
     /// Whom callers must trust, in PEM.
     authority: watch::Sender<Option<String>>,
+    /// The Secret has changed.
+    seen: Notify,
 }
 
 impl Certificate {
@@ -81,7 +92,8 @@ impl Certificate {
     pub(crate) fn new(client: &Client, namespace: &str, name: &str, services: [&str; 2]) -> Self {
         let names = services.iter().map(|service| format!("{service}.{namespace}.svc")).collect();
         let secrets = Api::namespaced(client.clone(), namespace);
-        Self { secrets, name: name.to_owned(), names, leaf: Arc::default(), authority: watch::Sender::default() }
+        let (leaf, authority, seen) = (Arc::default(), watch::Sender::default(), Notify::new());
+        Self { secrets, name: name.to_owned(), names, leaf, authority, seen }
     }
 
     /// The leaf in use.
@@ -89,14 +101,15 @@ impl Certificate {
         Arc::clone(&self.leaf)
     }
 
-    /// The authority that signs it, in PEM, as soon as there is one.
+    /// The authorities that callers should trust, in PEM, as soon as there are some.
     pub(crate) fn authority(&self) -> watch::Receiver<Option<String>> {
         self.authority.subscribe()
     }
 
-    /// Follows the Secret, and makes or renews its content while this process leads. Ends when it is dropped.
-    pub(crate) async fn run(self, leadership: watch::Receiver<Leadership>) {
-        tokio::join!(self.follow(), self.renew(leadership));
+    /// Follows the Secret, and makes or renews its content while this process leads: `desk` knows what sidecars trust.
+    /// Ends when it is dropped.
+    pub(crate) async fn run(self, leadership: watch::Receiver<Leadership>, desk: Arc<Desk>) {
+        tokio::join!(self.follow(), self.renew(leadership, &desk));
     }
 
     async fn follow(&self) {
@@ -104,44 +117,58 @@ impl Certificate {
         let mut events = watcher(self.secrets.clone(), config).default_backoff().applied_objects().boxed();
         while let Some(event) = events.next().await {
             match event {
-                Ok(secret) => match certified(&secret) {
-                    Ok(key) => {
+                Ok(secret) => {
+                    let taken = certified(&secret).and_then(|key| {
                         self.leaf.replace(key);
-                        self.trust(&secret);
-                    }
-                    Err(problem) => {
+                        self.trust(&secret)
+                    });
+                    if let Err(problem) = taken {
                         tracing::warn!(secret = self.name, problem, "the certificate cannot be used; keeping the last");
                     }
-                },
+                    self.seen.notify_one();
+                }
                 Err(error) => tracing::warn!(secret = self.name, %error, "cannot follow the certificate"),
             }
         }
     }
 
-    fn trust(&self, secret: &Secret) {
-        let authority = secret.data.as_ref().and_then(|data| String::from_utf8(data.get("ca.crt")?.0.clone()).ok());
+    fn trust(&self, secret: &Secret) -> Result<(), String> {
+        let Some(data) = &secret.data else { return Ok(()) };
+        let authority = match data.get(issue::CA) {
+            Some(_) => Some(trusted(data)?.to_owned()),
+            // Somebody else's certificate may come without: sidecars trust what they were started with.
+            None => None,
+        };
         self.authority.send_if_modified(|known| {
             let is_new = *known != authority;
             *known = authority;
             is_new
         });
+        Ok(())
     }
 
-    async fn renew(&self, mut leadership: watch::Receiver<Leadership>) {
+    async fn renew(&self, mut leadership: watch::Receiver<Leadership>, desk: &Desk) {
+        let mut elected: Option<(u64, Instant)> = None;
         loop {
-            let is_leading = leadership.borrow_and_update().epoch(clock::now()).is_some();
-            let wait = if is_leading { self.keep_fresh().await } else { LOOK };
+            let now = clock::now();
+            let epoch = leadership.borrow_and_update().epoch(now);
+            elected = epoch.map(|epoch| elected.filter(|(before, _)| *before == epoch).unwrap_or((epoch, now)));
+            let wait = match elected {
+                Some((_, since)) => self.keep_fresh(desk, since).await,
+                None => LOOK,
+            };
             tokio::select! {
-                changed = leadership.changed(), if !is_leading => if changed.is_err() { return },
+                changed = leadership.changed(), if elected.is_none() => if changed.is_err() { return },
+                () = self.seen.notified(), if elected.is_some() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
     }
 
     /// Returns how long it is good.
-    async fn keep_fresh(&self) -> Duration {
-        match self.write_if_due().await {
-            Ok(()) => LOOK,
+    async fn keep_fresh(&self, desk: &Desk, elected: Instant) -> Duration {
+        match self.write_if_due(desk, elected).await {
+            Ok(wait) => wait,
             Err(problem) => {
                 tracing::warn!(secret = self.name, problem, "cannot write the certificate; trying again");
                 AGAIN
@@ -149,30 +176,59 @@ impl Certificate {
         }
     }
 
-    async fn write_if_due(&self) -> Result<(), String> {
+    async fn write_if_due(&self, desk: &Desk, elected: Instant) -> Result<Duration, String> {
         let now = clock::wall();
         let found = self.secrets.get_opt(&self.name).await.map_err(|error| error.to_string())?;
         let Some(mut secret) = found else {
-            let bundle = Bundle::new(&self.names, now)?;
-            let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
-            let secret = Secret {
-                metadata,
-                type_: Some("kubernetes.io/tls".to_owned()),
-                data: Some(bundle.into_data()),
-                ..Secret::default()
-            };
-            return match self.secrets.create(&PostParams::default(), &secret).await {
-                Ok(_) => Ok(()),
-                Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-                Err(error) => Err(error.to_string()),
-            };
+            self.create(issue::first(&self.names, now)?).await?;
+            return Ok(LOOK);
         };
-        let data = secret.data.clone().unwrap_or_default();
-        let Some(bundle) = Bundle::due(data, &self.names, now)? else { return Ok(()) };
-        secret.data = Some(bundle.into_data());
+        let data = secret.data.take().unwrap_or_default();
+        let wait = if rotation::is_under_way(&data) { AGAIN } else { LOOK };
+        let next = match issue::renewed(&data, &self.names, now)? {
+            Some(renewed) => Some(renewed),
+            None => {
+                let asked = secret.annotations().get(ROTATE).map(String::as_str);
+                rotation::advance(&data, &self.names, asked, awareness(&data, desk, elected), now)?
+            }
+        };
+        let Some(next) = next else { return Ok(wait) };
+        secret.data = Some(next);
         // With the version that was read: of two writers one is told so, and looks again.
         let replaced = self.secrets.replace(&self.name, &PostParams::default(), &secret).await;
-        replaced.map(drop).map_err(|error| error.to_string())
+        replaced.map_err(|error| error.to_string())?;
+        tracing::info!(secret = self.name, "the certificate was renewed, or its authority's change went a step further");
+        Ok(AGAIN)
+    }
+
+    async fn create(&self, data: Data) -> Result<(), String> {
+        let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
+        let type_ = Some("kubernetes.io/tls".to_owned());
+        let secret = Secret { metadata, type_, data: Some(data), ..Secret::default() };
+        match self.secrets.create(&PostParams::default(), &secret).await {
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+            created => created.map(drop).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+/// What sidecars know of the authorities in `data`. A new leader does not know before they have had time to return.
+fn awareness(data: &Data, desk: &Desk, elected: Instant) -> Awareness {
+    let now = clock::now();
+    let has_all = |authorities| desk.lead(now, |hub| hub.all_trust(authorities)) == Some(true);
+    match issue::text(data, issue::CA) {
+        Some(authorities) if now >= elected + rotation::RETURNING && has_all(authorities) => Awareness::All,
+        _ => Awareness::Some,
+    }
+}
+
+/// The authorities in `data`, if sidecars can use them.
+fn trusted(data: &Data) -> Result<&str, String> {
+    let text = issue::text(data, issue::CA).unwrap_or_default();
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() && text.len() <= limits::FEED_CA_BYTES => Ok(text),
+        _ => Err(format!("its {} is not PEM of at most {} bytes", issue::CA, limits::FEED_CA_BYTES)),
     }
 }
 

@@ -52,6 +52,7 @@ pub(crate) struct Controller {
     probes: watch::Sender<Arc<Probes>>,
     outcomes: Arc<Outcomes>,
     root: watch::Receiver<Option<Root>>,
+    authority: watch::Receiver<Option<String>>,
     assignment: watch::Sender<Arc<Assignment>>,
     drill_age: DrillAge,
 }
@@ -62,6 +63,8 @@ pub(crate) struct Sources {
     pub(crate) pods: Arc<Pods>,
     pub(crate) outcomes: Arc<Outcomes>,
     pub(crate) root: watch::Receiver<Option<Root>>,
+    /// The authorities that sidecars should trust.
+    pub(crate) authority: watch::Receiver<Option<String>>,
 }
 
 /// Where others get what the controller hands out.
@@ -73,7 +76,7 @@ pub(crate) struct Handed {
 impl Controller {
     /// Begins to watch.
     pub(crate) fn new(client: &Client, sources: Sources, tasks: &TaskTracker) -> (Self, Handed) {
-        let Sources { desk, pods, outcomes, root } = sources;
+        let Sources { desk, pods, outcomes, root, authority } = sources;
         let changed = Arc::new(Notify::new());
         let (missing, wanted) = watch::channel(BTreeSet::new());
         let (found, unlabelled) = watch::channel(BTreeSet::new());
@@ -84,7 +87,7 @@ impl Controller {
         let handed = Handed { probes: probes.1, assignment: assigned };
         let stores = Stores::watch(client, tasks, &changed);
         let probes = probes.0;
-        (Self { desk, pods, stores, changed, missing, unlabelled, probes, outcomes, root, assignment, drill_age: DrillAge::default() }, handed)
+        (Self { desk, pods, stores, changed, missing, unlabelled, probes, outcomes, root, authority, assignment, drill_age: DrillAge::default() }, handed)
     }
 
     /// The same, where drills may be so many hours old.
@@ -118,9 +121,14 @@ impl Controller {
 
     async fn lead(&self, epoch: u64, elected: Instant, leadership: &mut watch::Receiver<Leadership>) {
         // What sidecars are sent first should not change a moment later.
-        let mut root = self.root.clone();
-        if timeout(COMPLETE, root.wait_for(Option::is_some)).await.is_err() {
-            tracing::warn!("the root secret is not known; sidecars make up their own keys of pseudonyms");
+        let (mut root, mut authority) = (self.root.clone(), self.authority.clone());
+        let complete = async {
+            // An error means that the process ends.
+            let _ = root.wait_for(Option::is_some).await;
+            let _ = authority.wait_for(Option::is_some).await;
+        };
+        if timeout(COMPLETE, complete).await.is_err() {
+            tracing::warn!("root secret or certificate are not known; sidecars go on with what they have of them");
         }
         let mut debounce = Debounce::default();
         debounce.changed(elected);
@@ -146,6 +154,7 @@ impl Controller {
                     report_at = clock::now() + ROUND;
                 }
                 Ok(()) = root.changed() => debounce.changed(clock::now()),
+                Ok(()) = authority.changed() => debounce.changed(clock::now()),
                 () = self.changed.notified() => debounce.changed(clock::now()),
                 () = self.desk.compile.notified() => debounce.changed(clock::now()),
                 () = self.desk.report.notified() => report_at = report_at.min(clock::now() + GATHERING),
@@ -162,7 +171,7 @@ impl Controller {
         let mut scopes: BTreeSet<Scope> = self.desk.lead(begun, |hub| hub.scopes())?;
         let unseen = self.desk.lead(begun, |hub| self.pods.unseen(begun, |uid| hub.knows(uid)))?;
         scopes.extend(unseen.into_keys());
-        let mut gathered = gather::gather(&self.stores, scopes, self.unlabelled.borrow().clone());
+        let mut gathered = gather::gather(&self.stores, scopes, self.unlabelled.borrow().clone(), self.authority.borrow().clone());
         gathered.pass.secrets.root.clone_from(&self.root.borrow());
         let compiled = compile(&gathered.pass.world);
         self.desk.lead(clock::now(), |hub| hub.publish(&gathered.pass, &compiled, clock::now()))?;

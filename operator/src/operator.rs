@@ -51,13 +51,19 @@ pub async fn run(args: Args) -> Result<()> {
 
     // Tasks without an end of their own: they are dropped with the runtime.
     let tasks = TaskTracker::new();
-    let sources = Sources { desk: Arc::clone(&desk), pods: Arc::clone(&pods), outcomes: Arc::clone(&outcomes), root: root.root() };
+    let sources = Sources {
+        desk: Arc::clone(&desk),
+        pods: Arc::clone(&pods),
+        outcomes: Arc::clone(&outcomes),
+        root: root.root(),
+        authority: authority.clone(),
+    };
     let (controller, handed) = Controller::new(&client, sources, &tasks);
     let controller = controller.with_drills_of(args.drill_max_age_hours);
     let Handed { probes, assignment } = handed;
     tasks.spawn(controller.run(leadership.clone()));
     tasks.spawn(root.run(leadership.clone()));
-    tasks.spawn(certificate.run(leadership));
+    tasks.spawn(certificate.run(leadership, Arc::clone(&desk)));
     tasks.spawn(writer::run(client.clone(), Arc::clone(&desk), assignment));
     tasks.spawn(health::run(Arc::clone(&desk), probes, outcomes));
     tasks.spawn({

@@ -10,7 +10,7 @@ use rcgen::{
 };
 
 /// How long the authority is good.
-const AUTHORITY: SignedDuration = SignedDuration::from_hours(24 * 3_652);
+pub(super) const AUTHORITY: SignedDuration = SignedDuration::from_hours(24 * 3_652);
 /// How long a leaf is good.
 const LEAF: SignedDuration = SignedDuration::from_hours(24 * 90);
 /// Clocks of sidecars may be behind by this much.
@@ -20,81 +20,98 @@ const MADE: &str = "made";
 /// What the leaf is for, as it was made.
 const NAMES: &str = "names";
 
-/// Authority and leaf, as they stand in the Secret.
-pub(super) struct Bundle {
-    data: BTreeMap<String, ByteString>,
+/// What the Secret holds.
+pub(super) type Data = BTreeMap<String, ByteString>;
+
+/// The authorities that callers should trust, in PEM.
+pub(super) const CA: &str = "ca.crt";
+/// The key of the one that signs.
+pub(super) const CA_KEY: &str = "ca.key";
+/// When it was made.
+pub(super) const AUTHORITY_MADE: &str = "authority-made";
+/// That one as the authority before it has signed it: it goes with the leaf while there is one.
+pub(super) const CROSS: &str = "cross.crt";
+
+/// A text in `data`.
+pub(super) fn text<'d>(data: &'d Data, name: &str) -> Option<&'d str> {
+    data.get(name).and_then(|value| std::str::from_utf8(&value.0).ok())
 }
 
-impl Bundle {
-    /// A new authority with a leaf for `names`.
-    pub(super) fn new(names: &[String], now: Timestamp) -> Result<Self, String> {
-        let make = || CertifiedIssuer::self_signed(authority(now)?, KeyPair::generate()?);
-        let authority = make().map_err(|error: rcgen::Error| error.to_string())?;
-        let mut data = leaf(names, now, &authority)?;
-        data.insert("ca.crt".to_owned(), ByteString(authority.pem().into_bytes()));
-        data.insert("ca.key".to_owned(), ByteString(authority.key().serialize_pem().into_bytes()));
-        Ok(Self { data })
-    }
+/// Puts a text into `data`.
+pub(super) fn put(data: &mut Data, name: &str, value: String) {
+    data.insert(name.to_owned(), ByteString(value.into_bytes()));
+}
 
-    /// The same authority with a new leaf, if that in `data` is past two thirds of its life or for other names.
-    pub(super) fn due(
-        mut data: BTreeMap<String, ByteString>,
-        names: &[String],
-        now: Timestamp,
-    ) -> Result<Option<Self>, String> {
-        let text = |key: &str| data.get(key).and_then(|value| std::str::from_utf8(&value.0).ok());
-        let made: Option<Timestamp> = text(MADE).and_then(|made| made.parse().ok());
-        let is_young = made.is_some_and(|made| now < made + LEAF * 2 / 3);
-        if is_young && text(NAMES) == Some(names.join(",").as_str()) {
-            return Ok(None);
-        }
-        let Some(key) = text("ca.key") else {
-            return Err("it has no ca.key, so its leaf cannot be renewed; delete it".to_owned());
-        };
-        let key = KeyPair::from_pem(key).map_err(|error| error.to_string())?;
-        // Name and key are all that a leaf takes from the authority: both are as they were.
-        let authority = Issuer::new(authority(now).map_err(|error| error.to_string())?, key);
-        let leaf = leaf(names, now, &authority)?;
-        data.extend(leaf);
-        Ok(Some(Self { data }))
-    }
+/// A new authority with a leaf for `names`.
+pub(super) fn first(names: &[String], now: Timestamp) -> Result<Data, String> {
+    let authority = new_authority(now)?;
+    let mut data = Data::new();
+    put(&mut data, CA, authority.pem());
+    put(&mut data, CA_KEY, authority.key().serialize_pem());
+    put(&mut data, AUTHORITY_MADE, now.to_string());
+    renew_leaf(&mut data, names, now)?;
+    Ok(data)
+}
 
-    /// As the Secret holds it.
-    pub(super) fn into_data(self) -> BTreeMap<String, ByteString> {
-        self.data
+/// The same authority with a new leaf, if that in `data` is past two thirds of its life or for other names.
+pub(super) fn renewed(data: &Data, names: &[String], now: Timestamp) -> Result<Option<Data>, String> {
+    let made: Option<Timestamp> = text(data, MADE).and_then(|made| made.parse().ok());
+    let is_young = made.is_some_and(|made| now < made + LEAF * 2 / 3);
+    if is_young && text(data, NAMES) == Some(names.join(",").as_str()) {
+        return Ok(None);
     }
+    let mut data = data.clone();
+    renew_leaf(&mut data, names, now)?;
+    Ok(Some(data))
+}
+
+/// An authority that signs itself.
+pub(super) fn new_authority(now: Timestamp) -> Result<CertifiedIssuer<'static, KeyPair>, String> {
+    let make = || CertifiedIssuer::self_signed(authority(now)?, KeyPair::generate()?);
+    make().map_err(|error: rcgen::Error| error.to_string())
+}
+
+/// The authority of key `next`, as that of key `old` signs it, in PEM.
+pub(super) fn cross_signed(old: &str, next: &str, now: Timestamp) -> Result<String, String> {
+    let make = || authority(now)?.signed_by(&KeyPair::from_pem(next)?, &issuer(old, now)?);
+    make().map(|certificate| certificate.pem()).map_err(|error: rcgen::Error| error.to_string())
+}
+
+/// Puts a new leaf into `data`, signed by its authority.
+pub(super) fn renew_leaf(data: &mut Data, names: &[String], now: Timestamp) -> Result<(), String> {
+    let Some(key) = text(data, CA_KEY) else {
+        return Err("it has no ca.key, so its leaf cannot be renewed; delete it".to_owned());
+    };
+    let make = || {
+        let (authority, key) = (issuer(key, now)?, KeyPair::generate()?);
+        let mut params = CertificateParams::new(names.to_vec())?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        validity(&mut params, now, LEAF);
+        Ok((params.signed_by(&key, &authority)?, key))
+    };
+    let (certificate, key) = make().map_err(|error: rcgen::Error| error.to_string())?;
+    let chain = certificate.pem() + text(data, CROSS).unwrap_or_default();
+    put(data, "tls.crt", chain);
+    put(data, "tls.key", key.serialize_pem());
+    put(data, MADE, now.to_string());
+    put(data, NAMES, names.join(","));
+    Ok(())
+}
+
+/// Name and key are all that a signature takes from an authority: both are as they were.
+fn issuer(key: &str, now: Timestamp) -> Result<Issuer<'static, KeyPair>, rcgen::Error> {
+    Ok(Issuer::new(authority(now)?, KeyPair::from_pem(key)?))
 }
 
 fn authority(now: Timestamp) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.distinguished_name.push(DnType::CommonName, "chaperone");
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    // One below it: the authority that follows, which it signs when the two change places.
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     validity(&mut params, now, AUTHORITY);
     Ok(params)
-}
-
-fn leaf(
-    names: &[String],
-    now: Timestamp,
-    authority: &Issuer<'_, KeyPair>,
-) -> Result<BTreeMap<String, ByteString>, String> {
-    let make = || {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(names.to_vec())?;
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.use_authority_key_identifier_extension = true;
-        validity(&mut params, now, LEAF);
-        Ok((params.signed_by(&key, authority)?, key))
-    };
-    let (certificate, key) = make().map_err(|error: rcgen::Error| error.to_string())?;
-    let entries = [
-        ("tls.crt", certificate.pem()),
-        ("tls.key", key.serialize_pem()),
-        (MADE, now.to_string()),
-        (NAMES, names.join(",")),
-    ];
-    Ok(entries.map(|(key, value)| (key.to_owned(), ByteString(value.into_bytes()))).into())
 }
 
 fn validity(params: &mut CertificateParams, now: Timestamp, life: SignedDuration) {
@@ -121,10 +138,10 @@ mod tests {
     #[test]
     fn a_leaf_is_renewed_by_the_same_authority_after_two_thirds_of_its_life() {
         let made = time("2026-01-01T12:00:00Z");
-        let data = Bundle::new(&names(), made).unwrap().into_data();
-        let due = |now: &str| Bundle::due(data.clone(), &names(), time(now)).unwrap();
+        let data = first(&names(), made).unwrap();
+        let due = |now: &str| renewed(&data, &names(), time(now)).unwrap();
         assert!(due("2026-03-02T11:00:00Z").is_none());
-        let renewed = due("2026-03-02T13:00:00Z").unwrap().into_data();
+        let renewed = due("2026-03-02T13:00:00Z").unwrap();
         assert_eq!(renewed["ca.crt"], data["ca.crt"]);
         assert_ne!(renewed["tls.crt"], data["tls.crt"]);
     }
@@ -132,13 +149,13 @@ mod tests {
     #[test]
     fn a_leaf_for_other_names_is_due_at_once() {
         let now = time("2026-01-01T12:00:00Z");
-        let data = Bundle::new(&names(), now).unwrap().into_data();
-        assert!(Bundle::due(data, &["other.ns.svc".to_owned()], now).unwrap().is_some());
+        let data = first(&names(), now).unwrap();
+        assert!(renewed(&data, &["other.ns.svc".to_owned()], now).unwrap().is_some());
     }
 
     #[test]
     fn somebody_elses_certificate_is_left_alone_with_a_remedy() {
-        let error = Bundle::due(BTreeMap::new(), &names(), time("2026-01-01T12:00:00Z")).err().unwrap();
+        let error = renewed(&Data::new(), &names(), time("2026-01-01T12:00:00Z")).err().unwrap();
         assert!(error.contains("delete it"), "{error}");
     }
 }

@@ -41,9 +41,14 @@ pub(crate) struct Found {
 }
 
 /// Gathers all that is known, for `scopes`.
-pub(super) fn gather(stores: &Stores, scopes: BTreeSet<Scope>, unlabelled: BTreeSet<Unlabelled>) -> Gathered {
+pub(super) fn gather(
+    stores: &Stores,
+    scopes: BTreeSet<Scope>,
+    unlabelled: BTreeSet<Unlabelled>,
+    feed_ca: Option<String>,
+) -> Gathered {
     let mut gathered = Gathered::default();
-    let mut world = World { scopes, unlabelled, ..World::default() };
+    let mut world = World { scopes, unlabelled, feed_ca, ..World::default() };
     let mut reader = Reader { gathered: &mut gathered };
     world.partners = reader.read(Kind::Partner, &stores.partners.state());
     world.routes = reader.read(Kind::ModelRoute, &stores.routes.state());

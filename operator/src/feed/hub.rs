@@ -321,6 +321,17 @@ impl Hub {
         self.scopes.values().filter_map(|state| state.rollout.deadline()).min()
     }
 
+    /// Whether every connected sidecar has in force what names these authorities of the feed.
+    pub(crate) fn all_trust(&self, authorities: &str) -> bool {
+        self.scopes.iter().all(|(scope, state)| {
+            let editions = [state.rollout.promoted(), state.rollout.newest()];
+            let naming = editions.into_iter().flatten().filter(|it| it.world.feed_ca.as_deref() == Some(authorities));
+            let versions: BTreeSet<_> = naming.map(|edition| &edition.version).collect();
+            let mut connected = self.roster.of(scope).filter(|member| member.stream.is_some());
+            connected.all(|member| member.held.as_ref().is_some_and(|held| versions.contains(held)))
+        })
+    }
+
     /// How every object stands. `unseen` are injected Pods that run and never had a stream, by scope.
     pub(crate) fn tallies(
         &self,

@@ -283,6 +283,29 @@ fn a_wave_does_not_wait_for_a_pod_that_was_deleted() {
 }
 
 #[test]
+fn authorities_are_trusted_when_every_connected_sidecar_has_acknowledged_them() {
+    let naming = |authorities: &str| {
+        let mut pass = pass(&[("chat", 1)]);
+        let world = World { feed_ca: Some(authorities.to_owned()), ..(*pass.world).clone() };
+        pass.world = Arc::new(world);
+        pass
+    };
+    let mut fleet = Fleet::of(2, &[("chat", 1)]);
+    assert!(!fleet.hub.all_trust("old"), "nothing names any");
+    fleet.publish_pass(&naming("old"));
+    fleet.acknowledge_all();
+    assert!(fleet.hub.all_trust("old"));
+    fleet.publish_pass(&naming("old and new"));
+    assert!(!fleet.hub.all_trust("old and new"));
+    while fleet.acknowledge(0) {}
+    assert!(!fleet.hub.all_trust("old and new"), "the second does not know them");
+    fleet.acknowledge_all();
+    assert!(fleet.hub.all_trust("old and new"));
+    fleet.connect("pod-2");
+    assert!(!fleet.hub.all_trust("old and new"), "one that has just come has said nothing yet");
+}
+
+#[test]
 fn pods_that_never_connected_are_stale() {
     let mut fleet = Fleet::of(1, &[("chat", 1)]);
     fleet.publish(&[("chat", 1)]);
