@@ -6,8 +6,8 @@
 //! [`process`] spawn, stop and kill by pid; [`client`], [`raw`] and [`http2`] well-formed and ill-formed requests;
 //! [`name_server`] names whose addresses change; [`network`] packets that are dropped; [`tier`] which tests may run; [`tools`] the programs of a cluster;
 //! [`control_plane`] a real API server; [`cluster`] it, or the user's own, as a test sees it; [`kubelet`] runs its Pods
-//! as processes, [`relay`] stands for their Services, [`platform`] has operators and sidecars there, [`release`] the
-//! Helm chart, [`examples`] is what users apply to it; [`fleet`] has thousands that never start, [`node`] is a real one;
+//! as processes, [`relay`] stands for their Services, [`jwt`] forges their tokens, [`platform`] has operators and
+//! sidecars there, [`release`] the Helm chart, [`examples`] is what users apply to it; [`fleet`] has thousands that never start, [`node`] is a real one;
 //! [`sdk`] the official SDKs; [`checker`] what must hold after every test; [`wait`], [`certs`], [`clock`], [`settings`]
 //! small means. Of the product, only the definitions of its kinds are linked; the rest is only run.
 
@@ -22,6 +22,7 @@ pub mod feed;
 pub mod fixture;
 pub mod fleet;
 pub mod http2;
+pub mod jwt;
 pub mod kubelet;
 pub mod local;
 pub mod manifest;

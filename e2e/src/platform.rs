@@ -27,6 +27,7 @@ use crate::cluster::Cluster;
 use crate::cluster::namespace::TestNamespace;
 use crate::control_plane::ControlPlane;
 use crate::feed;
+use crate::jwt;
 use crate::kubelet::view::PodView;
 use crate::kubelet::{Images, Kubelet};
 use crate::process;
@@ -264,6 +265,14 @@ impl Platform {
 
     fn server_name(&self) -> String {
         format!("{FEED}.{}.svc", self.home.name())
+    }
+
+    /// A token with its claims changed, signed by the API server's own key.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn signed_again(&self, token: &str, change: impl FnOnce(&mut Value)) -> Result<String> {
+        jwt::signed_again(token, &self.plane.folder().join("sa.key"), change)
     }
 
     /// Everything that operators and sidecars wrote to the API server, as its audit has it.

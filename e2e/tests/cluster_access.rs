@@ -25,7 +25,8 @@ async fn a_token_gives_its_own_pods_snapshot_and_others_give_nothing() -> Result
     platform.apply(&theirs, &[mock("mock", "theirs"), route("chat", "mock", 100), quota()]).await?;
     let client = platform.cluster.client();
     let pod = platform.silent_pod(&ours, "app").await?;
-    let good = token_of(&client, &pod).await?;
+    // Signed again by the API server's key, as the expired one below: there the time alone is to blame.
+    let good = platform.signed_again(&token_of(&client, &pod).await?, |_| ())?;
 
     let mut stream = platform.stream(&good).await?.ok().context("the token is admitted")?;
     stream.greet().await?;
@@ -38,7 +39,14 @@ async fn a_token_gives_its_own_pods_snapshot_and_others_give_nothing() -> Result
     let unbound = token(&client, None, &ours, AUDIENCE).await?;
     let (head, signature) = good.rsplit_once('.').context("three parts")?;
     let forged = format!("{head}.{}", signature.chars().rev().collect::<String>());
-    for (case, token) in [("other audience", other_audience), ("no Pod", unbound), ("forged", forged)] {
+    let expired = platform.signed_again(&good, |claims| {
+        for time in ["iat", "nbf", "exp"] {
+            claims[time] = json!(claims[time].as_i64().unwrap_or_default() - 3_600);
+        }
+    })?;
+    let cases =
+        [("other audience", other_audience), ("no Pod", unbound), ("forged", forged), ("expired", expired)];
+    for (case, token) in cases {
         let refused = platform.stream(&token).await?.err();
         assert_eq!(refused, Some(StatusCode::UNAUTHORIZED), "{case}");
     }
