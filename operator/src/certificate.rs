@@ -232,6 +232,16 @@ fn trusted(data: &Data) -> Result<&str, String> {
     }
 }
 
+/// A leaf for `name`, and in PEM the authority that signed it.
+#[cfg(test)]
+pub(crate) fn for_test(name: &str) -> (Arc<Leaf>, String) {
+    let data = issue::first(&[name.to_owned()], clock::wall()).unwrap();
+    let authority = trusted(&data).unwrap().to_owned();
+    let leaf = Leaf::default();
+    leaf.replace(certified(&Secret { data: Some(data), ..Secret::default() }).unwrap());
+    (Arc::new(leaf), authority)
+}
+
 fn certified(secret: &Secret) -> Result<CertifiedKey, String> {
     let part = |key: &str| -> Result<&ByteString, String> {
         secret.data.as_ref().and_then(|data| data.get(key)).ok_or_else(|| format!("it has no {key}"))

@@ -211,3 +211,6 @@ fn refusal(status: StatusCode, text: &str, retry_after_seconds: Option<u64>) -> 
     }
     response
 }
+
+#[cfg(test)]
+mod tests;
