@@ -8,7 +8,7 @@ use std::time::Duration;
 use chaperone_protocol::keys::{Credential, Keys, PseudonymKey};
 use chaperone_protocol::limits;
 use chaperone_protocol::name::PartnerName;
-use chaperone_protocol::snapshot::{Snapshot, Version};
+use chaperone_protocol::snapshot::{Lookup, Snapshot, Version};
 use chaperone_protocol::wire::feed::{
     Decoder, GoAway, GoAwayReason, Health, Held, Hello, Hint, InvalidFrame, KeysFor, LeaderFrame, Nack,
     Resting, RestingCause, SidecarFrame, Token, Withheld,
@@ -58,7 +58,7 @@ fn health() -> Health {
 }
 
 #[test]
-fn frames_of_sidecars_are_as_they_were_at_first() {
+fn f72_frames_of_sidecars_are_as_they_were_at_first() {
     let hello = |have| SidecarFrame::Hello(Hello { protocol: 1, sidecar: "0.1.0".to_owned(), have });
     let nack = Nack {
         version: version('a'),
@@ -81,7 +81,7 @@ fn frames_of_sidecars_are_as_they_were_at_first() {
 }
 
 #[test]
-fn frames_of_leaders_are_as_they_were_at_first() {
+fn f72_frames_of_leaders_are_as_they_were_at_first() {
     let document = br#"{"protocol":1,"scope":{"namespace":"shop","serviceAccount":"checkout"}}"#;
     let away = GoAway { reason: GoAwayReason::NotLeader, retry_after_ms: 500 };
     let Health { breakers: _, credentials, pauses } = health();
@@ -100,7 +100,7 @@ fn frames_of_leaders_are_as_they_were_at_first() {
 }
 
 #[test]
-fn what_later_versions_add_is_ignored() {
+fn f72_what_later_versions_add_is_ignored() {
     let hello = SidecarFrame::Hello(Hello { protocol: 9, sidecar: "9.0.0".to_owned(), have: Some(held()) });
     assert_eq!(SidecarFrame::decode(golden("later/sidecar-hello.json").as_bytes()), Ok(Some(hello)));
     assert_eq!(SidecarFrame::decode(golden("later/sidecar-unknown.json").as_bytes()), Ok(None));
@@ -144,6 +144,23 @@ fn a_report_on_any_number_of_partners_fits_into_a_frame() {
     assert_eq!(read, Ok(Some(SidecarFrame::Health(largest))));
 }
 
+/// A later operator adds fields at every level; what this build must not overlook stands in `requires`.
+#[test]
+fn f72_a_later_snapshot_is_served_unless_it_requires_what_is_unknown() {
+    let json = golden("later/leader-snapshot.json");
+    let Ok((7, Some(LeaderFrame::Snapshot(document)))) = LeaderFrame::decode(json.as_bytes()) else {
+        panic!("not a snapshot: {json}")
+    };
+    let snapshot = Snapshot::from_bytes(&document).unwrap();
+    assert!(matches!(snapshot.route("chat"), Lookup::Route(_)));
+    let requiring =
+        String::from_utf8(document).unwrap().replace(r#"["redaction"]"#, r#"["redaction","telepathy"]"#);
+    let refused = Snapshot::from_bytes(requiring.as_bytes()).unwrap_err();
+    assert_eq!(refused[0].path, "requires");
+    let later = requiring.replace(r#""protocol":1"#, r#""protocol":2"#);
+    assert_eq!(Snapshot::from_bytes(later.as_bytes()).unwrap_err()[0].path, "protocol");
+}
+
 /// A later operator's document has fields that this build drops; both sides must still mean the same version.
 #[test]
 fn a_version_is_of_the_bytes_that_were_sent() {
@@ -159,7 +176,7 @@ fn a_version_is_of_the_bytes_that_were_sent() {
 
 /// The same holds for keys: an acknowledgement names what the operator sent, not what this build kept of it.
 #[test]
-fn a_version_of_keys_is_of_the_bytes_that_were_sent() {
+fn f72_a_version_of_keys_is_of_the_bytes_that_were_sent() {
     let json = golden("later/leader-keys.json");
     let Ok((7, Some(LeaderFrame::Keys(received)))) = LeaderFrame::decode(json.as_bytes()) else {
         panic!("not keys: {json}")
