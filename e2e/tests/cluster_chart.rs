@@ -48,7 +48,7 @@ async fn an_api_server_accepts_the_chart_under_every_value() -> Result<()> {
     let home = cluster.namespace("chart", &restricted).await?;
     let digest = format!("image.digest=\"sha256:{}\"", "0a".repeat(32));
     let sidecar = format!("sidecar.{digest}");
-    let matrix: [(&[&str], usize); 6] = [
+    let matrix: [(&[&str], usize); 7] = [
         (&[], 17),
         (&["crds.enabled=false", "crds.refuseDowngrade=false"], 12),
         (&["injector.enabled=false", "sidecar.image.repository=null"], 14),
@@ -75,6 +75,19 @@ async fn an_api_server_accepts_the_chart_under_every_value() -> Result<()> {
                 r#"sidecar.cpu="0.1""#,
             ],
             18,
+        ),
+        (
+            &[
+                "gateway.enabled=true",
+                "gateway.replicas=3",
+                r#"gateway.from=[{"podSelector":{}}]"#,
+                r#"gateway.podAnnotations={"example.org/team":"ai"}"#,
+                r#"drills.schedule="0 4 * * 1""#,
+                r#"drills.routes=[{"namespace":"shop","alias":"chat"},{"namespace":"shop","alias":"-x","serviceAccount":"app"}]"#,
+                r#"drills.image.repository="chaperone.test/chaperone""#,
+                "drills.maxAgeHours=48",
+            ],
+            25,
         ),
     ];
     for (values, count) in matrix {
@@ -153,6 +166,8 @@ async fn values_that_nothing_honours_are_refused_by_name() -> Result<()> {
         (r#"image.repository="""#, "image.repository is required"),
         (r#"sidecar.image.repository="""#, "sidecar.image.repository is required"),
         (r#"sidecar.memory="lots""#, "memory"),
+        (r#"drills.schedule="0 4 * * 1""#, "drills.image.repository is required"),
+        ("gateway.replicas=0", "replicas"),
         (r#"injector.failurePolicy="Maybe""#, "failurePolicy"),
         (
             "replicas=1",

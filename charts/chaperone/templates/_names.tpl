@@ -26,3 +26,25 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- $repository := required "sidecar.image.repository is required: the repository that holds the sidecar's image; or set injector.enabled: false" $image.repository -}}
 {{- with $image.digest }}{{ $repository }}@{{ . }}{{ else }}{{ $repository }}:{{ $image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
+
+{{- define "chaperone.gatewaySelector" -}}
+app.kubernetes.io/name: chaperone
+app.kubernetes.io/component: gateway
+{{- end }}
+
+{{- define "chaperone.gatewayLabels" -}}
+{{ include "chaperone.gatewaySelector" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{- define "chaperone.drillLabels" -}}
+app.kubernetes.io/name: chaperone
+app.kubernetes.io/component: drills
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
