@@ -1,6 +1,8 @@
 //! Personal data through the product: what a partner's log holds, what comes back, and where else it shows.
 #![cfg(test)]
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail, ensure};
 use chaperone_e2e::checker::{self, samples};
 use chaperone_e2e::client::{self, Answer};
@@ -10,8 +12,12 @@ use chaperone_e2e::manifest::{self, Manifests};
 use chaperone_e2e::partner::log::Arrival;
 use chaperone_e2e::partner::script::{Block, Body, Shape, Step};
 use chaperone_e2e::partner::{Partner, fails, replies, says};
+use chaperone_e2e::raw::Socket;
 use chaperone_e2e::sdk::{Clients, Language, Sdk};
 use serde_json::{Value, json};
+
+/// How long one answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One of each kind, as people write it: its label, the words around it, and what must not arrive.
 const CANARIES: [(&str, &str, &str); 19] = [
@@ -166,6 +172,42 @@ async fn no_canary_of_any_kind_reaches_a_partner_over_any_api() -> Result<()> {
             checker::no_canary(&fixture.local, &CANARIES.map(|(_, _, value)| value)).await?;
             fixture.settle(served.len() as u64).await?;
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_canary_of_any_kind_comes_back_over_any_api() -> Result<()> {
+    let spec = json!({"pii": {"filter": "Strict", "responses": {"entities": ["All"], "action": "Label"}}});
+    // Patterns of the user's own are about requests.
+    let built_in = || CANARIES.iter().filter(|(label, _, _)| *label != "EMPLOYEE_ID");
+    for (adapter, served) in SERVED {
+        let fixture = Fixture::with_spec(adapter, vec![says("Hello.")], &spec).await?;
+        let generates = |path: &str| !path.ends_with("s/count_tokens") && !path.ends_with("embeddings");
+        let mut sent = 0;
+        for (path, mode) in served.iter().filter(|(path, _)| generates(path)) {
+            let mut blocks = vec![Block::Text(prose())];
+            if !matches!(*path, "/v1/completions" | "/v1/infer") {
+                let (id, name) = ("call_9".to_owned(), "mail".to_owned());
+                blocks.push(Block::Tool { id, name, arguments: nested() });
+            }
+            let shape = Shape { chunk_bytes: Some(61), ..Shape::default() };
+            fixture.partner.script(vec![Step { shape, ..replies(blocks) }]).await?;
+            let answer = fixture.local.post(path, &about_ann(path, *mode)).await?;
+            sent += 1;
+            ensure!(answer.status == 200, "{adapter} {path} {mode:?}: {}", answer.text());
+            let said = said(&answer);
+            for (label, _, value) in built_in() {
+                ensure!(!said.contains(value), "{adapter} {path} {mode:?}: {label} came back: {said}");
+                ensure!(
+                    said.contains(&format!("[{label}]")),
+                    "{adapter} {path} {mode:?}: no {label}: {said}"
+                );
+            }
+        }
+        let values: Vec<_> = built_in().map(|(_, _, value)| *value).collect();
+        checker::no_canary(&fixture.local, &values).await?;
+        fixture.settle(sent).await?;
     }
     Ok(())
 }
@@ -341,6 +383,58 @@ async fn f53_what_a_partner_says_is_redacted_before_it_leaves_however_it_is_cut(
     Ok(())
 }
 
+/// A request in chunks of `lengths`, again and again, each its own write.
+async fn posted_in_chunks(address: &str, body: &str, lengths: &[usize]) -> Result<String> {
+    let mut socket = Socket::open(address).await?;
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: app.test\r\ncontent-type: application/json\r\n\
+        connection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+    socket.write(head.as_bytes()).await?;
+    let mut rest = body.as_bytes();
+    for length in lengths.iter().cycle() {
+        let (piece, after) = rest.split_at((*length).min(rest.len()));
+        let framed = [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
+        socket.write(&framed).await?;
+        rest = after;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    socket.write(b"0\r\n\r\n").await?;
+    Ok(socket.read_to_close(PATIENCE).await.text())
+}
+
+#[tokio::test]
+async fn f53_a_request_is_redacted_before_it_leaves_however_it_is_cut() -> Result<()> {
+    let spec =
+        json!({"pii": {"filter": "Strict", "entities": ["Email", "Ssn", "CreditCard"], "action": "Label"}});
+    let fixture = Fixture::with_spec("OpenAI", vec![says("Hello.")], &spec).await?;
+    // Escapes, characters of several bytes and JSON in a string: a cut may fall into any of them.
+    let body = concat!(
+        r#"{"model":"chat","messages":[{"role":"user","content":"Zoë: ann.lee\u0040example.org, "#,
+        r#"ＡＮＮ.lee@example.org"},{"role":"assistant","content":null,"#,
+        r#""tool_calls":[{"id":"c","type":"function","function":{"name":"f","#,
+        r#""arguments":"{\"to\":\"ann.lee\\u0040example.org\",\"ssn\":536228726}"}}]},"#,
+        r#"{"role":"tool","tool_call_id":"c","content":"4111 1111 \u0031111 1111"}]}"#
+    );
+    let cuts = (1..body.len()).step_by(3).map(|cut| vec![cut, body.len()]);
+    let ways: Vec<_> = [vec![body.len()], vec![1], vec![2, 3, 5]].into_iter().chain(cuts).collect();
+    for lengths in &ways {
+        let answer = posted_in_chunks(fixture.local.data(), body, lengths).await?;
+        ensure!(answer.starts_with("HTTP/1.1 200 "), "{lengths:?}: {answer}");
+    }
+    let arrivals = fixture.partner.arrivals().await?;
+    ensure!(arrivals.len() == ways.len(), "{} arrived", arrivals.len());
+    let first = &arrivals[0].body;
+    for canary in ["lee", "example.org", "536228726", "4111"] {
+        ensure!(!first.contains(canary), "{canary} in {first}");
+    }
+    ensure!(first.contains(r#"{\"to\":\"[EMAIL]\",\"ssn\":\"[SSN]\"}"#), "{first}");
+    for (arrival, lengths) in arrivals.iter().zip(&ways) {
+        ensure!(arrival.body == *first, "{lengths:?}: {}", arrival.body);
+    }
+    fixture.settle(ways.len() as u64).await.map(drop)
+}
+
 #[tokio::test]
 async fn what_is_blocked_is_refused_before_anything_is_sent() -> Result<()> {
     let spec = json!({"pii": {"filter": "Balanced", "actions": {"Ssn": "Block"}, "nonText": "Block"}});
@@ -439,6 +533,29 @@ async fn a_conversation_keeps_its_placeholders_and_another_has_its_own() -> Resu
     let headers = [("x-chaperone-conversation", long.as_str())];
     let answer = client::post(fixture.local.data(), path, &headers, &about_ann(path, Mode::Whole)).await?;
     ensure!(answer.status == 400 && answer.reason() == "invalid_request", "{}", answer.text());
+    Ok(())
+}
+
+#[tokio::test]
+async fn surrogates_pass_for_values_and_parts_of_names_have_the_names_placeholder() -> Result<()> {
+    let spec = json!({"pii": {"filter": "Balanced", "entities": ["Email", "Person"], "action": "Pseudonym",
+        "pseudonym": {"format": "Surrogate", "linkNames": true}}});
+    let fixture = Fixture::with_spec("OpenAI", vec![says("Hello.")], &spec).await?;
+    let path = "/v1/chat/completions";
+    let text = format!("I met Angela Merkel yesterday. Mrs. Merkel wrote from {VALUE} to me.");
+    let request = json!({"model": "chat", "messages": [{"role": "user", "content": text}]});
+    fixture.local.post(path, &request).await?;
+    let arrivals = fixture.partner.arrivals().await?;
+    let sent = arrivals.last().context("one arrived")?.json();
+    let sent = sent["messages"][0]["content"].as_str().context("no text")?.to_owned();
+    let words: Vec<&str> = sent.split(' ').collect();
+    let (name, again) = (words[2], words[5]);
+    ensure!(name.starts_with("PERSON_") && again == name, "{sent}");
+    let surrogate = *words.iter().find(|word| word.ends_with("@example.com")).context("no surrogate")?;
+    ensure!(!sent.contains("Merkel") && !sent.contains(VALUE) && !sent.contains("EMAIL_"), "{sent}");
+    fixture.partner.script(vec![says(&format!("Write to {surrogate} for {name}."))]).await?;
+    let said = said(&fixture.local.post(path, &request).await?);
+    ensure!(said == format!("Write to {VALUE} for Angela Merkel."), "{said}");
     Ok(())
 }
 
