@@ -96,3 +96,6 @@ pub(crate) async fn run(shared: &Arc<Shared>, feed: &Feed) {
         tokio::time::sleep(delay).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,6 +100,17 @@ mod tests {
     }
 
     #[test]
+    fn f61_a_week_without_an_operator_is_asked_for_four_times_a_minute() {
+        let start = crate::clock::now();
+        let (mut reconnect, mut now, mut attempts) = (Reconnect::new(start), start, 0_u64);
+        while now < start + Duration::from_secs(7 * 86_400) {
+            now += reconnect.next(now, |bound| bound / 2);
+            attempts += 1;
+        }
+        assert!((40_320..40_450).contains(&attempts), "{attempts} attempts");
+    }
+
+    #[test]
     fn a_wait_that_is_asked_for_is_kept_within_half_of_it() {
         let start = crate::clock::now();
         let mut reconnect = Reconnect::new(start);
