@@ -279,7 +279,7 @@ impl Hub {
             state.objects = contents.objects();
             state.acquaintance = Acquaintance {
                 partners: contents.partners().clone(),
-                credentials: credentials(contents.partners().values(), &compiled, &pass.secrets.keys),
+                credentials: credentials(contents.partners().values(), compiled, &pass.secrets.keys),
             };
             state.holds.release(&pass.generations);
             let edition = if state.holds.is_empty() {

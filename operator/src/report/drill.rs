@@ -55,24 +55,24 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(86_400);
 
-    fn judged(passed: bool, allowed: DrillAge) -> (ConditionStatus, ConditionReason, String) {
+    fn judged(failures: &[&str], allowed: DrillAge) -> (ConditionStatus, ConditionReason, String) {
         let time = Time("2026-11-25T08:00:00Z".parse().unwrap());
-        let failures = if passed { Vec::new() } else { vec!["abort: nobody served it".to_owned(), "x: y".to_owned()] };
+        let failures: Vec<_> = failures.iter().map(ToString::to_string).collect();
         let now = "2026-11-27T08:00:00Z".parse().unwrap();
-        let Verdict { status, reason, message, .. } = judge(&LastDrill { time, passed, failures }, allowed, now);
+        let Verdict { status, reason, message, .. } = judge(&LastDrill { time, passed: failures.is_empty(), failures }, allowed, now);
         (status, reason, message)
     }
 
     #[test]
     fn rule_11_7_a_drill_that_failed_or_is_too_old_is_a_condition() {
-        let (status, reason, _) = judged(true, DrillAge::AtMost(2 * DAY));
+        let (status, reason, _) = judged(&[], DrillAge::AtMost(2 * DAY));
         assert_eq!((status, reason), (ConditionStatus::True, ConditionReason::DrillPassed));
-        let (status, reason, message) = judged(true, DrillAge::AtMost(DAY));
+        let (status, reason, message) = judged(&[], DrillAge::AtMost(DAY));
         assert_eq!((status, reason), (ConditionStatus::False, ConditionReason::DrillTooOld));
         assert!(message.contains("2026-11-25T08:00:00Z, longer ago than 24 h"), "{message}");
-        let (status, reason, message) = judged(false, DrillAge::Unlimited);
+        let (status, reason, message) = judged(&["abort: nobody served it", "x: y"], DrillAge::Unlimited);
         assert_eq!((status, reason), (ConditionStatus::False, ConditionReason::DrillFailed));
         assert_eq!(message, "the drill of 2026-11-25T08:00:00Z failed: abort: nobody served it (and 1 more)");
-        assert_eq!(judged(true, DrillAge::Unlimited).1, ConditionReason::DrillPassed);
+        assert_eq!(judged(&[], DrillAge::Unlimited).1, ConditionReason::DrillPassed);
     }
 }
