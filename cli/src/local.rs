@@ -55,7 +55,6 @@ pub(crate) struct Args {
 
 /// Serves until SIGTERM or Ctrl-C.
 pub(crate) fn run(args: Args, environment: Environment, output: &Output) -> Result<ExitCode> {
-    chaperone_sidecar::keep_content_out_of_panics();
     chaperone_sidecar::log_warnings_to_stderr();
     let folder = state::folder(args.state, &environment)?;
     let _lock = state::lock(&folder)?;

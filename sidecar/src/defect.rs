@@ -1,5 +1,8 @@
 //! What a defect of ours may do: end one request, and say where it is. Never end the process, never tell content.
 
+#[cfg(test)]
+pub(crate) mod process;
+
 use std::any::Any;
 use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe};
@@ -27,7 +30,7 @@ pub(crate) async fn caught<T>(mut future: Pin<&mut impl Future<Output = T>>) -> 
 
 /// From now on a panic tells its place, and its message only if that was written by us: what is made up at run time
 /// may quote a prompt, as that of a string cut inside a character does.
-pub fn keep_content_out_of_panics() {
+pub(crate) fn keep_content_out_of_panics() {
     panic::set_hook(Box::new(|info| {
         let (thread, place) = (thread::current(), info.location());
         let place = place.map_or_else(|| "an unknown place".to_owned(), ToString::to_string);

@@ -46,7 +46,6 @@ mod thoughts;
 mod trace;
 
 pub use self::callers::Callers;
-pub use self::defect::keep_content_out_of_panics;
 pub use self::feed::Feed;
 pub use self::readiness::Start;
 pub use self::run::{Settings, Sidecar};

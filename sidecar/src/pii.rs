@@ -52,6 +52,8 @@ impl PairPolicy {
     pub(crate) fn names(&self) -> Option<&'static dyn redact::NameFinder> {
         match self.written.ner {
             Ner::Off => None,
+            #[cfg(test)]
+            Ner::Embedded if crate::defect::process::tagger().is_some() => crate::defect::process::tagger(),
             Ner::Embedded => Tagger::embedded().ok().map(|tagger| tagger as &dyn redact::NameFinder),
         }
     }
