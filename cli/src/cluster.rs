@@ -19,6 +19,8 @@ const PAGE: u32 = 500;
 
 /// Which cluster.
 #[derive(Debug, Clone, clap::Args)]
+// Its group would have the name of the command's own, `Args`.
+#[group(skip)]
 pub(crate) struct Args {
     /// Kubeconfig file [default: that of KUBECONFIG, else ~/.kube/config, else the Pod's own ServiceAccount].
     #[arg(long, value_name = "FILE")]
