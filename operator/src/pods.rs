@@ -2,7 +2,7 @@
 
 mod census;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chaperone_protocol::snapshot::Scope;
@@ -33,6 +33,11 @@ impl Pods {
         self.census().exists(uid)
     }
 
+    /// Whether a Pod with this uid was deleted lately, or has come to its end.
+    pub(crate) fn was_deleted(&self, uid: &str) -> bool {
+        self.census().was_deleted(uid)
+    }
+
     /// Pods that have run for a while without their sidecar ever having had a stream, by scope.
     pub(crate) fn unseen(&self, now: Instant, has_connected: impl Fn(&str) -> bool) -> BTreeMap<Scope, usize> {
         self.census().unseen(now, has_connected)
@@ -48,7 +53,11 @@ impl Pods {
     }
 
     async fn follow_all(&self, client: &Client, desk: &Arc<Desk>) {
-        let config = watcher::Config::default().labels(&format!("{INJECTED_LABEL}=true")).streaming_lists();
+        // A Pod that has ended needs no sidecar any more: to this watch it is as good as deleted.
+        let config = watcher::Config::default()
+            .labels(&format!("{INJECTED_LABEL}=true"))
+            .fields("status.phase!=Succeeded,status.phase!=Failed")
+            .streaming_lists();
         let pods: Api<PartialObjectMeta<CorePod>> = Api::all(client.clone());
         let mut events = watcher(pods, config).default_backoff().boxed();
         while let Some(event) = events.next().await {
@@ -57,19 +66,21 @@ impl Pods {
                     self.census().seen(&pod.metadata);
                     continue;
                 }
-                Ok(Event::Delete(pod)) => self.census().deleted(&pod.metadata),
+                Ok(Event::Delete(pod)) => self.census().deleted(&pod.metadata, clock::now()),
                 Ok(Event::Init) => {
                     self.census().relist();
                     continue;
                 }
-                Ok(Event::InitDone) => self.census().relisted(),
+                Ok(Event::InitDone) => self.census().relisted(clock::now()),
                 Err(error) => {
                     tracing::warn!(%error, "cannot follow Pods");
                     continue;
                 }
             };
             for uid in gone {
-                desk.lead(clock::now(), |hub| hub.pod_deleted(&uid, clock::now()));
+                if desk.lead(clock::now(), |hub| hub.pod_deleted(&uid, clock::now())) == Some(true) {
+                    desk.compile.notify_one();
+                }
             }
             desk.report.notify_one();
         }
@@ -83,13 +94,17 @@ impl Pods {
             .streaming_lists();
         let pods: Api<PartialObjectMeta<CorePod>> = Api::all(client.clone());
         let mut events = watcher(pods, config).default_backoff().boxed();
+        let mut listed = BTreeSet::new();
         while let Some(event) = events.next().await {
             match event {
-                Ok(Event::Apply(pod) | Event::InitApply(pod)) => {
+                Ok(Event::Apply(pod)) => self.census().runs(&pod.metadata, Seen::Running(clock::now())),
+                Ok(Event::InitApply(pod)) => {
+                    listed.extend(pod.metadata.uid.clone());
                     self.census().runs(&pod.metadata, Seen::Running(clock::now()));
                 }
                 Ok(Event::Delete(pod)) => self.census().runs(&pod.metadata, Seen::NotRunning),
-                Ok(Event::Init | Event::InitDone) => {}
+                Ok(Event::Init) => listed.clear(),
+                Ok(Event::InitDone) => self.census().only_these_run(&std::mem::take(&mut listed)),
                 Err(error) => tracing::warn!(%error, "cannot follow running Pods"),
             }
         }

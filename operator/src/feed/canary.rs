@@ -1,6 +1,6 @@
 //! Who gets a new edition first: one stream, then a tenth, then all. A refusal stops it. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,13 @@ pub(crate) type StreamId = u64;
 pub(crate) struct Rollout {
     /// What has proven itself, or was the first. Newcomers get it.
     promoted: Option<Arc<Edition>>,
+    /// Whether a sidecar has acknowledged it. The first edition of a leadership goes to all without a try.
+    is_proven: bool,
     candidate: Option<Candidate>,
+    /// What streams got of a candidate that a newer one replaced: they keep it until their turn comes.
+    kept: BTreeMap<StreamId, Arc<Edition>>,
+    /// Since when streams have owed an acknowledgement: those that are late are not the ones to try an edition.
+    owing: BTreeMap<StreamId, Instant>,
     refused: BTreeSet<Version>,
 }
 
@@ -52,6 +58,16 @@ impl Rollout {
         self.promoted.as_ref()
     }
 
+    /// What has proven itself: what to go back to.
+    pub(crate) fn proven(&self) -> Option<&Arc<Edition>> {
+        self.promoted.as_ref().filter(|_| self.is_proven)
+    }
+
+    /// Every edition that a stream should have.
+    pub(crate) fn editions(&self) -> impl Iterator<Item = &Arc<Edition>> {
+        [self.newest(), self.promoted()].into_iter().flatten().chain(self.kept.values())
+    }
+
     /// What is on its way, or else what has arrived.
     pub(crate) fn newest(&self) -> Option<&Arc<Edition>> {
         self.candidate.as_ref().map(|candidate| &candidate.edition).or(self.promoted.as_ref())
@@ -59,7 +75,7 @@ impl Rollout {
 
     /// An edition with this version, if streams may have been sent it.
     pub(crate) fn edition(&self, version: &Version) -> Option<&Arc<Edition>> {
-        [self.newest(), self.promoted()].into_iter().flatten().find(|edition| edition.version == *version)
+        self.editions().find(|edition| edition.version == *version)
     }
 
     /// Whether a sidecar has refused this version.
@@ -72,8 +88,10 @@ impl Rollout {
         let is_promoted = self.promoted.as_ref().is_some_and(|promoted| promoted.version == edition.version);
         if is_promoted || self.promoted.is_none() {
             // Of equal content, but perhaps of later generations.
+            self.is_proven &= is_promoted;
             self.promoted = Some(edition);
             self.candidate = None;
+            self.kept.clear();
             return;
         }
         if self.refused.contains(&edition.version) {
@@ -85,6 +103,9 @@ impl Rollout {
         {
             candidate.edition = edition;
             return;
+        }
+        if let Some(Candidate { edition, members, .. }) = self.candidate.take() {
+            self.kept.extend(members.into_iter().map(|stream| (stream, Arc::clone(&edition))));
         }
         self.candidate = Some(Candidate {
             edition,
@@ -105,12 +126,19 @@ impl Rollout {
         streams: &BTreeSet<StreamId>,
         now: Instant,
     ) -> bool {
+        self.owing.remove(&stream);
+        self.is_proven |= self.promoted.as_ref().is_some_and(|promoted| promoted.version == *version);
         let Some(candidate) = self.candidate.as_mut().filter(|it| it.edition.version == *version) else {
             return false;
         };
         candidate.acknowledged.insert(stream);
         candidate.waiting.remove(&stream);
         candidate.waiting.is_empty() && self.advance(streams, now)
+    }
+
+    /// Lets everything be tried again: who refused it is gone.
+    pub(crate) fn forgive(&mut self) {
+        self.refused.clear();
     }
 
     /// A stream refused `version`: nobody else gets it, and who has it goes back.
@@ -121,6 +149,10 @@ impl Rollout {
         self.refused.insert(version.clone());
         if self.candidate.as_ref().is_some_and(|candidate| candidate.edition.version == *version) {
             self.candidate = None;
+        }
+        self.kept.retain(|_, edition| edition.version != *version);
+        if !self.is_proven && self.promoted.as_ref().is_some_and(|promoted| promoted.version == *version) {
+            self.promoted = None;
         }
     }
 
@@ -138,14 +170,16 @@ impl Rollout {
     pub(crate) fn target(&self, stream: StreamId) -> Option<&Arc<Edition>> {
         match &self.candidate {
             Some(candidate) if candidate.members.contains(&stream) => Some(&candidate.edition),
-            _ => self.promoted.as_ref(),
+            _ => self.kept.get(&stream).or(self.promoted.as_ref()),
         }
     }
 
     fn advance(&mut self, streams: &BTreeSet<StreamId>, now: Instant) -> bool {
         let mut has_changed = false;
+        self.kept.retain(|stream, _| streams.contains(stream));
+        self.owing.retain(|stream, _| streams.contains(stream));
         while let Some(candidate) = &mut self.candidate {
-            has_changed |= candidate.fill(streams);
+            has_changed |= candidate.fill(streams, &mut self.owing, now);
             if !candidate.waiting.is_empty() && now < candidate.since + PATIENCE {
                 break;
             }
@@ -155,8 +189,10 @@ impl Rollout {
                 // A tenth of ten is the one that has had its turn.
                 Wave::One | Wave::Tenth => candidate.wave = Wave::All,
                 Wave::All => {
+                    self.is_proven = !candidate.acknowledged.is_empty();
                     self.promoted = Some(Arc::clone(&candidate.edition));
                     self.candidate = None;
+                    self.kept.clear();
                     break;
                 }
             }
@@ -168,7 +204,7 @@ impl Rollout {
 
 impl Candidate {
     /// Drops members that have left, and gives others their turn. Returns whether it did.
-    fn fill(&mut self, streams: &BTreeSet<StreamId>) -> bool {
+    fn fill(&mut self, streams: &BTreeSet<StreamId>, owing: &mut BTreeMap<StreamId, Instant>, now: Instant) -> bool {
         self.members.retain(|stream| streams.contains(stream));
         self.waiting.retain(|stream| streams.contains(stream));
         let size = match self.wave {
@@ -177,8 +213,19 @@ impl Candidate {
             Wave::All => streams.len(),
         };
         let missing = size.saturating_sub(self.members.len());
-        let more: Vec<_> = streams.difference(&self.members).take(missing).copied().collect();
-        self.waiting.extend(more.iter().filter(|stream| !self.acknowledged.contains(*stream)));
+        if missing == 0 {
+            return false;
+        }
+        // Who is late comes last: one frozen sidecar must not be the one that every edition waits for.
+        let is_late = |stream: &StreamId| owing.get(stream).is_some_and(|since| now >= *since + PATIENCE);
+        let (late, ready): (Vec<_>, Vec<_>) = streams.difference(&self.members).partition(|stream| is_late(stream));
+        let more: Vec<_> = ready.into_iter().chain(late).take(missing).collect();
+        for stream in &more {
+            if !self.acknowledged.contains(stream) {
+                self.waiting.insert(*stream);
+                owing.entry(*stream).or_insert(now);
+            }
+        }
         self.members.extend(&more);
         !more.is_empty()
     }
@@ -278,7 +325,7 @@ mod tests {
         let mut fleet = Fleet::of(100);
         fleet.acknowledge(0..10);
         fleet.rollout.publish(edition("newer"), &fleet.streams, fleet.start);
-        assert_eq!((fleet.on("newer"), fleet.on("old")), (1, 99));
+        assert_eq!((fleet.on("newer"), fleet.on("new"), fleet.on("old")), (1, 99, 0), "nobody is taken back");
     }
 
     #[test]

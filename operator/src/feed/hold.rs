@@ -10,19 +10,40 @@ use crate::world::{ObjectKey, World};
 /// What one scope does not get for now.
 #[derive(Debug, Default)]
 pub(crate) struct Holds {
-    /// Objects, with the generation that was refused.
-    objects: BTreeMap<ObjectRef, i64>,
+    objects: BTreeMap<ObjectRef, Hold>,
+}
+
+#[derive(Debug)]
+struct Hold {
+    /// The generation that was refused.
+    generation: i64,
+    /// Uids of the Pods that refused it.
+    by: BTreeSet<String>,
 }
 
 impl Holds {
-    /// Holds `object` back. `false` if it already is: then it was not to blame, or not alone.
-    pub(crate) fn add(&mut self, object: ObjectRef, generation: i64) -> bool {
-        self.objects.insert(object, generation) != Some(generation)
+    /// Holds `object` back, as the Pod `by` refuses it. `false` if it already is: then it was not to blame, or not alone.
+    pub(crate) fn add(&mut self, object: ObjectRef, generation: i64, by: &str) -> bool {
+        let fresh = || Hold { generation, by: BTreeSet::new() };
+        let is_new = self.objects.get(&object).is_none_or(|hold| hold.generation != generation);
+        let hold = self.objects.entry(object).or_insert_with(fresh);
+        if is_new {
+            *hold = fresh();
+        }
+        hold.by.insert(by.to_owned());
+        is_new
     }
 
     /// Lets go of what was edited or deleted since.
     pub(crate) fn release(&mut self, generations: &Generations) {
-        self.objects.retain(|object, refused| generations.get(object) == Some(refused));
+        self.objects.retain(|object, hold| generations.get(object) == Some(&hold.generation));
+    }
+
+    /// Lets go of what nobody but this Pod refused: it is gone, or begins anew. Returns whether there was any.
+    pub(crate) fn forget(&mut self, pod: &str) -> bool {
+        let before = self.objects.len();
+        self.objects.retain(|_, hold| !hold.by.remove(pod) || !hold.by.is_empty());
+        self.objects.len() < before
     }
 
     /// Whether nothing is held back.

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use chaperone_protocol::keys::{CredentialHash, Keys};
 use chaperone_protocol::snapshot::{Scope, Version};
@@ -16,14 +15,9 @@ use super::canary::{Rollout, StreamId};
 use super::hold::Holds;
 use super::learned::{Acquaintance, Hints, Learned, Met, Standing};
 use super::publish::{Edition, Generations, KeySet, Offer, Secrets};
-use super::roster::{Inside, Member, Pod, Refusal, Roster, Tally};
+use super::roster::{Inside, Pod, Refusal, Roster, Tally};
 use crate::compile::{Compiled, ObjectRef, compile};
 use crate::world::{ObjectKey, World};
-
-/// How long a deleted Pod is remembered. TokenReview may take its token for 10 s more, and a cached review for 60.
-const TOMBSTONE: Duration = Duration::from_secs(120);
-/// Deleted Pods that are remembered.
-const TOMBSTONES: usize = 20_000;
 
 /// What one pass works on.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +43,8 @@ pub(crate) struct Signal {
 pub(crate) struct Connection {
     pub(crate) id: StreamId,
     pub(crate) signal: watch::Receiver<Signal>,
+    /// Whether to compile: there is nothing for its scope yet, or what its Pod refused before may be tried again.
+    pub(crate) compiles: bool,
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +72,6 @@ pub(crate) struct Hub {
     streams: BTreeMap<StreamId, watch::Sender<Signal>>,
     /// As of the last pass.
     secrets: Secrets,
-    tombstones: BTreeMap<String, Instant>,
     last_id: StreamId,
 }
 
@@ -90,7 +85,6 @@ impl Hub {
             learned: Learned::default(),
             streams: BTreeMap::new(),
             secrets: Secrets::default(),
-            tombstones: BTreeMap::new(),
             last_id: 0,
         }
     }
@@ -110,60 +104,61 @@ impl Hub {
         self.roster.scopes().cloned().collect()
     }
 
-    /// Whether a sidecar of this scope has had a stream, so that there is a snapshot for it, or will be.
-    pub(crate) fn has(&self, scope: &Scope) -> bool {
-        self.roster.has(scope)
-    }
-
     /// Whether the Pod's sidecar has ever had a stream.
     pub(crate) fn knows(&self, uid: &str) -> bool {
         self.roster.knows(uid)
     }
 
-    /// Admits a stream. `None`: its Pod is gone.
-    pub(crate) fn connect(&mut self, pod: &Pod, scope: &Scope, now: Instant) -> Option<Connection> {
-        self.tombstones.retain(|_, deleted| now < *deleted + TOMBSTONE);
-        if self.tombstones.contains_key(&pod.uid) {
-            return None;
-        }
+    /// Admits a stream.
+    pub(crate) fn connect(&mut self, pod: &Pod, scope: &Scope, now: Instant) -> Connection {
         self.last_id += 1;
         let id = self.last_id;
+        let is_new_scope = !self.roster.has(scope);
         if let Some(before) = self.roster.connected(pod, scope, id) {
             self.close(before, GoAwayReason::Replaced);
         }
         let (sender, signal) = watch::channel(Signal::default());
         self.streams.insert(id, sender);
         let state = self.scopes.entry(scope.clone()).or_default();
+        let is_free = state.holds.forget(&pod.uid);
+        if is_free {
+            state.rollout.forgive();
+        }
         if state.rollout.tick(self.roster.streams(scope), now) {
             self.refresh(scope);
         } else {
             self.offer(scope, id);
         }
         self.hint(scope, &[id].into());
-        Some(Connection { id, signal })
+        Connection { id, signal, compiles: is_free || is_new_scope }
     }
 
-    /// A stream has ended.
-    pub(crate) fn disconnected(&mut self, pod: &Pod, id: StreamId, fate: PodFate, now: Instant) {
+    /// A stream has ended. Returns whether to compile again.
+    pub(crate) fn disconnected(&mut self, pod: &Pod, id: StreamId, fate: PodFate, now: Instant) -> bool {
+        let Some(scope) = self.roster.lost(&pod.uid, id) else { return false };
         self.streams.remove(&id);
-        let Some(scope) = self.roster.lost(&pod.uid, id) else { return };
-        if fate == PodFate::Gone {
-            self.roster.removed(&pod.uid);
+        match fate {
+            PodFate::Gone => self.pod_deleted(&pod.uid, now),
+            PodFate::Exists => {
+                self.look(&scope, now);
+                false
+            }
         }
-        self.look(&scope, now);
     }
 
-    /// A Pod was deleted: its stream ends at once, whatever its token says.
-    pub(crate) fn pod_deleted(&mut self, uid: &str, now: Instant) {
-        if self.tombstones.len() >= TOMBSTONES {
-            self.tombstones.pop_first();
-        }
-        self.tombstones.insert(uid.to_owned(), now);
-        let Some(Member { scope, stream, .. }) = self.roster.removed(uid) else { return };
-        if let Some(id) = stream {
+    /// A Pod was deleted: its stream ends at once, whatever its token says. Returns whether to compile again.
+    pub(crate) fn pod_deleted(&mut self, uid: &str, now: Instant) -> bool {
+        let Some(member) = self.roster.removed(uid) else { return false };
+        if let Some(id) = member.stream {
             self.close(id, GoAwayReason::PodDeleted);
         }
-        self.look(&scope, now);
+        self.look(&member.scope, now);
+        let Some(state) = self.scopes.get_mut(&member.scope) else { return false };
+        let is_free = state.holds.forget(uid) || (state.unattributed && member.has_refused());
+        if is_free {
+            state.rollout.forgive();
+        }
+        is_free
     }
 
     /// Ends every stream.
@@ -183,8 +178,10 @@ impl Hub {
     pub(crate) fn holds(&mut self, pod: &Pod, id: StreamId, held: &Held, now: Instant) {
         let Some(member) = self.roster.of_stream(&pod.uid, id) else { return };
         let scope = member.scope.clone();
-        let Some(state) = self.scopes.get_mut(&scope) else { return };
-        member.acknowledged(&held.snapshot, state.known.get(&held.snapshot).map(AsRef::as_ref));
+        let state = self.scopes.get_mut(&scope);
+        let inside = state.as_ref().and_then(|state| state.known.get(&held.snapshot));
+        member.acknowledged(&held.snapshot, inside.map(AsRef::as_ref));
+        let Some(state) = state else { return };
         if state.rollout.acknowledged(id, &held.snapshot, self.roster.streams(&scope), now) {
             self.refresh(&scope);
         }
@@ -252,7 +249,7 @@ impl Hub {
         let is_news = match blamed {
             Some((generation, object)) => {
                 member.refuses(object.clone(), refusal(generation));
-                state.holds.add(object, generation)
+                state.holds.add(object, generation, &pod.uid)
             }
             None => {
                 let before = state.rollout.promoted().map(|promoted| Arc::clone(&promoted.generations));
@@ -272,7 +269,8 @@ impl Hub {
 
     /// Publishes what was compiled from the pass: outside, because streams wait while the hub is in use.
     pub(crate) fn publish(&mut self, pass: &Pass, compiled: &Compiled, now: Instant) {
-        self.scopes.retain(|scope, _| compiled.snapshots.contains_key(scope));
+        // Whoever has connected meanwhile is compiled for in the next pass.
+        self.scopes.retain(|scope, _| compiled.snapshots.contains_key(scope) || self.roster.has(scope));
         for (scope, document) in &compiled.snapshots {
             let contents = compiled.contents.get(scope).cloned().unwrap_or_default();
             let state = self.scopes.entry(scope.clone()).or_default();
@@ -410,7 +408,7 @@ pub(crate) enum PodFate {
 impl ScopeState {
     /// The scope with the objects that were refused as they were when they were good.
     fn without_held(&self, scope: &Scope, pass: &Pass, epoch: u64) -> Option<Edition> {
-        let good = self.rollout.promoted().map(AsRef::as_ref);
+        let good = self.rollout.proven().map(AsRef::as_ref);
         let (mut world, generations) = self.holds.apply(&pass.world, &pass.generations, good);
         world.scopes = BTreeSet::from([scope.clone()]);
         let mut compiled = compile(&world);
@@ -420,8 +418,7 @@ impl ScopeState {
 
     /// Takes the keys that the scope needs: while an edition is on its way, those of the one before it too.
     fn select_keys(&mut self, scope: &Scope, secrets: &Secrets) {
-        let editions = [self.rollout.promoted(), self.rollout.newest()];
-        let names: BTreeSet<_> = editions.into_iter().flatten().flat_map(|edition| &edition.credentials).collect();
+        let names: BTreeSet<_> = self.rollout.editions().flat_map(|edition| &edition.credentials).collect();
         let keys = secrets.of(scope, names);
         if self.keys.as_ref().is_none_or(|before| before.version != keys.version()) {
             self.keys = Some(Arc::new(KeySet::new(keys)));

@@ -269,6 +269,11 @@ impl Member {
         }
     }
 
+    /// Whether there is something that it refuses.
+    pub(crate) fn has_refused(&self) -> bool {
+        !self.refusals.is_empty()
+    }
+
     /// It refused an object.
     pub(crate) fn refuses(&mut self, object: ObjectRef, refusal: Refusal) {
         if self.refusals.len() < REFUSALS {

@@ -170,17 +170,18 @@ async fn answer(feed: &Arc<Feed>, request: Request<Incoming>) -> Answer {
     };
     let now = clock::now();
     let connect = |hub: &mut super::Hub| {
-        let is_new = !hub.has(&identity.scope);
-        (hub.connect(&identity.pod, &identity.scope, now), hub.epoch(), is_new)
+        // Under the hub's lock: a Pod that is deleted from here on finds its stream to be closed.
+        let exists = !feed.pods.was_deleted(&identity.pod.uid);
+        (exists.then(|| hub.connect(&identity.pod, &identity.scope, now)), hub.epoch())
     };
     match feed.desk.lead(now, connect) {
         None => not_leading(),
-        Some((None, _, _)) => {
+        Some((None, _)) => {
             refused("pod_deleted");
             refusal(StatusCode::UNAUTHORIZED, "the Pod is gone\n", None)
         }
-        Some((Some(connection), epoch, is_new_scope)) => {
-            if is_new_scope {
+        Some((Some(connection), epoch)) => {
+            if connection.compiles {
                 feed.desk.compile.notify_one();
             }
             let (writer, frames) = body::channel();

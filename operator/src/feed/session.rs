@@ -67,7 +67,10 @@ impl Session<'_> {
         }
         let fate = self.feed.fate(&self.identity.pod);
         let (pod, id) = (&self.identity.pod, self.connection.id);
-        self.feed.desk.after(self.epoch, |hub| hub.disconnected(pod, id, fate, clock::now()));
+        let ended = self.feed.desk.after(self.epoch, |hub| hub.disconnected(pod, id, fate, clock::now()));
+        if ended == Some(true) {
+            self.feed.desk.compile.notify_one();
+        }
         self.feed.desk.report.notify_one();
     }
 

@@ -20,6 +20,8 @@ pub(crate) enum Stream {
         held: Option<Held>,
         /// What it refused last: it is not sent again.
         refused: Option<Version>,
+        /// Whether it has heard that what it has is what it should have.
+        is_told: bool,
     },
     /// Something is.
     Awaiting {
@@ -43,21 +45,21 @@ impl Stream {
         epoch: u64,
     ) -> Result<Vec<Bytes>, OutOfTurn> {
         let Self::Greeting = self else { return Err(OutOfTurn) };
-        let is_current = have.is_some() && have == offer.map(Offer::held);
-        *self = Self::Idle { held: have, refused: None };
-        if is_current {
-            return Ok(vec![LeaderFrame::Unchanged.encode(epoch).into()]);
-        }
+        *self = Self::Idle { held: have, refused: None, is_told: false };
         Ok(self.next(offer, epoch))
     }
 
     /// What to send now: nothing while something is unacknowledged, or nothing is new.
     pub(crate) fn next(&mut self, offer: Option<&Offer>, epoch: u64) -> Vec<Bytes> {
-        let (Self::Idle { held, refused }, Some(offer)) = (&*self, offer) else { return Vec::new() };
+        let (Self::Idle { held, refused, is_told }, Some(offer)) = (&mut *self, offer) else { return Vec::new() };
         let wanted = offer.held();
         let is_refused = refused.as_ref().is_some_and(|it| *it == wanted.snapshot || *it == wanted.keys);
-        if is_refused || held.as_ref() == Some(&wanted) {
+        if is_refused {
             return Vec::new();
+        }
+        if held.as_ref() == Some(&wanted) {
+            let has_heard = std::mem::replace(is_told, true);
+            return if has_heard { Vec::new() } else { vec![LeaderFrame::Unchanged.encode(epoch).into()] };
         }
         let mut frames = Vec::new();
         if held.as_ref().is_none_or(|held| held.keys != wanted.keys) {
@@ -81,7 +83,7 @@ impl Stream {
         if sent != acknowledged {
             return Err(OutOfTurn);
         }
-        *self = Self::Idle { held: Some(acknowledged.clone()), refused: None };
+        *self = Self::Idle { held: Some(acknowledged.clone()), refused: None, is_told: true };
         Ok(())
     }
 
@@ -91,7 +93,7 @@ impl Stream {
         if sent.snapshot != *version && sent.keys != *version {
             return Err(OutOfTurn);
         }
-        *self = Self::Idle { held: held.take(), refused: Some(version.clone()) };
+        *self = Self::Idle { held: held.take(), refused: Some(version.clone()), is_told: true };
         Ok(())
     }
 }
@@ -158,6 +160,16 @@ mod tests {
         assert!(stream.next(Some(&bad), 1).is_empty());
         assert_eq!(stream.next(Some(&good), 1).len(), 2, "it still has nothing");
         assert_eq!(stream.nack(&bad.edition.version), Err(OutOfTurn));
+    }
+
+    /// The first sidecar that returns to a new leader is there before its scope is compiled.
+    #[test]
+    fn a_sidecar_that_was_current_before_the_first_offer_hears_so_once() {
+        let offer = offer("a", "k");
+        let mut stream = greeted(Some(offer.held()));
+        let unchanged: Bytes = LeaderFrame::Unchanged.encode(1).into();
+        assert_eq!(stream.next(Some(&offer), 1), [unchanged]);
+        assert!(stream.next(Some(&offer), 1).is_empty());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The Pods with a sidecar, by uid. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use chaperone_protocol::snapshot::Scope;
@@ -11,6 +11,11 @@ use super::SERVICE_ACCOUNT;
 
 /// A sidecar that has not connected after this long is one that does not.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a deleted Pod is remembered. TokenReview may take its token for 10 s more, and a cached review for 60.
+const TOMBSTONE: Duration = Duration::from_secs(120);
+/// Deleted Pods that are remembered: the oldest are forgotten first.
+const TOMBSTONES: usize = 20_000;
 
 /// Whether a Pod runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +32,9 @@ pub(super) struct Census {
     pods: BTreeMap<String, Pod>,
     /// While Pods are listed anew: those that were found so far.
     found: Option<BTreeSet<String>>,
+    /// Whoever leads, or comes to lead, knows of them.
+    tombstones: VecDeque<(Instant, String)>,
+    deleted: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -50,9 +58,29 @@ impl Census {
     }
 
     /// Returns the uids that are gone.
-    pub(super) fn deleted(&mut self, metadata: &ObjectMeta) -> Vec<String> {
-        let uid = metadata.uid.clone().into_iter();
-        uid.inspect(|uid| drop(self.pods.remove(uid))).collect()
+    pub(super) fn deleted(&mut self, metadata: &ObjectMeta, now: Instant) -> Vec<String> {
+        let gone: Vec<_> = metadata.uid.clone().into_iter().collect();
+        self.bury(&gone, now);
+        gone
+    }
+
+    fn bury(&mut self, gone: &[String], now: Instant) {
+        for uid in gone {
+            self.pods.remove(uid);
+            if self.deleted.insert(uid.clone()) {
+                self.tombstones.push_back((now, uid.clone()));
+            }
+        }
+        let is_past = |(at, _): &(Instant, String)| now >= *at + TOMBSTONE;
+        while self.tombstones.len() > TOMBSTONES || self.tombstones.front().is_some_and(is_past) {
+            if let Some((_, uid)) = self.tombstones.pop_front() {
+                self.deleted.remove(&uid);
+            }
+        }
+    }
+
+    pub(super) fn was_deleted(&self, uid: &str) -> bool {
+        self.deleted.contains(uid)
     }
 
     pub(super) fn relist(&mut self) {
@@ -60,10 +88,10 @@ impl Census {
     }
 
     /// The list is complete: returns who was deleted while nobody watched.
-    pub(super) fn relisted(&mut self) -> Vec<String> {
+    pub(super) fn relisted(&mut self, now: Instant) -> Vec<String> {
         let found = self.found.take().unwrap_or_default();
         let gone: Vec<_> = self.pods.keys().filter(|uid| !found.contains(*uid)).cloned().collect();
-        self.pods.retain(|uid, _| found.contains(uid));
+        self.bury(&gone, now);
         gone
     }
 
@@ -80,6 +108,13 @@ impl Census {
             }
             (Seen::NotRunning, Some(pod)) => pod.running_since = None,
             (Seen::NotRunning, None) => {}
+        }
+    }
+
+    /// The list of running Pods is complete: others have ended while nobody watched.
+    pub(super) fn only_these_run(&mut self, uids: &BTreeSet<String>) {
+        for (_, pod) in self.pods.iter_mut().filter(|(uid, _)| !uids.contains(*uid)) {
+            pod.running_since = None;
         }
     }
 
@@ -141,9 +176,26 @@ mod tests {
         census.seen(&metadata("b"));
         census.relist();
         census.seen(&metadata("b"));
-        assert_eq!(census.relisted(), ["a"]);
+        let now = crate::clock::now();
+        assert_eq!(census.relisted(now), ["a"]);
         assert!(census.exists("b") && !census.exists("a"));
-        assert_eq!(census.deleted(&metadata("b")), ["b"]);
+        assert_eq!(census.deleted(&metadata("b"), now), ["b"]);
         assert!(!census.exists("b"));
+        assert!(census.was_deleted("a") && census.was_deleted("b") && !census.was_deleted("c"));
+        census.deleted(&metadata("c"), now + TOMBSTONE);
+        assert!(!census.was_deleted("a") && census.was_deleted("c"));
+    }
+
+    #[test]
+    fn who_ended_while_nobody_watched_does_not_run() {
+        let start = crate::clock::now();
+        let mut census = Census::default();
+        for uid in ["a", "b"] {
+            census.seen(&metadata(uid));
+            census.runs(&metadata(uid), Seen::Running(start));
+        }
+        census.only_these_run(&["b".to_owned()].into());
+        let unseen = census.unseen(start + PATIENCE, |_| false);
+        assert_eq!(unseen.into_values().collect::<Vec<_>>(), [1]);
     }
 }

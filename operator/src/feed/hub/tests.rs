@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::testing::{object, pass, pod, scope};
 use super::*;
 use chaperone_crds::condition::{BehindState, Sidecars};
@@ -34,7 +36,7 @@ impl Fleet {
 
     fn connect(&mut self, name: &str) {
         let pod = pod(name);
-        let connection = self.hub.connect(&pod, &scope("shop", "app"), self.now).unwrap();
+        let connection = self.hub.connect(&pod, &scope("shop", "app"), self.now);
         self.sidecars.push(Sidecar { pod, connection, held: None });
     }
 
@@ -242,11 +244,10 @@ fn what_one_sidecar_meets_is_counted_and_told_to_the_others_and_to_those_that_co
 }
 
 #[test]
-fn a_deleted_pod_loses_its_stream_and_gets_no_other() {
+fn a_deleted_pod_loses_its_stream() {
     let mut fleet = Fleet::of(1, &[("chat", 1)]);
     fleet.hub.pod_deleted("uid-of-pod-0", fleet.now);
     assert_eq!(fleet.sidecars[0].connection.signal.borrow().close, Some(GoAwayReason::PodDeleted));
-    assert!(fleet.hub.connect(&pod("pod-0"), &scope("shop", "app"), fleet.now).is_none());
 }
 
 #[test]
@@ -303,6 +304,95 @@ fn authorities_are_trusted_when_every_connected_sidecar_has_acknowledged_them() 
     assert!(fleet.hub.all_trust("old and new"));
     fleet.connect("pod-2");
     assert!(!fleet.hub.all_trust("old and new"), "one that has just come has said nothing yet");
+}
+
+#[test]
+fn a_newer_edition_takes_nobody_back_who_has_the_one_before() {
+    let mut fleet = Fleet::of(3, &[("chat", 1)]);
+    let first = fleet.offered(1);
+    fleet.publish(&[("chat", 2)]);
+    fleet.acknowledge(0);
+    fleet.acknowledge(1);
+    fleet.publish(&[("chat", 3)]);
+    assert_ne!(fleet.offered(1), first);
+    let kept = fleet.offered(1);
+    fleet.publish(&[("chat", 1)]);
+    assert_eq!(fleet.offered(1), first, "but an edit that is taken back is taken back");
+    assert_ne!(kept, first);
+}
+
+#[test]
+fn steady_edits_reach_a_fleet_of_which_one_is_frozen() {
+    let mut fleet = Fleet::of(5, &[("chat", 1)]);
+    let first = fleet.offered(1);
+    for generation in 2..30 {
+        fleet.publish(&[("chat", generation)]);
+        while (1..5).any(|index| fleet.acknowledge(index)) {}
+        fleet.later(1);
+    }
+    assert_ne!(fleet.offered(1), first);
+    assert_eq!(counts(&fleet.tally("chat", &[("chat", 29)])), (4, 0, 1));
+}
+
+#[test]
+fn what_the_first_edition_brings_and_is_refused_is_left_out() {
+    let routes = [("chat", 1), ("bad", 1)];
+    let mut fleet = Fleet::of(0, &routes);
+    fleet.connect("pod-0");
+    let refused = fleet.offered(0).unwrap().snapshot;
+    assert!(fleet.refuse(0, "routes.bad"));
+    fleet.publish(&routes);
+    assert_ne!(fleet.offered(0).unwrap().snapshot, refused);
+    fleet.acknowledge_all();
+    assert_eq!(counts(&fleet.tally("chat", &routes)), (1, 0, 0));
+    assert_eq!(counts(&fleet.tally("bad", &routes)), (0, 1, 0));
+}
+
+#[test]
+fn an_object_is_tried_again_when_who_refused_it_is_gone_or_begins_anew() {
+    let edited = [("chat", 2)];
+    let refused = || {
+        let mut fleet = Fleet::of(3, &[("chat", 1)]);
+        fleet.publish(&edited);
+        assert!(fleet.refuse(0, "routes.chat"));
+        fleet.publish(&edited);
+        fleet
+    };
+    let mut fleet = refused();
+    assert!(fleet.hub.pod_deleted("uid-of-pod-0", fleet.now), "it is to be compiled again");
+    fleet.publish(&edited);
+    fleet.acknowledge_all();
+    assert_eq!(counts(&fleet.tally("chat", &edited)), (2, 0, 0));
+
+    let mut fleet = refused();
+    fleet.connect("pod-0");
+    assert!(fleet.sidecars[3].connection.compiles);
+    fleet.publish(&edited);
+    fleet.acknowledge_all();
+    assert_eq!(counts(&fleet.tally("chat", &edited)), (3, 0, 0));
+}
+
+#[test]
+fn what_a_sidecar_says_while_its_scope_is_compiled_is_not_lost() {
+    let have = Fleet::of(1, &[("chat", 1)]).sidecars[0].held.clone().unwrap();
+    let (now, after) = (crate::clock::now(), pass(&[("chat", 1)]));
+    let mut before = after.clone();
+    before.world = Arc::new(World { scopes: BTreeSet::new(), ..(*after.world).clone() });
+    let mut hub = Hub::new(8);
+    let connection = hub.connect(&pod("pod-0"), &scope("shop", "app"), now);
+    hub.publish(&before, &compile(&before.world), now);
+    hub.holds(&pod("pod-0"), connection.id, &have, now);
+    hub.publish(&after, &compile(&after.world), now);
+    let tallies = hub.tallies(&after.generations, &BTreeMap::new());
+    assert_eq!(counts(&tallies[&object(Kind::ModelRoute, "chat")]), (1, 0, 0));
+}
+
+#[test]
+fn the_end_of_a_stream_that_is_not_the_pods_ends_no_other() {
+    let mut fleet = Fleet::of(1, &[("chat", 1)]);
+    let id = fleet.sidecars[0].connection.id;
+    fleet.hub.disconnected(&pod("stranger"), id, PodFate::Exists, fleet.now);
+    assert_eq!(fleet.hub.streams(), 1);
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn leading(desk: &Desk) -> Held {
     let pass = pass(&[("chat", 1)]);
     hub.publish(&pass, &compile(&pass.world), now);
     let probe = pod("probe");
-    let connection = hub.connect(&probe, &scope("shop", "app"), now).unwrap();
+    let connection = hub.connect(&probe, &scope("shop", "app"), now);
     let have = connection.signal.borrow().offer.as_ref().unwrap().held();
     hub.disconnected(&probe, connection.id, PodFate::Gone, now);
     desk.replace(Some(hub));
