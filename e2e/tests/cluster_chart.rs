@@ -119,6 +119,22 @@ async fn the_chart_grants_what_the_operator_is_tested_with_and_keeps_its_kinds()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_that_would_delete_the_definitions_is_refused_with_a_remedy() -> Result<()> {
+    let test = "an_upgrade_that_would_delete_the_definitions_is_refused_with_a_remedy";
+    let Some(cluster) = Cluster::for_test(test).await? else { return Ok(()) };
+    let upgrade = ["template", "chaperone", "--is-upgrade", "--set-json", IMAGE];
+    let losing = ["crds.enabled=false", "crds.keep=false"];
+    let said = helm(&cluster, &upgrade, &losing).await?;
+    assert!(said.stderr.contains("--set crds.enabled=true --set crds.keep=true"), "{}", said.stderr);
+    assert!(said.ok().is_err());
+    helm(&cluster, &upgrade, &losing[..1]).await?.ok()?;
+    helm(&cluster, &upgrade, &losing[1..]).await?.ok()?;
+    // There is nothing to lose yet.
+    template(&cluster, "default", &losing).await?.ok()?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everything_goes_where_the_override_says() -> Result<()> {
     let Some(cluster) = Cluster::for_test("everything_goes_where_the_override_says").await? else {
         return Ok(());

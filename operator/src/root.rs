@@ -2,7 +2,8 @@
 //! Pod of a namespace and after every restart.
 //!
 //! It stands in a Secret of the operator's own namespace. The first leader creates it; who loses the race reads the
-//! winner's. It is not changed here: whoever wants other pseudonyms deletes the Secret and restarts the operators.
+//! winner's. It is not changed here. Where the Secret is deleted, the leader creates it again as it was: who deletes it by
+//! mistake must not change every pseudonym. Whoever wants others deletes it while no operator runs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
