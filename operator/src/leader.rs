@@ -16,12 +16,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use self::election::{Claim, Elector, LEASE, RENEW, RENEW_DEADLINE};
+use self::election::{Claim, Elector, LEASE, RENEW, RENEW_DEADLINE, rest};
 use self::label::Label;
 use crate::clock;
 
 /// A call that takes longer is as good as lost.
 const CALL: Duration = Duration::from_secs(4);
+/// Renewals from one look at the label to the next: who takes it off the leader is nobody's usual business.
+const LABEL_GOOD_FOR: u32 = 4;
 
 /// Whether this process leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub(crate) struct Candidate {
     /// Of this process: a restarted one is another.
     identity: String,
     label: Label,
+    /// Renewals that may pass without a look at the label.
+    label_good_for: u32,
     leadership: watch::Sender<Leadership>,
 }
 
@@ -66,6 +70,7 @@ impl Candidate {
             lease: lease.to_owned(),
             identity: format!("{name}_{:016x}", clock::random_below(u64::MAX)),
             label: Label::new(client, namespace, pod),
+            label_good_for: 0,
             leadership: watch::channel(Leadership::Standby).0,
         }
     }
@@ -76,7 +81,7 @@ impl Candidate {
     }
 
     /// Takes part until `ending`, then gives up label and Lease, so that another takes over at once.
-    pub(crate) async fn run(self, ending: CancellationToken) {
+    pub(crate) async fn run(mut self, ending: CancellationToken) {
         let mut elector = Elector::new(self.identity.clone());
         // A process that ended badly has left the label on the Pod.
         self.label.remove_own().await;
@@ -94,7 +99,7 @@ impl Candidate {
     }
 
     /// One look at the Lease. Returns how long to wait for the next.
-    async fn turn(&self, elector: &mut Elector) -> Duration {
+    async fn turn(&mut self, elector: &mut Elector) -> Duration {
         let begun = clock::now();
         let before = *self.leadership.borrow();
         let outcome = match before {
@@ -108,11 +113,12 @@ impl Candidate {
                 let until = begun + RENEW_DEADLINE;
                 if before.epoch(now) != Some(epoch) {
                     tracing::info!(epoch, "leading");
-                    self.label.take().await;
+                    self.label.take(until).await;
+                    self.label_good_for = 0;
                 }
                 self.leadership.send_replace(Leadership::Leading { epoch, until });
-                self.label.keep().await;
-                RENEW
+                self.look_at_label(until).await;
+                rest(begun, clock::now())
             }
             (outcome, Leadership::Leading { until, .. }) if outcome.is_some() || now >= until => {
                 tracing::warn!("not leading any more");
@@ -124,6 +130,14 @@ impl Candidate {
             (_, Leadership::Leading { until, .. }) => Duration::from_secs(1).min(until.saturating_duration_since(now)),
             (_, Leadership::Standby) => elector.patience(now),
         }
+    }
+
+    async fn look_at_label(&mut self, until: Instant) {
+        self.label_good_for = match self.label_good_for.checked_sub(1) {
+            Some(left) => left,
+            None if self.label.keep(until).await => LABEL_GOOD_FOR - 1,
+            None => 0,
+        };
     }
 
     async fn claim(&self, elector: &mut Elector) -> Option<Held> {

@@ -14,6 +14,11 @@ pub(super) const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 /// How often a standby looks: a part of what a crash costs.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// How long a leader waits for the next renewal after one that began at `begun`: slow calls are not paid for twice.
+pub(super) fn rest(begun: Instant, now: Instant) -> Duration {
+    RENEW.saturating_sub(now.saturating_duration_since(begun))
+}
+
 /// What to do with a Lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claim {
@@ -95,6 +100,16 @@ mod tests {
             lease_transitions: Some(transitions),
             ..LeaseSpec::default()
         }
+    }
+
+    #[test]
+    fn a_renewal_begins_when_it_is_due_however_long_the_one_before_took() {
+        let begun = crate::clock::now();
+        let after = |seconds| rest(begun, begun + Duration::from_secs(seconds));
+        assert_eq!(after(0), RENEW);
+        // Lease read and written, label read, each in a second.
+        assert_eq!(after(3), Duration::from_secs(2));
+        assert_eq!(after(8), Duration::ZERO);
     }
 
     #[test]
