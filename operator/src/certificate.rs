@@ -185,18 +185,26 @@ impl Certificate {
         };
         let data = secret.data.take().unwrap_or_default();
         let wait = if rotation::is_under_way(&data) { AGAIN } else { LOOK };
+        let awareness = awareness(&data, desk, elected);
         let next = match issue::renewed(&data, &self.names, now)? {
             Some(renewed) => Some(renewed),
             None => {
                 let asked = secret.annotations().get(ROTATE).map(String::as_str);
-                rotation::advance(&data, &self.names, asked, awareness(&data, desk, elected), now)?
+                rotation::advance(&data, &self.names, asked, awareness, now)?
             }
         };
         let Some(next) = next else { return Ok(wait) };
+        let signs_early = awareness == Awareness::Some && rotation::is_under_way(&data) && !rotation::is_under_way(&next);
         secret.data = Some(next);
         // With the version that was read: of two writers one is told so, and looks again.
         let replaced = self.secrets.replace(&self.name, &PostParams::default(), &secret).await;
         replaced.map_err(|error| error.to_string())?;
+        if signs_early {
+            tracing::warn!(
+                secret = self.name,
+                "the new authority signs before every sidecar says that it knows it; the column PROGRAMMED has who lags"
+            );
+        }
         tracing::info!(secret = self.name, "the certificate was renewed, or its authority's change went a step further");
         Ok(AGAIN)
     }

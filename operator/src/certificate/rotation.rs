@@ -1,7 +1,7 @@
 //! Changing the authority, in steps that lose no sidecar. Pure: time, and what sidecars know, are parameters.
 //!
 //! ```text
-//! settled --asked, or old--> announced --every sidecar knows both--> signing --a day--> settled
+//! settled --asked, or old--> announced --every sidecar knows both, or an hour--> signing --a day--> settled
 //! ```
 //! - *announced*: old and new are published, the old one signs.
 //! - *signing*: both are published, the new one signs. The leaf comes with the new authority as the old one signed it, so
@@ -26,6 +26,9 @@ const ASKED: &str = "rotated";
 /// Sidecars have this long to return to a leader, and to hear of the new authority, before those that are connected
 /// count as all.
 pub(super) const RETURNING: Duration = Duration::from_secs(30);
+/// One sidecar that never says so must not keep an authority from being changed. Who hears of the new one later than this
+/// is let in by its certificate, as whoever was away.
+pub(super) const WAITING: SignedDuration = SignedDuration::from_hours(1);
 /// How long the old authority is trusted after the new one signs.
 const OVERLAP: SignedDuration = SignedDuration::from_hours(24);
 
@@ -81,12 +84,16 @@ pub(super) fn advance(
             let is_old = made.is_some_and(|made| now >= made + AUTHORITY * 2 / 3);
             if is_asked || is_old { announce(data, asked, now).map(Some) } else { Ok(None) }
         }
-        Step::Announced { since } if now >= since + RETURNING && awareness == Awareness::All => {
+        Step::Announced { since } if is_known(since, awareness, now) || now >= since + WAITING => {
             sign(data, names, now).map(Some)
         }
         Step::Signing { since } if now >= since + OVERLAP => settle(data).map(Some),
         Step::Announced { .. } | Step::Signing { .. } => Ok(None),
     }
+}
+
+fn is_known(since: Timestamp, awareness: Awareness, now: Timestamp) -> bool {
+    now >= since + RETURNING && awareness == Awareness::All
 }
 
 fn announce(data: &Data, asked: Option<&str>, now: Timestamp) -> Result<Data, String> {
@@ -204,11 +211,22 @@ mod tests {
         let announced = step(&old, Some("1"), Awareness::All, at(0)).unwrap();
         let soon = at(0) + SignedDuration::from_secs(29);
         assert!(step(&announced, Some("1"), Awareness::All, soon).is_none(), "sidecars are still returning");
-        assert!(step(&announced, Some("1"), Awareness::Some, at(9_000)).is_none(), "one does not know yet");
+        let last = at(1) - SignedDuration::from_secs(1);
+        assert!(step(&announced, Some("1"), Awareness::Some, last).is_none(), "one does not know yet");
         assert_eq!(text(&announced, "tls.crt"), text(&old, "tls.crt"), "the old one signs");
         let signing = step(&announced, Some("1"), Awareness::All, at(1)).unwrap();
         assert!(step(&signing, Some("1"), Awareness::All, at(24)).is_none());
         assert!(step(&signing, Some("1"), Awareness::All, at(25)).is_some());
+    }
+
+    #[test]
+    fn a_sidecar_that_never_acknowledges_holds_a_change_up_for_an_hour_and_finds_its_way_after_it() {
+        let old = first();
+        let announced = step(&old, Some("1"), Awareness::Some, at(0)).unwrap();
+        let signing = step(&announced, Some("1"), Awareness::Some, at(1)).expect("an hour is enough");
+        assert!(trusts(&old, &signing, at(1)), "who knows the old authority alone comes back");
+        let settled = step(&signing, Some("1"), Awareness::Some, at(25)).unwrap();
+        assert!(trusts(&old, &settled, at(25)), "also after the change");
     }
 
     #[test]
