@@ -14,11 +14,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::admission::{AdmissionRequest, AdmissionReview};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
+use super::places::{Place, Places};
 use super::{Settings, answer};
 use crate::certificate::{Leaf, acceptor};
 use crate::desk::Desk;
@@ -29,8 +30,11 @@ const PATH: &str = "/inject";
 const CONNECTIONS: usize = 256;
 /// Bytes of a question: an object of 1.5 MB, as large as etcd takes one, in JSON.
 const REVIEW_BYTES: usize = 4 << 20;
-/// A handshake must be through in this time, and so must a question; the API server itself waits for less.
+/// A handshake must be through in this time, and so must a question; the API server itself waits for less. Nor does a
+/// connection stay for longer without a first review.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection stays from one review to the next: longer than API servers keep one (90 s).
+const IDLE: Duration = Duration::from_secs(120);
 
 /// What questions are answered with.
 pub(crate) struct Injector {
@@ -42,32 +46,45 @@ pub(crate) struct Injector {
 /// Serves until it is dropped.
 pub(crate) async fn run(injector: Arc<Injector>, listener: TcpListener, leaf: Arc<Leaf>) {
     let acceptor = acceptor(leaf, b"http/1.1");
-    let (tasks, places) = (TaskTracker::new(), Arc::new(Semaphore::new(CONNECTIONS)));
+    let (tasks, places) = (TaskTracker::new(), Places::new(CONNECTIONS));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
+        let place = places.enter(peer.ip().to_canonical());
         let (injector, acceptor) = (Arc::clone(&injector), acceptor.clone());
         tasks.spawn(async move {
-            connection(injector, stream, acceptor).await;
-            drop(place);
+            tokio::select! {
+                () = place.cut.cancelled() => {}
+                () = connection(&injector, stream, acceptor, &place) => {}
+            }
         });
     }
 }
 
-async fn connection(injector: Arc<Injector>, stream: TcpStream, acceptor: TlsAcceptor) {
+async fn connection(injector: &Injector, stream: TcpStream, acceptor: TlsAcceptor, place: &Place) {
     let Ok(Ok(stream)) = timeout(PATIENCE, acceptor.accept(stream)).await else { return };
-    let service = service_fn(move |request| {
-        let injector = Arc::clone(&injector);
-        async move { Ok::<_, Infallible>(respond(&injector, request).await) }
+    let reviewed = &Notify::new();
+    let service = service_fn(|request| async move {
+        place.asked();
+        let response = respond(injector, request).await;
+        if response.status() == StatusCode::OK {
+            reviewed.notify_one();
+            place.answered();
+        }
+        Ok::<_, Infallible>(response)
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(120))
+        .header_read_timeout(IDLE)
         .max_headers(64)
         .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    tokio::select! {
+        _ = serving.as_mut() => return,
+        reviewed = timeout(PATIENCE, reviewed.notified()) => if reviewed.is_err() { return },
+    }
     // A caller that leaves early is its own affair.
     let _ = serving.await;
 }
@@ -96,8 +113,13 @@ async fn respond(injector: &Injector, request: Request<Incoming>) -> Response<Fu
     }
 }
 
+/// What is no answer to a review ends the connection: only an API server is to keep one.
 fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
     *response.status_mut() = status;
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
+
+#[cfg(test)]
+mod tests;
