@@ -1,8 +1,8 @@
 //! The feed: what sidecars get, and what they say of it.
 //!
 //! Pure: `publish` (what there is to have), `stream` (what one connection is sent next), `canary` (who gets a new
-//! edition first), `roster` (who holds or refused what), `learned` (what sidecars have met), `hold` (what is kept back), and
-//! `hub`, which holds them together.
+//! edition first), `roster` (who holds or refused what), `learned` (what sidecars have met), `pace` (how often they say so), `hold` (what
+//! is kept back), and `hub`, which holds them together.
 //! I/O: `server` admits streams, `session` is one, `body` writes.
 
 mod body;
@@ -10,6 +10,7 @@ mod canary;
 mod hold;
 mod hub;
 mod learned;
+mod pace;
 mod publish;
 mod roster;
 pub(crate) mod server;

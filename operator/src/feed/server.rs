@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::body::{self, Frames};
+use super::pace::Pace;
 use super::session::{Session, go_away};
 use crate::certificate::{Leaf, acceptor};
 use crate::clock;
@@ -187,7 +188,8 @@ async fn answer(feed: &Arc<Feed>, request: Request<Incoming>) -> Answer {
             let (writer, frames) = body::channel();
             let feed_of_session = Arc::clone(feed);
             feed.tasks.spawn(async move {
-                let session = Session { feed: &feed_of_session, epoch, identity, connection, writer, hinted: None };
+                let (feed, pace) = (&*feed_of_session, Pace::new(now));
+                let session = Session { feed, epoch, identity, connection, writer, hinted: None, pace };
                 session.run(request.into_body()).await;
             });
             Response::new(Either::Left(frames))

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::body::{Stalled, Writer};
 use super::hub::{Connection, PodFate, Signal};
 use super::learned::Hints;
+use super::pace::Pace;
 use super::server::Feed;
 use super::stream::{OutOfTurn, Stream};
 use crate::clock;
@@ -22,6 +23,9 @@ use crate::identity::{Identity, Unidentified};
 const RETRY: Duration = Duration::from_millis(500);
 /// After one that ended for a reason of the sidecar's.
 const RETRY_LATER: Duration = Duration::from_secs(10);
+
+/// A stream whose sidecar has not said in this time what it has is of no use to anybody.
+const GREETING: Duration = Duration::from_secs(10);
 
 /// Why a stream ends.
 enum End {
@@ -52,6 +56,8 @@ pub(super) struct Session<'f> {
     pub(super) writer: Writer,
     /// What the sidecar was last told of others.
     pub(super) hinted: Option<Arc<Hints>>,
+    /// What it says it has learned.
+    pub(super) pace: Pace,
 }
 
 impl Session<'_> {
@@ -77,8 +83,9 @@ impl Session<'_> {
     async fn serve(&mut self, mut incoming: Incoming) -> End {
         let mut decoder = Decoder::new(limits::SIDECAR_FRAME_BYTES);
         let mut stream = Stream::Greeting;
+        let greeted_by = clock::now() + GREETING;
         loop {
-            let remaining = self.remaining();
+            let (remaining, due) = (self.remaining(), self.pace.due());
             let outcome = tokio::select! {
                 received = incoming.frame() => match received {
                     Some(Ok(frame)) => {
@@ -91,6 +98,10 @@ impl Session<'_> {
                     Ok(()) => self.tell(&mut stream).await,
                     Err(_) => Err(self.farewell()),
                 },
+                () = tokio::time::sleep_until(due.unwrap_or(greeted_by)), if due.is_some() => self.learn(),
+                () = tokio::time::sleep_until(greeted_by), if matches!(stream, Stream::Greeting) => {
+                    Err(End::Away(GoAwayReason::Protocol))
+                }
                 () = tokio::time::sleep(remaining) => Err(End::Away(GoAwayReason::Unauthenticated)),
             };
             if let Err(end) = outcome {
@@ -156,10 +167,8 @@ impl Session<'_> {
                 self.tell(stream).await
             }
             SidecarFrame::Health(health) => {
-                if self.lead(now, |hub| hub.learns(&pod, id, &health, now))? {
-                    self.feed.desk.report.notify_one();
-                }
-                Ok(())
+                self.pace.add(health);
+                self.learn()
             }
             SidecarFrame::Auth(token) => {
                 let renewed = match self.feed.identifier.identify(&token).await {
@@ -175,6 +184,17 @@ impl Session<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Works on what the sidecar has learned, if it is time.
+    fn learn(&mut self) -> Result<(), End> {
+        let now = clock::now();
+        let Some(health) = self.pace.take(now) else { return Ok(()) };
+        let (pod, id) = (&self.identity.pod, self.connection.id);
+        if self.lead(now, |hub| hub.learns(pod, id, &health, now))? {
+            self.feed.desk.report.notify_one();
+        }
+        Ok(())
     }
 
     /// Sends what is new, or ends.
