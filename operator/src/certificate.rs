@@ -250,6 +250,19 @@ pub(crate) fn for_test(name: &str) -> (Arc<Leaf>, String) {
     (Arc::new(leaf), authority)
 }
 
+/// What trusts this authority, in PEM, and speaks `protocol`.
+#[cfg(test)]
+pub(crate) fn connector_for_test(authority: &str, protocol: &[u8]) -> tokio_rustls::TlsConnector {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider);
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    tokio_rustls::TlsConnector::from(Arc::new(config))
+}
+
 fn certified(secret: &Secret) -> Result<CertifiedKey, String> {
     let part = |key: &str| -> Result<&ByteString, String> {
         secret.data.as_ref().and_then(|data| data.get(key)).ok_or_else(|| format!("it has no {key}"))

@@ -90,6 +90,7 @@ mod tests {
     use kube::Config;
     use serde_json::Value;
     use tokio::net::TcpListener;
+    use tokio_util::task::TaskTracker;
 
     use super::*;
 
@@ -115,15 +116,16 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let patched = Patched::default();
         let played = Arc::clone(&patched);
-        // Ends with the runtime.
-        tokio::spawn(async move {
+        // They end with the runtime.
+        let (tasks, connections) = (TaskTracker::new(), TaskTracker::new());
+        tasks.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let patched = Arc::clone(&played);
                 let service = service_fn(move |request| {
                     let answer = answer(&request, &patched).to_string();
                     async move { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(answer)))) }
                 });
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
         let client = Client::try_from(Config::new(format!("http://{address}").parse().unwrap())).unwrap();

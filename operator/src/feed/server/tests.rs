@@ -12,12 +12,10 @@ use http_body_util::BodyExt;
 use hyper::server::conn::http1;
 use kube::{Client, Config};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsConnector;
 
 use super::*;
@@ -89,16 +87,6 @@ async fn api_server(tasks: &TaskTracker) -> (Client, Arc<Load>) {
     (Client::try_from(config).unwrap(), load)
 }
 
-fn connector(ca: &str) -> TlsConnector {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let mut config = config.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    TlsConnector::from(Arc::new(config))
-}
-
 /// What the sidecars share.
 struct Fleet {
     address: SocketAddr,
@@ -108,16 +96,29 @@ struct Fleet {
     tasks: TaskTracker,
 }
 
-/// A stream that was told that nothing has changed. Dropping it closes it.
-struct Synced {
+/// A stream. Dropping it closes it.
+struct Open {
     _said: Writer,
-    _heard: Incoming,
+    heard: Incoming,
     _sender: hyper::client::conn::http2::SendRequest<Frames>,
 }
 
+impl Open {
+    /// The first frame that it is sent, and its epoch.
+    async fn hear(&mut self) -> Option<(u64, Option<LeaderFrame>)> {
+        let mut decoder = Decoder::new(limits::LEADER_FRAME_BYTES);
+        loop {
+            if let Some(json) = decoder.next_frame().unwrap() {
+                return Some(LeaderFrame::decode(&json).unwrap());
+            }
+            decoder.push(self.heard.frame().await?.ok()?.data_ref()?);
+        }
+    }
+}
+
 impl Fleet {
-    /// One attempt; `None`: there was no connection, or the operator is busy.
-    async fn attempt(&self, token: &str) -> Option<Synced> {
+    /// Opens a stream that says `frames` first; `None`: there was no connection, or the operator is busy.
+    async fn open(&self, token: &str, frames: &[Bytes]) -> Option<Open> {
         let tcp = TcpStream::connect(self.address).await.ok()?;
         let tls = self.tls.connect(ServerName::try_from(NAME).unwrap(), tcp).await.ok()?;
         let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await;
@@ -125,30 +126,30 @@ impl Fleet {
         self.tasks.spawn(async move {
             let _ = connection.await;
         });
-        let (said, frames) = body::channel();
-        let hello = Hello { protocol: PROTOCOL, sidecar: "test".to_owned(), have: Some(self.have.clone()) };
-        said.write(&[SidecarFrame::Hello(hello).encode().into()]).await.ok()?;
+        let (said, body) = body::channel();
+        said.write(frames).await.ok()?;
         let request = Request::post(format!("https://{NAME}{PATH}"))
             .header(header::AUTHORIZATION, format!("Bearer {token}"))
-            .body(frames)
+            .body(body)
             .unwrap();
         let response = sender.send_request(request).await.ok()?;
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             return None;
         }
         assert_eq!(response.status(), StatusCode::OK);
-        let (mut heard, mut decoder) = (response.into_body(), Decoder::new(limits::LEADER_FRAME_BYTES));
-        loop {
-            if let Some(json) = decoder.next_frame().unwrap() {
-                assert_eq!(LeaderFrame::decode(&json).unwrap(), (7, Some(LeaderFrame::Unchanged)));
-                return Some(Synced { _said: said, _heard: heard, _sender: sender });
-            }
-            decoder.push(heard.frame().await?.ok()?.data_ref()?);
-        }
+        Some(Open { _said: said, heard: response.into_body(), _sender: sender })
+    }
+
+    /// One attempt.
+    async fn attempt(&self, token: &str) -> Option<Open> {
+        let hello = Hello { protocol: PROTOCOL, sidecar: "test".to_owned(), have: Some(self.have.clone()) };
+        let mut open = self.open(token, &[SidecarFrame::Hello(hello).encode().into()]).await?;
+        assert_eq!(open.hear().await?, (7, Some(LeaderFrame::Unchanged)));
+        Some(open)
     }
 
     /// Attempts with the patience of a sidecar until one succeeds; returns how many there were.
-    async fn reconnect(self: Arc<Self>, index: usize) -> (Synced, usize) {
+    async fn reconnect(self: Arc<Self>, index: usize) -> (Open, usize) {
         let (token, mut bound, mut attempts) = (token(index), 250, 1);
         loop {
             if let Some(synced) = self.attempt(&token).await {
@@ -173,11 +174,17 @@ fn leading(desk: &Desk) -> Held {
     have
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f69_a_thousand_sidecars_that_reconnect_at_once_are_all_served() {
-    // Both ends of each connection are in this process.
-    let files = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).unwrap();
+/// A leader of epoch 7 that serves, and who speaks to it.
+struct Served {
+    fleet: Arc<Fleet>,
+    desk: Arc<Desk>,
+    load: Arc<Load>,
+    serving: JoinHandle<()>,
+    ending: CancellationToken,
+    _leader: watch::Sender<Leadership>,
+}
+
+async fn serve() -> Served {
     let tasks = TaskTracker::new();
     let (client, load) = api_server(&tasks).await;
     let leadership = Leadership::Leading { epoch: 7, until: clock::now() + Duration::from_secs(3_600) };
@@ -191,8 +198,34 @@ async fn f69_a_thousand_sidecars_that_reconnect_at_once_are_all_served() {
     let address = listener.local_addr().unwrap();
     let ending = CancellationToken::new();
     let serving = tasks.spawn(run(feed, listener, leaf, ending.clone()));
+    let tls = certificate::connector_for_test(&ca, b"h2");
+    let fleet = Arc::new(Fleet { address, tls, have, tasks });
+    Served { fleet, desk, load, serving, ending, _leader }
+}
 
-    let fleet = Arc::new(Fleet { address, tls: connector(&ca), have, tasks: tasks.clone() });
+#[tokio::test]
+async fn a_stream_that_does_not_greet_is_ended_after_ten_seconds() {
+    let Served { fleet, _leader, .. } = serve().await;
+    let mut silent = fleet.open(&token(1), &[]).await.unwrap();
+    let mut greeted = fleet.attempt(&token(2)).await.unwrap();
+    tokio::time::pause();
+    let begun = clock::now();
+    let heard = silent.hear().await;
+    assert!(
+        matches!(&heard, Some((7, Some(LeaderFrame::GoAway(away)))) if away.reason == GoAwayReason::Protocol),
+        "{heard:?}"
+    );
+    let waited = clock::now() - begun;
+    assert!(waited <= Duration::from_secs(11), "{waited:?}");
+    assert!(timeout(Duration::from_secs(1), greeted.hear()).await.is_err(), "who has greeted stays");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f69_a_thousand_sidecars_that_reconnect_at_once_are_all_served() {
+    // Both ends of each connection are in this process.
+    let files = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).unwrap();
+    let Served { fleet, desk, load, serving, ending, _leader } = serve().await;
     let (begun, mut sidecars, mut streams, mut attempts) = (clock::now(), JoinSet::new(), Vec::new(), 0);
     for index in 0..SIDECARS {
         sidecars.spawn(Arc::clone(&fleet).reconnect(index));

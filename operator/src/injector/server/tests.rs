@@ -4,9 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use hyper::client::conn::http1::SendRequest;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpSocket;
@@ -27,6 +25,8 @@ const SOON: Duration = Duration::from_secs(5);
 struct Webhook {
     address: SocketAddr,
     tls: TlsConnector,
+    /// End with the runtime.
+    tasks: TaskTracker,
 }
 
 impl Webhook {
@@ -45,14 +45,9 @@ impl Webhook {
         let desk = Arc::new(Desk::new(leadership, Metrics::new().unwrap()));
         let listener = TcpListener::bind((API_SERVER, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        // Ends with the runtime.
-        tokio::spawn(run(Arc::new(Injector { settings, authority, desk }), listener, leaf));
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = config.with_root_certificates(roots).with_no_client_auth();
-        Self { address, tls: TlsConnector::from(Arc::new(config)) }
+        let tasks = TaskTracker::new();
+        tasks.spawn(run(Arc::new(Injector { settings, authority, desk }), listener, leaf));
+        Self { address, tls: certificate::connector_for_test(&ca, b"http/1.1"), tasks }
     }
 
     async fn tcp(&self, from: IpAddr) -> TcpStream {
@@ -67,7 +62,7 @@ impl Webhook {
 
     async fn connect(&self, from: IpAddr) -> SendRequest<Full<Bytes>> {
         let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(self.tls(from).await)).await.unwrap();
-        tokio::spawn(connection);
+        self.tasks.spawn(connection);
         sender
     }
 }
