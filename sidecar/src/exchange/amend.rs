@@ -183,7 +183,7 @@ impl Amend {
         let (found, ending) = (openai::texts(data, &skimmed), openai::ending(data, &skimmed));
         let (mut edits, mut before) = (Edits(self.left_out(&skimmed)), Vec::new());
         for (at, one) in found.iter().enumerate() {
-            before.extend(self.close_text_beside(one.channel)?);
+            before.extend(self.close_text_beside(one.channel, &found)?);
             let mut text = self.scrubber.push(one.channel, &source(data, one))?;
             let goes_on = found.iter().skip(at + 1).any(|later| later.channel == one.channel);
             if ending.contains(&one.channel.choice) && !goes_on {
@@ -207,14 +207,16 @@ impl Amend {
         self.scrubber.open().into_iter().filter(|channel| channel.choice == choice).collect()
     }
 
-    /// What is held of a text leaves before another text of the same choice begins. Arguments go on until the choice ends.
-    fn close_text_beside(&mut self, channel: Channel) -> Result<Vec<Frame>, Failure> {
-        let others: Vec<_> = self
-            .of_choice(channel.choice)
-            .into_iter()
-            .filter(|other| *other != channel && other.field != crate::pii::Field::Arguments)
-            .collect();
-        self.close(&others)
+    /// What is held of a text leaves before another text of the same choice begins, unless they come side by side:
+    /// in one chunk, or as one thought under two names. Arguments go on until the choice ends.
+    fn close_text_beside(&mut self, channel: Channel, chunk: &[Found]) -> Result<Vec<Frame>, Failure> {
+        let goes_on = |other: &Channel| {
+            other.field == channel.field
+                || other.field == crate::pii::Field::Arguments
+                || chunk.iter().any(|found| found.channel == *other)
+        };
+        let others = self.of_choice(channel.choice).into_iter().filter(|other| !goes_on(other));
+        self.close(&others.collect::<Vec<_>>())
     }
 
     /// Frames with what is held of `channels`, which end.

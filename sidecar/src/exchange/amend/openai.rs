@@ -51,20 +51,26 @@ pub(super) const CHUNK: Map = Map {
 /// The legacy way to call one function has no index; no list of calls is so long.
 const FUNCTION_CALL: u64 = u64::MAX;
 
+/// Under which of its two names a thought comes; some partners say it under both.
+const REASONING_CONTENT: u64 = 0;
+const REASONING: u64 = 1;
+
 /// Every text of a chunk or body.
 pub(super) fn texts(data: &[u8], skim: &Skim) -> Vec<Found> {
     skim.members.iter().filter_map(|member| found(data, skim, member)).collect()
 }
 
 fn found(data: &[u8], skim: &Skim, member: &Member) -> Option<Found> {
-    if member.kind != Kind::String {
+    // Partners say every key in every chunk: an empty text neither begins nor ends anything.
+    if member.kind != Kind::String || member.value.len() <= r#""""#.len() {
         return None;
     }
     let (field, call) = match (member.at, member.name) {
         (CHOICE, "text") | (MESSAGE, "content") | (PART, "text") => (Field::Text, 0),
         (MESSAGE, "refusal") => (Field::Refusal, 0),
         (AUDIO, "transcript") => (Field::Transcript, 0),
-        (MESSAGE, "reasoning_content" | "reasoning") => (Field::Reasoning, 0),
+        (MESSAGE, "reasoning_content") => (Field::Reasoning, REASONING_CONTENT),
+        (MESSAGE, "reasoning") => (Field::Reasoning, REASONING),
         (FUNCTION, "arguments") => (Field::Arguments, call(data, skim, member)),
         _ => return None,
     };
@@ -120,6 +126,7 @@ impl Shape {
             Field::Text if self.is_legacy => format!("\"text\":{text}"),
             Field::Text => format!("\"delta\":{{\"content\":{text}}}"),
             Field::Refusal => format!("\"delta\":{{\"refusal\":{text}}}"),
+            Field::Reasoning if call == REASONING => format!("\"delta\":{{\"reasoning\":{text}}}"),
             Field::Reasoning => format!("\"delta\":{{\"reasoning_content\":{text}}}"),
             Field::Transcript => format!("\"delta\":{{\"audio\":{{\"transcript\":{text}}}}}"),
             Field::Arguments if call == FUNCTION_CALL => {

@@ -288,6 +288,41 @@ fn f53_what_a_chat_says_beside_its_texts_is_searched_too() {
     assert_eq!((&seen["created"], &seen["choices"][0]["logprobs"]), (&json!(1_694_268_190), &Value::Null));
 }
 
+/// What the deltas of a chat say under one key.
+fn under(stream: &str, key: &str) -> String {
+    let deltas = events(stream).into_iter().map(|event| event["choices"][0]["delta"].clone());
+    deltas.filter_map(|delta| Some(delta[key].as_str()?.to_owned())).collect()
+}
+
+#[test]
+fn f53_an_empty_text_beside_another_does_not_end_it() {
+    let (setup, tag) =
+        asked(ClientApi::ChatCompletions, Adapter::OpenAI, Mode::Stream, &answers(Action::Label));
+    let (head, rest) = tag.split_at(8);
+    let pieces = ["Write to bob@", "example", ".net or ", head, rest, " now"];
+    for beside in ["reasoning", "reasoning_content", "refusal"] {
+        let frames = pieces.map(|piece| chat(&json!({"index": 0, "delta": {"content": piece, beside: ""}})));
+        let end = chat(&json!({"index": 0, "delta": {"content": "", beside: ""}, "finish_reason": "stop"}));
+        let seen = seen_however_cut(&setup, &(frames.concat() + &end + "data: [DONE]\n\n"));
+        assert_eq!(said(&seen).0, format!("Write to [EMAIL] or {EMAIL} now"), "beside {beside}");
+    }
+}
+
+#[test]
+fn f53_texts_that_come_in_the_same_chunks_are_each_read_over_chunks() {
+    let (setup, _) =
+        asked(ClientApi::ChatCompletions, Adapter::OpenAI, Mode::Stream, &answers(Action::Label));
+    let pieces = ["Write to bob@", "example", ".net now"];
+    for keys in [["content", "reasoning"], ["reasoning_content", "reasoning"], ["refusal", "content"]] {
+        let frames = pieces.map(|piece| chat(&json!({"index": 0, "delta": {(keys[0]): piece, (keys[1]): piece}})));
+        let end = chat(&json!({"index": 0, "delta": {}, "finish_reason": "stop"}));
+        let seen = seen_however_cut(&setup, &(frames.concat() + &end + "data: [DONE]\n\n"));
+        for key in keys {
+            assert_eq!(under(&seen, key), "Write to [EMAIL] now", "{key} of {keys:?} in {seen}");
+        }
+    }
+}
+
 #[test]
 fn log_probabilities_leave_where_answers_are_only_restored() {
     let (setup, tag) = asked(ClientApi::Completions, Adapter::OpenAI, Mode::Whole, &pseudonyms());
