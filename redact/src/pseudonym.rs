@@ -4,6 +4,7 @@
 //! every replica without a shared store. The map back lives in one [`Vault`], for one request; it
 //! cannot be printed and is wiped when it is dropped.
 
+mod spared;
 mod surrogate;
 mod tag;
 
@@ -15,6 +16,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::policy::normalised;
+use spared::Spared;
 pub(crate) use surrogate::{Kind, canonical};
 pub(crate) use tag::{LONG_TAG, TAG, is_tag};
 
@@ -89,6 +91,8 @@ pub struct Vault {
     values: BTreeMap<String, Minted>,
     /// Keyed hash of a word of a name -> the name's placeholder, or `None` if several names have the word.
     parts: BTreeMap<[u8; 32], Option<String>>,
+    /// Surrogates of the request that this vault's answer belongs to.
+    spared: Spared,
 }
 
 impl fmt::Debug for Vault {
@@ -112,7 +116,21 @@ impl Vault {
             minted: BTreeMap::new(),
             values: BTreeMap::new(),
             parts: BTreeMap::new(),
+            spared: Spared::default(),
         }
+    }
+
+    /// The same for an answer to the request of `vault`: the surrogates that live there are nobody's data, so a
+    /// search of the answer leaves them as they are, to be restored.
+    #[must_use]
+    pub fn sparing(mut self, vault: &Self) -> Self {
+        self.spared = Spared::of(vault.live());
+        self
+    }
+
+    /// Whether `value` is a surrogate that lives in the request of this answer.
+    pub(crate) fn spares(&self, value: &str) -> bool {
+        self.spared.has(value)
     }
 
     /// Whether no placeholder lives here, so that there is nothing to restore.

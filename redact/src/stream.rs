@@ -244,13 +244,16 @@ impl<'n> StreamRedactor<'n> {
         let raw = self.held[segment].to_vec();
         let mut at = 0;
         for span in self.find(&raw)? {
+            let value = self.value(&raw[span.range.clone()])?;
+            if vault.spares(&value) {
+                continue;
+            }
             let action = self.policy.action(span.entity);
             *self.counts.entry((span.entity, action)).or_default() += 1;
             if action == Action::Block {
                 return Err(Refused::Blocked(Counts::from([((span.entity, action), 1)])));
             }
             released.extend_from_slice(&raw[at..span.range.start]);
-            let value = self.value(&raw[span.range.clone()])?;
             let new = replacement(&self.policy, vault, &span, action, &value);
             match self.escapes {
                 Escapes::None => released.extend_from_slice(new.as_bytes()),

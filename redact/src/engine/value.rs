@@ -99,7 +99,9 @@ impl Value {
                     // All of it is replaced.
                     *spans = Vec::new().into_iter();
                 }
-                let mut replacement = self.replacement(&raw[range.clone()], &span, desk)?;
+                let Some(mut replacement) = self.replacement(&raw[range.clone()], &span, desk)? else {
+                    return Ok(Turn::Spent(1));
+                };
                 span.range = self.range.start + range.start..self.range.start + range.end;
                 if self.kind == LeafKind::Number {
                     // A number becomes a string, so that the JSON stays valid.
@@ -118,22 +120,31 @@ impl Value {
         miss
     }
 
-    fn replacement(&self, raw: &[u8], span: &Span, desk: &mut Desk<'_>) -> Result<Vec<u8>, Unscannable> {
+    /// `None` for what is left as it is.
+    fn replacement(
+        &self,
+        raw: &[u8],
+        span: &Span,
+        desk: &mut Desk<'_>,
+    ) -> Result<Option<Vec<u8>>, Unscannable> {
+        let plain = match self.escapes {
+            Escapes::None => raw.to_vec(),
+            Escapes::Json => View::unescaped(raw)?.bytes(raw).to_vec(),
+        };
+        let value = String::from_utf8_lossy(&plain);
+        if desk.vault.spares(&value) {
+            return Ok(None);
+        }
         let action = match (self.class, desk.rules.policy.action(span.entity)) {
             (_, Action::Block) => Action::Block,
             (Class::Identifier, _) => Action::Hash,
             (_, action) => action,
         };
         *desk.counts.entry((span.entity, action)).or_default() += 1;
-        let plain = match self.escapes {
-            Escapes::None => raw.to_vec(),
-            Escapes::Json => View::unescaped(raw)?.bytes(raw).to_vec(),
-        };
-        let value = String::from_utf8_lossy(&plain);
         let new = replacement(desk.rules.policy, desk.vault, span, action, &value);
-        Ok(match self.escapes {
+        Ok(Some(match self.escapes {
             Escapes::None => new.into_bytes(),
             Escapes::Json => escape(new.as_bytes()),
-        })
+        }))
     }
 }

@@ -128,7 +128,8 @@ impl<'n> ArgumentRedactor<'n> {
                 Query { policy: &policy, names: None, key: &self.strings.key, near_misses: NearMisses::Skip };
             found = find_raw(&number, Escapes::None, &query)?.spans.into_iter().next();
         }
-        let Some(span) = found else {
+        let value = String::from_utf8_lossy(&number).into_owned();
+        let Some(span) = found.filter(|_| !vault.spares(&value)) else {
             released.extend(number);
             return Ok(());
         };
@@ -137,7 +138,6 @@ impl<'n> ArgumentRedactor<'n> {
         if action == Action::Block {
             return Err(Refused::Blocked(Counts::from([((span.entity, action), 1)])));
         }
-        let value = String::from_utf8_lossy(&number).into_owned();
         let new = replacement(&policy, vault, &span, action, &value);
         released.extend([b"\"", escape(new.as_bytes()).as_slice(), b"\""].concat());
         Ok(())

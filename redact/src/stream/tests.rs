@@ -1,6 +1,7 @@
 use super::*;
 use crate::policy::{Filter, PolicySpec};
-use crate::pseudonym::{Form, Link, PseudonymKey};
+use crate::pseudonym::{Form, Kind, Link, PseudonymKey};
+use crate::{Entity, FieldTable, Rules, redact_json};
 
 const PLAIN: Form = Form { surrogate: None, link: Link::None };
 
@@ -139,6 +140,50 @@ fn urls_foreign_tags_and_numbers_keep_their_placeholders() {
     }
     let json = format!(r#"{{"n":{tag},"s":"a {tag}"}}"#);
     assert_eq!(restore(&vault, Landing::Json, &json, &[]), format!(r#"{{"n":{tag},"s":"a Ann"}}"#));
+}
+
+#[test]
+fn f53_surrogates_of_the_request_are_left_for_the_restorer() {
+    let mut asked = vault();
+    let values = [
+        (Entity::Email, "ann.lee@corp.org"),
+        (Entity::Phone, "+49 30 901820"),
+        (Entity::CreditCard, "4111 1111 1111 1111"),
+        (Entity::Ip, "10.1.2.3"),
+    ];
+    let form = |entity| Form { surrogate: Kind::of(entity), link: Link::None };
+    let minted = values.map(|(entity, value)| asked.mint(entity.label(), value, form(entity)));
+    let [email, phone, card, ip] = &minted;
+    let spaced = |digits: &str, from: usize| {
+        let (first, rest) = digits[from..].split_at(digits[from..].len() - 4);
+        format!("{first} {rest}")
+    };
+    let text = format!(
+        "Write to {email}, call {phone} or {}, pay {card} or {} at {ip}, not bob@example.net at 203.0.113.255 or +1 212 555 0187.",
+        spaced(phone, 2),
+        spaced(card, 0)
+    );
+    let policy = Arc::new(policy(Action::Label));
+    for cut in 1..text.len() {
+        let (mut stream, mut own) = (StreamRedactor::new(Arc::clone(&policy), None), vault().sparing(&asked));
+        let mut out = stream.push(&text.as_bytes()[..cut], &mut own).unwrap();
+        out.extend(stream.push(&text.as_bytes()[cut..], &mut own).unwrap());
+        out.extend(stream.flush(&mut own).unwrap());
+        let wanted = text
+            .replace("bob@example.net", "[EMAIL]")
+            .replace("203.0.113.255", "[IP]")
+            .replace("+1 212 555 0187", "[PHONE]");
+        assert_eq!(String::from_utf8(out).unwrap(), wanted, "cut at {cut}");
+        assert_eq!(stream.counts().len(), 3);
+    }
+    let json = format!("{{\"card\":{card},\"more\":[\"{email}\",{phone}]}}").replace('+', "");
+    let mut own = vault().sparing(&asked);
+    let mut arguments = ArgumentRedactor::new(Arc::clone(&policy), None);
+    let mut out = arguments.push(json.as_bytes(), &mut own).unwrap();
+    out.extend(arguments.flush(&mut own).unwrap());
+    assert_eq!(String::from_utf8(out).unwrap(), json);
+    let rules = Rules { policy: &policy, table: FieldTable::Unknown, names: None };
+    assert!(redact_json(json.as_bytes(), rules, &mut own).unwrap().counts().is_empty());
 }
 
 #[test]

@@ -53,9 +53,9 @@ impl Rewrite {
         &self.vault
     }
 
-    /// For hashes of what the answer itself holds.
+    /// For hashes of what the answer itself holds, and so that surrogates of the request are not taken for that.
     pub(super) fn own_vault(&self) -> Vault {
         let key = chaperone_redact::PseudonymKey::new(*self.key.expose());
-        Vault::new(key, &self.partner, "")
+        Vault::new(key, &self.partner, "").sparing(&self.vault)
     }
 }

@@ -167,7 +167,7 @@ impl Texts {
 pub(crate) struct Scrubber {
     rewrite: Rewrite,
     open: BTreeMap<Channel, Texts>,
-    /// For hashes of what the answer itself holds.
+    /// For hashes of what the answer itself holds; spares the request's surrogates.
     vault: Vault,
     /// Of channels that are closed.
     closed: Tally,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use chaperone_protocol::adapter::Adapter;
 use chaperone_protocol::pair::ClientApi;
-use chaperone_protocol::snapshot::pii::{Action, Entity, Filter, Ner, Pii, ResponsePii};
+use chaperone_protocol::snapshot::pii::{Action, Entity, Filter, Ner, Pii, PseudonymFormat, ResponsePii};
 use serde_json::{Value, json};
 
 use super::super::testing::{Setup, sent};
@@ -314,12 +314,44 @@ fn f53_texts_that_come_in_the_same_chunks_are_each_read_over_chunks() {
         asked(ClientApi::ChatCompletions, Adapter::OpenAI, Mode::Stream, &answers(Action::Label));
     let pieces = ["Write to bob@", "example", ".net now"];
     for keys in [["content", "reasoning"], ["reasoning_content", "reasoning"], ["refusal", "content"]] {
-        let frames = pieces.map(|piece| chat(&json!({"index": 0, "delta": {(keys[0]): piece, (keys[1]): piece}})));
+        let frames =
+            pieces.map(|piece| chat(&json!({"index": 0, "delta": {(keys[0]): piece, (keys[1]): piece}})));
         let end = chat(&json!({"index": 0, "delta": {}, "finish_reason": "stop"}));
         let seen = seen_however_cut(&setup, &(frames.concat() + &end + "data: [DONE]\n\n"));
         for key in keys {
             assert_eq!(under(&seen, key), "Write to [EMAIL] now", "{key} of {keys:?} in {seen}");
         }
+    }
+}
+
+#[test]
+fn f53_surrogates_that_a_partner_repeats_are_no_findings_and_come_back() {
+    for action in [Action::Label, Action::Block] {
+        let pii = Pii { format: PseudonymFormat::Surrogate, ..answers(action) };
+        let setup = Setup::redacted(
+            ClientApi::ChatCompletions,
+            Adapter::OpenAI,
+            &request(ClientApi::ChatCompletions, Mode::Stream),
+            &pii,
+        );
+        let (body, _) = sent(&setup);
+        let (before, _) = body.split_once("@example.com").expect("the request has a surrogate");
+        let surrogate = format!("{}@example.com", before.rsplit(' ').next().unwrap());
+        let (head, rest) = surrogate.split_at(4);
+        let frames = [
+            chat(&json!({"index": 0, "delta": {"content": format!("Dear {head}")}})),
+            chat(
+                &json!({"index": 0, "delta": {"content": format!("{rest}, I mean {}", surrogate.to_uppercase())}}),
+            ),
+            chat(&json!({"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "c", "type": "function",
+                "function": {"name": "f", "arguments": json!({"to": surrogate}).to_string()}}]}})),
+            chat(&json!({"index": 0, "delta": {"note": surrogate}, "finish_reason": "stop"})),
+            "data: [DONE]\n\n".to_owned(),
+        ];
+        let seen = seen_however_cut(&setup, &frames.concat());
+        let arguments = json!({"to": EMAIL}).to_string();
+        assert_eq!(said(&seen), (format!("Dear {EMAIL}, I mean {EMAIL}"), arguments), "{action:?}");
+        assert_eq!(under(&seen, "note"), surrogate);
     }
 }
 
