@@ -15,6 +15,7 @@ use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind, StartKind};
 use crate::letters::{Letters, has, set, slot};
 pub(crate) use cues::CueGroup;
 use table::{Cell, Table};
+pub(crate) use table::{LONGEST_LINE, begins_row, heads_table};
 
 /// A cue before a candidate counts up to this far.
 const REACH_BEFORE: usize = 48;

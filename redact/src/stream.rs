@@ -5,6 +5,7 @@
 //! they stand. One value of each type serves one channel: a choice, a content block, a tool call.
 
 mod arguments;
+mod block;
 mod restore;
 
 pub use arguments::ArgumentRedactor;
@@ -20,6 +21,7 @@ use crate::policy::{Action, Policy};
 use crate::pseudonym::Vault;
 use crate::splice::{Counts, escape};
 use crate::view::{Escapes, InvalidText, View};
+use block::Block;
 
 /// Most bytes that a channel holds back before it decides.
 pub const MAX_HELD: usize = 256;
@@ -42,6 +44,8 @@ pub struct StreamRedactor<'n> {
     key: String,
     /// Released text, as it was before redaction: where cues are found.
     context: Vec<u8>,
+    /// The table that the released text ends in. Arguments of tools have none: their strings are mostly short.
+    block: Block,
     held: Vec<u8>,
     open: Open,
     counts: Counts,
@@ -65,14 +69,14 @@ impl<'n> StreamRedactor<'n> {
     }
 
     fn with(policy: Arc<Policy>, names: Option<&'n dyn NameFinder>, escapes: Escapes) -> Self {
-        let (context, held) = (Vec::new(), Vec::new());
         Self {
             policy,
             names,
             escapes,
             key: String::new(),
-            context,
-            held,
+            context: Vec::new(),
+            block: Block::default(),
+            held: Vec::new(),
             open: Open::Nothing,
             counts: Counts::new(),
         }
@@ -123,7 +127,10 @@ impl<'n> StreamRedactor<'n> {
         let first_hot = held.iter().position(|byte| is_hot(*byte));
         let calm = first_hot.map_or(held.len(), |hot| hot.saturating_sub(1));
         let ends = (1..held.len().min(calm + 1)).rev().filter(|at| {
-            held[at - 1].is_ascii_whitespace() && !opens(&held[..at - 1]) && !begins_name(&held[*at..])
+            held[at - 1].is_ascii_whitespace()
+                && !opens(&held[..at - 1])
+                && !begins_name(&held[*at..])
+                && self.may_end(&held[..*at])
         });
         for end in ends.take(PAUSE_TRIES) {
             let parts = spans.iter().any(|span| span.range.start < end && end <= span.range.end + 1);
@@ -133,6 +140,17 @@ impl<'n> StreamRedactor<'n> {
             }
         }
         Ok(None)
+    }
+
+    /// Takes all that is still to come, and decides it in one piece; the channel is at its end.
+    ///
+    /// # Errors
+    /// As [`StreamRedactor::push`]; also more than 4,096 findings.
+    pub fn finish(&mut self, rest: &[u8], vault: &mut Vault) -> Result<Vec<u8>, Refused> {
+        self.held.extend_from_slice(rest);
+        let swallowed = self.swallow(0);
+        self.held.drain(..swallowed);
+        self.flush(vault)
     }
 
     /// Decides what is left; the channel is at its end.
@@ -147,6 +165,7 @@ impl<'n> StreamRedactor<'n> {
         }
         self.held.clear();
         self.context.clear();
+        self.block = Block::default();
         self.open = Open::Nothing;
         Ok(released)
     }
@@ -197,22 +216,30 @@ impl<'n> StreamRedactor<'n> {
             }
             let calm = last_hot.is_none_or(|hot| at - hot >= CALM) && !pem;
             let ends = byte.is_ascii_whitespace() && calm && !opens(&rest[..at]);
-            if ends && (!names || ends_sentence(&rest[..=at]) || at >= NAME_SEGMENT) {
+            let ends = ends && (!names || ends_sentence(&rest[..=at]) || at >= NAME_SEGMENT);
+            if ends && self.may_end(&rest[..=at]) {
                 return Ok(Some(at + 1));
             }
         }
         if rest.len() < MAX_HELD { Ok(None) } else { self.forced(&rest[..MAX_HELD]).map(Some) }
     }
 
-    /// Where a window without a natural end is cut: at a space that splits no finding.
+    /// Whether a segment that is `text` would not end within a row of a table.
+    fn may_end(&self, text: &[u8]) -> bool {
+        !self.block.after(text).in_row()
+    }
+
+    /// Where a window without a natural end is cut: at the end of a row, else at a space that splits no finding.
     fn forced(&self, window: &[u8]) -> Result<usize, Refused> {
         let window = &window[..whole(window, window.len(), self.escapes)];
         let spans = self.find(window)?;
         let space = |at: &usize| window[*at].is_ascii_whitespace();
         let quiet =
             |at: &usize| space(at) && !window[at - 1].is_ascii_digit() && !window[at + 1].is_ascii_digit();
-        let wanted =
-            FORCED.rev().find(quiet).or_else(|| FORCED.rev().find(space)).map_or(FORCED.end, |at| at + 1);
+        let in_table = self.block.after(window).head().is_some();
+        let row = in_table.then(|| window.iter().rposition(|byte| *byte == b'\n')).flatten();
+        let calm = || FORCED.rev().find(quiet).or_else(|| FORCED.rev().find(space));
+        let wanted = row.or_else(calm).map_or(FORCED.end, |at| at + 1);
         let cut = match spans.iter().find(|span| span.range.start < wanted && wanted < span.range.end) {
             // What began early is decided with all that is here; its rest is swallowed.
             Some(span) if span.range.start == 0 || span.range.end >= window.len() => window.len(),
@@ -223,11 +250,12 @@ impl<'n> StreamRedactor<'n> {
     }
 
     fn find(&self, raw: &[u8]) -> Result<Vec<Span>, Unscannable> {
-        let text = [self.context.as_slice(), raw].concat();
+        let head = self.block.head().map_or_else(Vec::new, |head| [head, b"\n"].concat());
+        let text = [head.as_slice(), &self.context, raw].concat();
         let query =
             Query { policy: &self.policy, names: self.names, key: &self.key, near_misses: NearMisses::Skip };
         let mut spans = find_raw(&text, self.escapes, &query)?.spans;
-        let before = self.context.len();
+        let before = text.len() - raw.len();
         spans.retain(|span| span.range.end > before);
         for span in &mut spans {
             span.range = span.range.start.saturating_sub(before)..span.range.end - before;
@@ -278,11 +306,15 @@ impl<'n> StreamRedactor<'n> {
         String::from_utf8(bytes).map_err(|_| Unscannable::Text(InvalidText::NotUtf8))
     }
 
-    /// Keeps the last words, from a space on, so that no escape or character is cut.
+    /// Keeps the last words, from a space on, so that no escape or character is cut; of a table all of the last row.
     fn remember(&mut self, raw: &[u8]) {
+        if self.escapes == Escapes::None {
+            self.block.note(raw);
+        }
         self.context.extend_from_slice(raw);
-        if self.context.len() > CONTEXT {
-            let tail = self.context.len() - CONTEXT;
+        let keep = CONTEXT.max((self.block.row() + 1).min(MAX_HELD));
+        if self.context.len() > keep {
+            let tail = self.context.len() - keep;
             let space = self.context[tail..].iter().position(u8::is_ascii_whitespace);
             let keep = space.map_or(self.context.len(), |at| tail + at);
             self.context.drain(..keep);

@@ -9,7 +9,7 @@ use std::ops::Range;
 /// In the order in which [`Cursor::read`] counts them.
 const DELIMITERS: [u8; 4] = [b'|', b'\t', b';', b','];
 /// Longest line that counts as one.
-const LONGEST_LINE: usize = 1024;
+pub(crate) const LONGEST_LINE: usize = 1024;
 /// Longest text in a head cell.
 const LONGEST_HEAD: usize = 48;
 
@@ -107,6 +107,17 @@ fn head_counts(line: &[u8]) -> Counts {
     let counts = counts(line);
     let is_one = |kind: usize| counts[kind] > 0 && is_head(line, DELIMITERS[kind]);
     std::array::from_fn(|kind| if is_one(kind) { counts[kind] } else { 0 })
+}
+
+/// Whether lines below `line` may be rows of a table.
+pub(crate) fn heads_table(line: &[u8]) -> bool {
+    head_counts(line) != Counts::default()
+}
+
+/// Whether `line`, as far as it has come, may be a row below `head`.
+pub(crate) fn begins_row(head: &[u8], line: &[u8]) -> bool {
+    let both = head_counts(head).into_iter().zip(counts(line));
+    both.into_iter().any(|(head, row)| head > 0 && row > 0)
 }
 
 /// Counts delimiters outside of double quotes.

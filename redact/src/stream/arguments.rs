@@ -81,6 +81,14 @@ impl<'n> ArgumentRedactor<'n> {
         Ok(released)
     }
 
+    /// Takes the rest of the arguments, or all of them.
+    ///
+    /// # Errors
+    /// As [`ArgumentRedactor::push`].
+    pub fn finish(&mut self, rest: &[u8], vault: &mut Vault) -> Result<Vec<u8>, Refused> {
+        Ok([self.push(rest, vault)?, self.flush(vault)?].concat())
+    }
+
     /// Findings in strings so far.
     #[must_use]
     pub const fn counts(&self) -> &Counts {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::policy::{Filter, PolicySpec};
 use crate::pseudonym::{Form, Kind, Link, PseudonymKey};
-use crate::{Entity, FieldTable, Rules, redact_json};
+use crate::{Entity, FieldTable, Rules, redact_json, redact_text};
 
 const PLAIN: Form = Form { surrogate: None, link: Link::None };
 
@@ -154,14 +154,14 @@ fn f53_surrogates_of_the_request_are_left_for_the_restorer() {
     let form = |entity| Form { surrogate: Kind::of(entity), link: Link::None };
     let minted = values.map(|(entity, value)| asked.mint(entity.label(), value, form(entity)));
     let [email, phone, card, ip] = &minted;
-    let spaced = |digits: &str, from: usize| {
-        let (first, rest) = digits[from..].split_at(digits[from..].len() - 4);
+    let spaced = |digits: &str| {
+        let (first, rest) = digits.split_at(digits.len() - 4);
         format!("{first} {rest}")
     };
     let text = format!(
         "Write to {email}, call {phone} or {}, pay {card} or {} at {ip}, not bob@example.net at 203.0.113.255 or +1 212 555 0187.",
-        spaced(phone, 2),
-        spaced(card, 0)
+        spaced(phone.strip_prefix("+1").unwrap()),
+        spaced(card)
     );
     let policy = Arc::new(policy(Action::Label));
     for cut in 1..text.len() {
@@ -184,6 +184,52 @@ fn f53_surrogates_of_the_request_are_left_for_the_restorer() {
     assert_eq!(String::from_utf8(out).unwrap(), json);
     let rules = Rules { policy: &policy, table: FieldTable::Unknown, names: None };
     assert!(redact_json(json.as_bytes(), rules, &mut own).unwrap().counts().is_empty());
+}
+
+/// Rows far below the head, and longer than the context that is kept of prose.
+const TABLE: &str = "Here is the table you asked for:\n\n| Customer | SSN | Date of birth | City of residence |\n\
+    |---|---|---|---|\n| Ann Lee | 536708528 | 12/03/1985 | Paris, in the old house by the river |\n\
+    | Bob Ray | 536708529 | 13/03/1985 | Berlin |\n| Carl Moe | 536708531 | 14/03/1985 | Madrid |\n\
+    | Dora Fay | 536708532 | 15/03/1985 | Rome, where she and her two brothers have lived for many years now |\n\
+    | Eve Poe | 536708533 | 16/03/1985 | Oslo |\n| Fay Rae | 536708534 | 17/03/1985 | Bonn |\n\
+    \nThe order 536708535 of 17/03/2025 is on its way and comes in a few days from now.";
+
+#[test]
+fn f53_columns_of_a_table_are_found_however_far_below_their_head() {
+    let names = crate::ner::Tagger::embedded().unwrap();
+    let taggers: [Option<&dyn NameFinder>; 2] = [None, Some(names)];
+    let spec = |entities: Vec<Entity>| PolicySpec {
+        filter: Filter::Balanced,
+        action: Action::Label,
+        entities: Some(entities),
+        ..PolicySpec::default()
+    };
+    for (at, names) in taggers.into_iter().enumerate() {
+        let person = [Entity::Person].into_iter().take(at);
+        let entities = [Entity::Ssn, Entity::DateOfBirth].into_iter().chain(person).collect();
+        let policy = Arc::new(Policy::compile(&spec(entities)).unwrap());
+        let rules = Rules { policy: &policy, table: FieldTable::Unknown, names };
+        let wanted = redact_text(TABLE, rules, &mut vault()).unwrap().to_vec();
+        let wanted = String::from_utf8(wanted).unwrap();
+        assert_eq!(wanted.matches("[SSN]").count(), 6, "{wanted}");
+        for step in [1, 3, 7, 50, TABLE.len()] {
+            let (mut stream, mut vault) = (StreamRedactor::new(Arc::clone(&policy), names), vault());
+            let mut out = Vec::new();
+            for piece in TABLE.as_bytes().chunks(step) {
+                out.extend(stream.push(piece, &mut vault).unwrap());
+                if at == 0 {
+                    out.extend(stream.pause(&mut vault).unwrap());
+                }
+            }
+            out.extend(stream.flush(&mut vault).unwrap());
+            let out = String::from_utf8(out).unwrap();
+            for part in TABLE.split(['|', '\n']).filter(|part| part.contains(['/', '5']) && part.len() < 20) {
+                assert!(!out.contains(part), "{part} of pieces of {step} in {out}");
+            }
+        }
+        let mut stream = StreamRedactor::new(policy, names);
+        assert_eq!(stream.finish(TABLE.as_bytes(), &mut vault()).unwrap(), wanted.as_bytes());
+    }
 }
 
 #[test]

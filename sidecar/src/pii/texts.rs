@@ -108,6 +108,13 @@ impl Redactor {
         }
     }
 
+    fn finish(&mut self, rest: &[u8], vault: &mut Vault) -> Result<Vec<u8>, Refused> {
+        match self {
+            Self::Text(redactor) => redactor.finish(rest, vault),
+            Self::Arguments(redactor) => redactor.finish(rest, vault),
+        }
+    }
+
     /// What need not wait for more text. Arguments do: nobody reads them before they are complete.
     fn pause(&mut self, vault: &mut Vault) -> Result<Vec<u8>, Refused> {
         match self {
@@ -147,10 +154,23 @@ impl Texts {
             Some(redactor) => redactor.flush(vault)?,
             None => Vec::new(),
         };
-        Ok(match &mut self.restore {
+        Ok(self.restored(rest))
+    }
+
+    fn finish(&mut self, rest: &[u8], vault: &mut Vault) -> Result<Vec<u8>, Refused> {
+        let rest = match &mut self.redact {
+            Some(redactor) => redactor.finish(rest, vault)?,
+            None => rest.to_vec(),
+        };
+        Ok(self.restored(rest))
+    }
+
+    /// The last of a text, with its values.
+    fn restored(&mut self, rest: Vec<u8>) -> Vec<u8> {
+        match &mut self.restore {
             Some(restorer) => [restorer.push(&rest), restorer.flush()].concat(),
             None => rest,
-        })
+        }
     }
 
     fn pause(&mut self, vault: &mut Vault) -> Result<Vec<u8>, Refused> {
@@ -181,14 +201,20 @@ impl Scrubber {
 
     /// Takes more of a text, and gives what is decided of it.
     pub(crate) fn push(&mut self, channel: Channel, text: &str) -> Result<String, Unfit> {
-        if !self.open.contains_key(&channel) {
-            if self.open.len() >= limits::PII_CHANNELS {
-                return Err(Unfit::TooMany);
-            }
-            self.open.insert(channel, self.texts(channel.field));
-        }
+        self.begin(channel)?;
         let texts = self.open.get_mut(&channel).ok_or(Unfit::TooMany)?;
         utf8(texts.push(text.as_bytes(), &mut self.vault)?)
+    }
+
+    fn begin(&mut self, channel: Channel) -> Result<(), Unfit> {
+        if self.open.contains_key(&channel) {
+            return Ok(());
+        }
+        if self.open.len() >= limits::PII_CHANNELS {
+            return Err(Unfit::TooMany);
+        }
+        self.open.insert(channel, self.texts(channel.field));
+        Ok(())
     }
 
     /// Ends a text, and gives what was held of it.
@@ -229,9 +255,13 @@ impl Scrubber {
         Ok((!redacted.counts().is_empty()).then(|| redacted.to_vec().into()))
     }
 
-    /// Takes a text that is complete.
+    /// Takes a text that is complete, or the rest of one; what it says is looked at in one piece.
     pub(crate) fn whole(&mut self, channel: Channel, text: &str) -> Result<String, Unfit> {
-        Ok(self.push(channel, text)? + &self.close(channel)?)
+        self.begin(channel)?;
+        let mut texts = self.open.remove(&channel).ok_or(Unfit::TooMany)?;
+        let rest = texts.finish(text.as_bytes(), &mut self.vault)?;
+        self.closed.add(&texts);
+        utf8(rest)
     }
 
     /// Channels that have begun and not ended, in order.
