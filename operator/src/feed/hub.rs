@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chaperone_protocol::keys::{CredentialHash, Keys};
 use chaperone_protocol::snapshot::{Scope, Version};
-use chaperone_protocol::wire::feed::{GoAwayReason, Health, Held, Nack};
+use chaperone_protocol::wire::feed::{GoAwayReason, Health, Held, Nack, RestingCause};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -194,16 +194,19 @@ impl Hub {
         let met = Met::of(health, &state.acquaintance, now);
         let is_news_for_others = self.learned.add(&met, now);
         let is_change = member.met != met;
-        member.met = met;
+        (member.met, member.said) = (met, Some((health.clone(), now)));
         if is_news_for_others {
-            for scope in self.scopes.keys() {
-                let mut streams = self.roster.streams(scope).clone();
-                // Who said so knows it.
-                streams.remove(&id);
-                self.hint(scope, &streams);
-            }
+            // Who said so knows it.
+            self.hint_others(Some(id));
         }
         is_change
+    }
+
+    fn hint_others(&self, than: Option<StreamId>) {
+        for scope in self.scopes.keys() {
+            let streams = self.roster.streams(scope).iter().copied();
+            self.hint(scope, &streams.filter(|stream| Some(*stream) != than).collect());
+        }
     }
 
     /// How sidecars get on with each partner that one of them has.
@@ -212,11 +215,18 @@ impl Hub {
         for (scope, ScopeState { acquaintance, .. }) in &self.scopes {
             let size = self.roster.streams(scope).len();
             for partner in acquaintance.partners.values().filter(|_| size > 0) {
-                standings.entry(partner.clone()).or_default().total += size;
+                let standing = standings.entry(partner.clone()).or_default();
+                standing.total += size;
+                let credential = acquaintance.credentials.get(partner);
+                match credential.and_then(|credential| self.learned.resting(credential, now)) {
+                    Some(RestingCause::Credential) => standing.refused_credential += size,
+                    Some(RestingCause::Credit) => standing.spent_credit += size,
+                    None => {}
+                }
             }
             let connected = self.roster.of(scope).filter(|member| member.stream.is_some());
             for member in connected.filter(|member| member.met != Met::default()) {
-                member.met.count(acquaintance, &mut standings, now);
+                member.met.count(acquaintance, &mut standings);
             }
         }
         standings
@@ -271,6 +281,7 @@ impl Hub {
     pub(crate) fn publish(&mut self, pass: &Pass, compiled: &Compiled, now: Instant) {
         // Whoever has connected meanwhile is compiled for in the next pass.
         self.scopes.retain(|scope, _| compiled.snapshots.contains_key(scope) || self.roster.has(scope));
+        let mut is_news = false;
         for (scope, document) in &compiled.snapshots {
             let contents = compiled.contents.get(scope).cloned().unwrap_or_default();
             let state = self.scopes.entry(scope.clone()).or_default();
@@ -279,6 +290,9 @@ impl Hub {
                 partners: contents.partners().clone(),
                 credentials: credentials(contents.partners().values(), compiled, &pass.secrets.keys),
             };
+            for met in self.roster.judge_again(scope, &state.acquaintance) {
+                is_news |= self.learned.add(&met, now);
+            }
             state.holds.release(&pass.generations);
             let edition = if state.holds.is_empty() {
                 Edition::new(document, contents, &pass.world, &pass.generations, self.epoch)
@@ -301,6 +315,9 @@ impl Hub {
         self.secrets = pass.secrets.clone();
         for scope in compiled.snapshots.keys() {
             self.refresh(scope);
+        }
+        if is_news {
+            self.hint_others(None);
         }
     }
 

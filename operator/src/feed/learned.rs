@@ -78,24 +78,13 @@ impl Met {
         }
     }
 
-    /// Adds to how sidecars of its scope get on with their partners.
-    pub(super) fn count(
-        &self,
-        scope: &Acquaintance,
-        standings: &mut BTreeMap<ObjectKey, Standing>,
-        now: Instant,
-    ) {
+    /// Adds its breakers to how sidecars of its scope get on with their partners.
+    pub(super) fn count(&self, scope: &Acquaintance, standings: &mut BTreeMap<ObjectKey, Standing>) {
         for partner in scope.partners.values() {
             let Some(standing) = standings.get_mut(partner) else { continue };
             match self.breakers.get(partner) {
                 Some(Withheld::Refusing) => standing.refusing += 1,
                 Some(Withheld::Probing) => standing.probing += 1,
-                None => {}
-            }
-            let rest = scope.credentials.get(partner).and_then(|hash| self.credentials.get(hash));
-            match rest.filter(|(_, until)| *until > now) {
-                Some((RestingCause::Credential, _)) => standing.refused_credential += 1,
-                Some((RestingCause::Credit, _)) => standing.spent_credit += 1,
                 None => {}
             }
         }
@@ -121,6 +110,11 @@ impl Learned {
             }
         }
         is_news
+    }
+
+    /// Why a credential rests: one sidecar met it, and all that have the credential leave it alone.
+    pub(super) fn resting(&self, credential: &CredentialHash, now: Instant) -> Option<RestingCause> {
+        self.credentials.get(credential).filter(|(_, until)| *until > now).map(|(cause, _)| *cause)
     }
 
     /// What a scope should know of it. `None`: nothing.

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use chaperone_crds::condition::{Behind, BehindState, Sidecars};
 use chaperone_protocol::name::ObjectName;
 use chaperone_protocol::snapshot::{Scope, Version};
+use chaperone_protocol::wire::feed::Health;
+use tokio::time::Instant;
 
 use super::canary::StreamId;
-use super::learned::Met;
+use super::learned::{Acquaintance, Met};
 use super::publish::Generations;
 use crate::compile::ObjectRef;
 
@@ -32,7 +34,9 @@ pub(crate) struct Member {
     pub(crate) stream: Option<StreamId>,
     /// The snapshot that it has in force.
     pub(crate) held: Option<Version>,
-    /// What it has met at partners, as it said last.
+    /// What it has met at partners, as it said last, and when.
+    pub(super) said: Option<(Health, Instant)>,
+    /// The part of it that it can know.
     pub(super) met: Met,
     refusals: BTreeMap<ObjectRef, Refusal>,
 }
@@ -143,6 +147,7 @@ impl Roster {
             scope: scope.clone(),
             stream: Some(stream),
             held: None,
+            said: None,
             met: Met::default(),
             refusals: BTreeMap::new(),
         };
@@ -206,6 +211,20 @@ impl Roster {
     pub(crate) fn of(&self, scope: &Scope) -> impl Iterator<Item = &Member> {
         let uids = self.scopes.get(scope).into_iter().flat_map(|belonging| &belonging.members);
         uids.filter_map(|uid| self.members.get(uid))
+    }
+
+    /// Judges again what members of `scope` have said, now that it has this acquaintance: a sidecar speaks once, perhaps
+    /// before anything was compiled for it. Returns what is not nothing.
+    pub(super) fn judge_again(&mut self, scope: &Scope, acquaintance: &Acquaintance) -> Vec<Met> {
+        let uids = self.scopes.get(scope).into_iter().flat_map(|belonging| &belonging.members);
+        let mut judged = Vec::new();
+        for uid in uids {
+            let Some(member) = self.members.get_mut(uid) else { continue };
+            let Some((health, at)) = &member.said else { continue };
+            member.met = Met::of(health, acquaintance, *at);
+            judged.push(member.met.clone());
+        }
+        judged
     }
 
     /// Adds what the members of `scope` have of what should be in it.

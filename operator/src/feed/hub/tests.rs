@@ -396,6 +396,16 @@ fn the_end_of_a_stream_that_is_not_the_pods_ends_no_other() {
 }
 
 #[test]
+fn what_a_sidecar_met_before_its_scope_was_compiled_is_heard() {
+    let mut fleet = Fleet { hub: Hub::new(7), now: crate::clock::now(), sidecars: Vec::new() };
+    fleet.connect("pod-0");
+    let (pod, id) = (fleet.sidecars[0].pod.clone(), fleet.sidecars[0].connection.id);
+    fleet.hub.learns(&pod, id, &health("mock", 1), fleet.now);
+    fleet.publish(&[("chat", 1)]);
+    assert_eq!(fleet.hub.standings(fleet.now)[&object(Kind::Partner, "mock").key].refusing, 1);
+}
+
+#[test]
 fn pods_that_never_connected_are_stale() {
     let mut fleet = Fleet::of(1, &[("chat", 1)]);
     fleet.publish(&[("chat", 1)]);
