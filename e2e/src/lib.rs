@@ -4,7 +4,7 @@
 //! [`partner`] scripted providers, whose arrival log is the truth of every test;
 //! [`fixture`] both together; [`manifest`] the objects that a user would write; [`local`] `chaperone local` on them;
 //! [`process`] spawn, stop and kill by pid; [`client`], [`raw`] and [`http2`] well-formed and ill-formed requests;
-//! [`name_server`] names whose addresses change; [`network`] packets that are dropped; [`tier`] which tests may run; [`tools`] the programs of a cluster;
+//! [`name_server`] names whose addresses change; [`network`] packets that are dropped; [`netns`] two networks with a cable between; [`tier`] which tests may run; [`tools`] the programs of a cluster;
 //! [`control_plane`] a real API server; [`cluster`] it, or the user's own, as a test sees it; [`kubelet`] runs its Pods
 //! as processes, [`relay`] stands for their Services, [`jwt`] forges their tokens, [`platform`] has operators and
 //! sidecars there, [`release`] the Helm chart, [`examples`] is what users apply to it; [`fleet`] has thousands that never start, [`node`] is a real one;
@@ -27,6 +27,7 @@ pub mod kubelet;
 pub mod local;
 pub mod manifest;
 pub mod name_server;
+pub mod netns;
 pub mod network;
 pub mod node;
 pub mod partner;
