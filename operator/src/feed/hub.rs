@@ -192,7 +192,7 @@ impl Hub {
         let Some(member) = self.roster.of_stream(&pod.uid, id) else { return false };
         let Some(state) = self.scopes.get(&member.scope) else { return false };
         let met = Met::of(health, &state.acquaintance, now);
-        let is_news_for_others = self.learned.add(&met, now);
+        let is_news_for_others = self.learned.add(&met, &member.scope.namespace, now);
         let is_change = member.met != met;
         (member.met, member.said) = (met, Some((health.clone(), now)));
         if is_news_for_others {
@@ -218,7 +218,7 @@ impl Hub {
                 let standing = standings.entry(partner.clone()).or_default();
                 standing.total += size;
                 let credential = acquaintance.credentials.get(partner);
-                match credential.and_then(|credential| self.learned.resting(credential, now)) {
+                match credential.and_then(|credential| self.learned.resting(credential, &scope.namespace, &partner.namespace, now)) {
                     Some(RestingCause::Credential) => standing.refused_credential += size,
                     Some(RestingCause::Credit) => standing.spent_credit += size,
                     None => {}
@@ -235,7 +235,7 @@ impl Hub {
     /// Tells these streams of `scope` what others have met.
     fn hint(&self, scope: &Scope, streams: &BTreeSet<StreamId>) {
         let Some(state) = self.scopes.get(scope) else { return };
-        let Some(hints) = self.learned.hints(&state.acquaintance).map(Arc::new) else { return };
+        let Some(hints) = self.learned.hints(&state.acquaintance, &scope.namespace).map(Arc::new) else { return };
         for sender in streams.iter().filter_map(|id| self.streams.get(id)) {
             sender.send_if_modified(|signal| {
                 let is_news = signal.hints.as_ref() != Some(&hints);
@@ -291,7 +291,7 @@ impl Hub {
                 credentials: credentials(contents.partners().values(), compiled, &pass.secrets.keys),
             };
             for met in self.roster.judge_again(scope, &state.acquaintance) {
-                is_news |= self.learned.add(&met, now);
+                is_news |= self.learned.add(&met, &scope.namespace, now);
             }
             state.holds.release(&pass.generations);
             let edition = if state.holds.is_empty() {

@@ -1,13 +1,15 @@
 //! What sidecars have met at partners: counted for status, and passed on to others as hints. Pure.
 //!
-//! A sidecar is believed on what its own scope has, and no further. Everything ends with its time.
+//! A sidecar is believed on what its own scope has, and no further. Its own namespace hears of it at once, and so does
+//! everybody if the partner is of that namespace; others only when a second namespace says the same: who may use a
+//! shared partner must not be able to take it from all others. Everything ends with its time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use chaperone_protocol::keys::CredentialHash;
-use chaperone_protocol::name::PartnerName;
+use chaperone_protocol::name::{ObjectName, PartnerName};
 use chaperone_protocol::wire::feed::{Health, Hint, LeaderFrame, Resting, RestingCause, Withheld};
 use tokio::time::Instant;
 
@@ -38,8 +40,29 @@ pub(super) struct Met {
 /// What any sidecar has met and others should know.
 #[derive(Debug, Default)]
 pub(super) struct Learned {
-    credentials: BTreeMap<CredentialHash, Rest>,
-    pauses: BTreeMap<ObjectKey, Instant>,
+    credentials: BTreeMap<CredentialHash, Reports<Rest>>,
+    pauses: BTreeMap<ObjectKey, Reports<Instant>>,
+}
+
+/// The same thing, as sidecars of these namespaces say it.
+#[derive(Debug)]
+struct Reports<T>(BTreeMap<ObjectName, T>);
+
+/// What lasts until a time.
+trait Lasting: Copy {
+    fn until(self) -> Instant;
+}
+
+impl Lasting for Instant {
+    fn until(self) -> Instant {
+        self
+    }
+}
+
+impl Lasting for Rest {
+    fn until(self) -> Instant {
+        self.1
+    }
 }
 
 /// The part of it that concerns one scope.
@@ -91,39 +114,73 @@ impl Met {
     }
 }
 
-impl Learned {
-    /// Adds what a sidecar has met. Returns whether others should hear of it.
-    pub(super) fn add(&mut self, met: &Met, now: Instant) -> bool {
-        self.credentials.retain(|_, (_, until)| *until > now);
-        self.pauses.retain(|_, until| *until > now);
-        let mut is_news = false;
-        for (credential, rest) in &met.credentials {
-            if self.credentials.get(credential).is_none_or(|before| before.1 + NEWS <= rest.1) {
-                self.credentials.insert(*credential, *rest);
-                is_news = true;
-            }
-        }
-        for (partner, until) in &met.pauses {
-            if self.pauses.get(partner).is_none_or(|before| *before + NEWS <= *until) {
-                self.pauses.insert(partner.clone(), *until);
-                is_news = true;
-            }
+impl<T: Lasting> Reports<T> {
+    /// Forgets what is over. Returns whether anything is left.
+    fn last(&mut self, now: Instant) -> bool {
+        self.0.retain(|_, report| report.until() > now);
+        !self.0.is_empty()
+    }
+
+    /// Adds what sidecars of `namespace` say. Returns whether that is news.
+    fn add(&mut self, namespace: &ObjectName, report: T) -> bool {
+        let is_news = self.0.get(namespace).is_none_or(|before| before.until() + NEWS <= report.until());
+        if is_news {
+            self.0.insert(namespace.clone(), report);
         }
         is_news
     }
 
-    /// Why a credential rests: one sidecar met it, and all that have the credential leave it alone.
-    pub(super) fn resting(&self, credential: &CredentialHash, now: Instant) -> Option<RestingCause> {
-        self.credentials.get(credential).filter(|(_, until)| *until > now).map(|(cause, _)| *cause)
+    /// What sidecars of `namespace` should believe, of something that is `owner`'s.
+    fn believed(&self, namespace: &ObjectName, owner: &ObjectName) -> Option<T> {
+        let mut all: Vec<T> = self.0.values().copied().collect();
+        all.sort_by_key(|report| std::cmp::Reverse(report.until()));
+        // For as long as two say so.
+        let second = all.get(1).copied();
+        let trusted = [namespace, owner].into_iter().filter_map(|name| self.0.get(name).copied());
+        trusted.chain(second).max_by_key(|report| report.until())
+    }
+}
+
+impl Learned {
+    /// Adds what a sidecar of `namespace` has met. Returns whether others should hear of it.
+    pub(super) fn add(&mut self, met: &Met, namespace: &ObjectName, now: Instant) -> bool {
+        self.credentials.retain(|_, reports| reports.last(now));
+        self.pauses.retain(|_, reports| reports.last(now));
+        let mut is_news = false;
+        for (credential, rest) in &met.credentials {
+            let reports = self.credentials.entry(*credential).or_insert_with(|| Reports(BTreeMap::new()));
+            is_news |= reports.add(namespace, *rest);
+        }
+        for (partner, until) in &met.pauses {
+            let reports = self.pauses.entry(partner.clone()).or_insert_with(|| Reports(BTreeMap::new()));
+            is_news |= reports.add(namespace, *until);
+        }
+        is_news
     }
 
-    /// What a scope should know of it. `None`: nothing.
-    pub(super) fn hints(&self, scope: &Acquaintance) -> Option<Hints> {
-        let of_scope = |hash: &CredentialHash| Some((*hash, *self.credentials.get(hash)?));
-        let pauses = scope.partners.iter();
+    /// Why sidecars of `namespace` leave the credential of a partner alone, though perhaps one alone has met it.
+    pub(super) fn resting(
+        &self,
+        credential: &CredentialHash,
+        namespace: &ObjectName,
+        owner: &ObjectName,
+        now: Instant,
+    ) -> Option<RestingCause> {
+        let rest = self.credentials.get(credential)?.believed(namespace, owner);
+        rest.filter(|(_, until)| *until > now).map(|(cause, _)| cause)
+    }
+
+    /// What a scope of `namespace` should know of it. `None`: nothing.
+    pub(super) fn hints(&self, scope: &Acquaintance, namespace: &ObjectName) -> Option<Hints> {
+        let of_scope = |(partner, hash): (&ObjectKey, &CredentialHash)| {
+            Some((*hash, self.credentials.get(hash)?.believed(namespace, &partner.namespace)?))
+        };
+        let pause = |(name, partner): (&PartnerName, &ObjectKey)| {
+            Some((name.clone(), self.pauses.get(partner)?.believed(namespace, &partner.namespace)?))
+        };
         let hints = Hints {
-            credentials: scope.credentials.values().filter_map(of_scope).collect(),
-            pauses: pauses.filter_map(|(name, key)| Some((name.clone(), *self.pauses.get(key)?))).collect(),
+            credentials: scope.credentials.iter().filter_map(of_scope).collect(),
+            pauses: scope.partners.iter().filter_map(pause).collect(),
         };
         (hints != Hints::default()).then_some(hints)
     }
@@ -182,11 +239,16 @@ mod tests {
         hint
     }
 
+    fn namespace(name: &str) -> ObjectName {
+        name.parse().unwrap()
+    }
+
     #[test]
     fn another_scope_hears_of_a_partner_by_its_own_name_and_for_the_time_that_is_left() {
         let (start, mut learned) = (crate::clock::now(), Learned::default());
-        assert!(learned.add(&Met::of(&health("alpha", "sk-alpha"), &scope("alpha"), start), start));
-        let hints = learned.hints(&scope("shop/alpha")).unwrap();
+        let met = Met::of(&health("alpha", "sk-alpha"), &scope("alpha"), start);
+        assert!(learned.add(&met, &namespace("shop"), start));
+        let hints = learned.hints(&scope("shop/alpha"), &namespace("bank")).unwrap();
         let later = hint(&hints, start + Duration::from_secs(20));
         let left = Duration::from_secs(40).into();
         assert_eq!(later.pauses, [("shop/alpha".parse().unwrap(), left)].into());
@@ -199,23 +261,36 @@ mod tests {
         let (start, mut learned) = (crate::clock::now(), Learned::default());
         let met = Met::of(&health("beta", "sk-beta"), &scope("alpha"), start);
         assert_eq!(met, Met::default());
-        assert!(!learned.add(&met, start));
-        learned.add(&Met::of(&health("alpha", "sk-alpha"), &scope("alpha"), start), start);
+        assert!(!learned.add(&met, &namespace("shop"), start));
+        learned.add(&Met::of(&health("alpha", "sk-alpha"), &scope("alpha"), start), &namespace("shop"), start);
         let stranger = Acquaintance {
             partners: [("alpha".parse().unwrap(), key("another"))].into(),
             credentials: [(key("another"), hash("sk-another"))].into(),
         };
-        assert_eq!(learned.hints(&stranger), None, "a partner of the same name is another");
+        assert_eq!(learned.hints(&stranger, &namespace("shop")), None, "a partner of the same name is another");
     }
 
     #[test]
     fn what_is_known_is_no_news_and_is_not_shortened() {
         let (start, mut learned) = (crate::clock::now(), Learned::default());
         let met = |now| Met::of(&health("alpha", "sk-alpha"), &scope("alpha"), now);
-        assert!(learned.add(&met(start), start));
+        let mut add = |at| learned.add(&met(at), &namespace("shop"), at);
+        assert!(add(start));
         let late = start + Duration::from_millis(300);
-        assert!(!learned.add(&met(late), late), "the same, a little late");
+        assert!(!add(late), "the same, a little late");
         let later = start + Duration::from_secs(10);
-        assert!(learned.add(&met(later), later), "it was refused again");
+        assert!(add(later), "it was refused again");
+    }
+
+    #[test]
+    fn a_namespace_takes_a_shared_partner_from_no_other_by_its_word_alone() {
+        let (start, mut learned) = (crate::clock::now(), Learned::default());
+        let met = Met::of(&health("shop/alpha", "sk-alpha"), &scope("shop/alpha"), start);
+        let hears = |learned: &Learned, who: &str| learned.hints(&scope("shop/alpha"), &namespace(who)).is_some();
+        assert!(learned.add(&met, &namespace("stranger"), start));
+        assert!(hears(&learned, "stranger") && !hears(&learned, "bank") && !hears(&learned, "shop"));
+        assert_eq!(learned.resting(&hash("sk-alpha"), &namespace("bank"), &namespace("shop"), start), None);
+        assert!(learned.add(&met, &namespace("another"), start));
+        assert!(hears(&learned, "bank") && hears(&learned, "shop"));
     }
 }
