@@ -6,6 +6,7 @@
 
 mod arguments;
 mod block;
+mod cut;
 mod restore;
 
 pub use arguments::ArgumentRedactor;
@@ -14,6 +15,7 @@ pub use restore::{Landing, StreamRestorer, Urls};
 use std::sync::Arc;
 
 use crate::engine::{Refused, replacement};
+use crate::entity::Entity;
 use crate::find::{NearMisses, Query, Unscannable, find_raw};
 use crate::finding::Span;
 use crate::names::NameFinder;
@@ -22,12 +24,13 @@ use crate::pseudonym::Vault;
 use crate::splice::{Counts, escape};
 use crate::view::{Escapes, InvalidText, View};
 use block::Block;
+use cut::{ends_sentence, is_hot, opens, parts_name, parts_spelled, whole};
 
 /// Most bytes that a channel holds back before it decides.
 pub const MAX_HELD: usize = 256;
 /// Bytes after the last digit or mark before a segment may end.
 const CALM: usize = 25;
-/// A name may need its whole sentence; this is the most that it gets.
+/// A name or an address may need its whole sentence; this is the most that it gets.
 const NAME_SEGMENT: usize = 160;
 /// Text before a segment in which cues still count.
 const CONTEXT: usize = 64;
@@ -129,7 +132,8 @@ impl<'n> StreamRedactor<'n> {
         let ends = (1..held.len().min(calm + 1)).rev().filter(|at| {
             held[at - 1].is_ascii_whitespace()
                 && !opens(&held[..at - 1])
-                && !begins_name(&held[*at..])
+                && !parts_name(&held[..*at], &held[*at..])
+                && parts_spelled(&held[..*at], &held[*at..]) == Some(false)
                 && self.may_end(&held[..*at])
         });
         for end in ends.take(PAUSE_TRIES) {
@@ -206,7 +210,9 @@ impl<'n> StreamRedactor<'n> {
     /// The length of the next segment, if its end is known.
     fn segment(&self, from: usize) -> Result<Option<usize>, Refused> {
         let rest = &self.held[from..];
-        let names = self.names.is_some() && self.policy.entities().wants_names();
+        let wanted = self.policy.entities();
+        let sentences = (self.names.is_some() && wanted.wants_names()) || wanted.contains(Entity::Address);
+        let window = &rest[..rest.len().min(MAX_HELD)];
         let mut last_hot = None;
         let mut pem = false;
         for (at, byte) in rest.iter().enumerate().take(MAX_HELD) {
@@ -216,8 +222,18 @@ impl<'n> StreamRedactor<'n> {
             }
             let calm = last_hot.is_none_or(|hot| at - hot >= CALM) && !pem;
             let ends = byte.is_ascii_whitespace() && calm && !opens(&rest[..at]);
-            let ends = ends && (!names || ends_sentence(&rest[..=at]) || at >= NAME_SEGMENT);
-            if ends && self.may_end(&rest[..=at]) {
+            let ends_sentence = ends_sentence(&rest[..=at]);
+            if !ends || (sentences && !ends_sentence && at < NAME_SEGMENT) {
+                continue;
+            }
+            if !ends_sentence && wanted.contains(Entity::Email) {
+                match parts_spelled(&rest[..at], &window[at + 1..]) {
+                    Some(false) => {}
+                    None if rest.len() < MAX_HELD => return Ok(None),
+                    Some(true) | None => continue,
+                }
+            }
+            if self.may_end(&rest[..=at]) {
                 return Ok(Some(at + 1));
             }
         }
@@ -324,70 +340,6 @@ impl<'n> StreamRedactor<'n> {
 
 const fn is_token(byte: u8) -> bool {
     byte > b' ' && !matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>' | b',' | b';')
-}
-
-/// Bytes that may belong to something that goes on.
-const fn is_hot(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'@' | b':' | b'=' | b'_' | b'+' | b'-' | b'\\') || byte >= 0xD0
-}
-
-/// Whether the last word may be the beginning of something, such as a month or `AB 12 34 56 C`: it
-/// begins with a capital.
-fn opens(text: &[u8]) -> bool {
-    let word = text.iter().rev().take(12).take_while(|byte| byte.is_ascii_alphabetic() || **byte >= 0x80);
-    word.last().is_some_and(|first| first.is_ascii_uppercase() || *first >= 0x80)
-}
-
-/// Whether a word with a capital comes next, or one that is not complete.
-fn begins_name(rest: &[u8]) -> bool {
-    let word = rest.iter().position(u8::is_ascii_whitespace);
-    word.is_none() || rest[0].is_ascii_uppercase() || rest[0] >= 0x80
-}
-
-fn ends_sentence(text: &[u8]) -> bool {
-    let before = text.split_last().map_or(text, |(_, before)| before);
-    text.ends_with(b"\n") || matches!(before.last(), Some(b'.' | b'!' | b'?'))
-}
-
-/// The last position up to `cut` that splits neither a character nor an escape.
-fn whole(text: &[u8], cut: usize, escapes: Escapes) -> usize {
-    let mut cut = cut.min(text.len());
-    while cut > 0 && text.get(cut).is_some_and(|byte| byte & 0xC0 == 0x80) {
-        cut -= 1;
-    }
-    if cut == text.len() {
-        let tail = text.iter().rev().take(4).take_while(|byte| **byte & 0xC0 == 0x80).count();
-        let lead = cut.checked_sub(tail + 1).map(|at| (at, text[at]));
-        let wanted =
-            |byte: u8| usize::from(byte >= 0xC0) + usize::from(byte >= 0xE0) + usize::from(byte >= 0xF0);
-        cut = lead.filter(|(_, byte)| wanted(*byte) > tail).map_or(cut, |(at, _)| at);
-    }
-    match escapes {
-        Escapes::None => cut,
-        Escapes::Json => before_escape(text, cut),
-    }
-}
-
-/// Steps back over an escape that `cut` would split, pairs of surrogates among them.
-fn before_escape(text: &[u8], cut: usize) -> usize {
-    let mut at = cut.saturating_sub(64);
-    // An escape begins at an odd backslash; start where no backslash precedes.
-    while at > 0 && text[at - 1] == b'\\' {
-        at -= 1;
-    }
-    while at < cut {
-        let len = match (text[at], text.get(at + 1)) {
-            (b'\\', Some(b'u')) if text.get(at + 2).is_some_and(|hex| matches!(hex, b'd' | b'D')) => 12,
-            (b'\\', Some(b'u')) => 6,
-            (b'\\', _) => 2,
-            _ => 1,
-        };
-        if at + len > cut {
-            return at;
-        }
-        at += len;
-    }
-    cut
 }
 
 #[cfg(test)]

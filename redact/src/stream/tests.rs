@@ -249,6 +249,74 @@ fn a_pause_lets_go_of_what_begins_nothing() {
     assert_eq!(said("ann"), "");
 }
 
+/// Values of several words, and a part of each that must not leave.
+const SPREAD: [(&str, &[&str]); 5] = [
+    ("you can reach them via john.doe at example dot com if that helps", &["john", "example"]),
+    ("you can reach them via john.doe (at) example (dot) com if that helps", &["john", "example"]),
+    ("you can reach them via ann[at] example [dot] org if that helps", &["ann", "example"]),
+    (
+        "the office is in Paseo de la Castellana 89, 28046 Madrid if that helps",
+        &["Paseo", "Castellana", "28046"],
+    ),
+    ("it is au 12, rue de la Paix, 75002 Paris if that helps", &["rue", "Paix", "75002"]),
+];
+
+#[test]
+fn f53_pauses_anywhere_let_no_part_of_a_value_of_several_words_go() {
+    let names = crate::ner::Tagger::embedded().unwrap();
+    let policy = Arc::new(policy(Action::Label));
+    let said = |text: &str, cuts: &[usize]| {
+        let (mut stream, mut vault, mut from) =
+            (StreamRedactor::new(Arc::clone(&policy), Some(names)), vault(), 0);
+        let mut out = Vec::new();
+        for cut in cuts {
+            out.extend(stream.push(&text.as_bytes()[from..*cut], &mut vault).unwrap());
+            out.extend(stream.pause(&mut vault).unwrap());
+            from = *cut;
+        }
+        out.extend(stream.push(&text.as_bytes()[from..], &mut vault).unwrap());
+        out.extend(stream.flush(&mut vault).unwrap());
+        String::from_utf8(out).unwrap()
+    };
+    let named = (
+        "Robert Manning, engineer at Gilbert, Walker and Rose, declined to comment.",
+        ["Robert", "Walker", "Rose"].as_slice(),
+    );
+    for (text, parts) in SPREAD.into_iter().chain([named]) {
+        let all: Vec<usize> = (1..text.len()).collect();
+        let ways = all.iter().map(std::slice::from_ref).chain([all.as_slice()]);
+        for cuts in ways {
+            let out = said(text, cuts);
+            assert!(!parts.iter().any(|part| out.contains(part)), "{out} of pauses at {cuts:?}");
+        }
+    }
+}
+
+#[test]
+fn f53_values_of_several_words_are_found_where_no_names_are_looked_for() {
+    for (text, parts) in SPREAD {
+        let spec = PolicySpec {
+            entities: Some(vec![Entity::Email, Entity::Address]),
+            filter: Filter::Balanced,
+            action: Action::Label,
+            ..PolicySpec::default()
+        };
+        let alone = PolicySpec { entities: Some(vec![Entity::Email]), ..spec.clone() };
+        for spec in [spec].into_iter().chain(parts.contains(&"example").then_some(alone)) {
+            let policy = Arc::new(Policy::compile(&spec).unwrap());
+            for step in [1, 5, text.len()] {
+                let (mut stream, mut vault) = (StreamRedactor::new(Arc::clone(&policy), None), vault());
+                let pieces = text.as_bytes().chunks(step);
+                let mut out: Vec<u8> =
+                    pieces.flat_map(|piece| stream.push(piece, &mut vault).unwrap()).collect();
+                out.extend(stream.flush(&mut vault).unwrap());
+                let out = String::from_utf8(out).unwrap();
+                assert!(!parts.iter().any(|part| out.contains(part)), "{out} in pieces of {step}");
+            }
+        }
+    }
+}
+
 #[test]
 fn pauses_anywhere_let_no_part_of_a_value_go() {
     let names = crate::ner::Tagger::embedded().unwrap();
