@@ -16,7 +16,7 @@ use chaperone_redact::FieldTable;
 
 use super::Failure;
 use crate::json::{self, Edit, Map, Skim};
-use crate::pii::{Channel, Scrubber, Tally, Unfit};
+use crate::pii::{Channel, Field, Scrubber, Tally, Unfit};
 use crate::sse::{self, Frame};
 
 /// Rewrites one answer that passes through.
@@ -132,16 +132,26 @@ impl Amend {
         let searched = self.scrubber.beside(body, self.table())?;
         let body = searched.as_ref().unwrap_or(body);
         let mut edits = Edits::default();
-        let found = match self.dialect {
-            Dialect::Anthropic => anthropic::in_body(&skim(body, &anthropic::BODY)?),
+        let (skimmed, found) = match self.dialect {
+            Dialect::Anthropic => {
+                let skimmed = skim(body, &anthropic::BODY)?;
+                let found = anthropic::in_body(&skimmed);
+                (skimmed, found)
+            }
             Dialect::OpenAi | Dialect::Neutral => {
                 let skimmed = skim(body, &openai::CHUNK)?;
                 edits.0 = self.left_out(&skimmed);
-                openai::texts(body, &skimmed)
+                let found = openai::texts(body, &skimmed);
+                (skimmed, found)
             }
         };
         for found in found {
-            let text = self.scrubber.whole(found.channel, &source(body, &found))?;
+            let source = source(body, &found);
+            let text = self.scrubber.whole(found.channel, &source)?;
+            if self.dialect == Dialect::Anthropic && found.channel.field == Field::Reasoning && text != source
+            {
+                edits.0.extend(anthropic::signature(&skimmed, found.channel.choice));
+            }
             edits.set(&found, text);
         }
         Ok(edits.applied(body).unwrap_or_else(|| body.clone()))
@@ -212,7 +222,7 @@ impl Amend {
     fn close_text_beside(&mut self, channel: Channel, chunk: &[Found]) -> Result<Vec<Frame>, Failure> {
         let goes_on = |other: &Channel| {
             other.field == channel.field
-                || other.field == crate::pii::Field::Arguments
+                || other.field == Field::Arguments
                 || chunk.iter().any(|found| found.channel == *other)
         };
         let others = self.of_choice(channel.choice).into_iter().filter(|other| !goes_on(other));

@@ -33,6 +33,7 @@ pub(super) const BODY: Map = Map {
         rule(ROOT, "content", BLOCKS),
         rule(BLOCK, "text", ELSEWHERE),
         rule(BLOCK, "thinking", ELSEWHERE),
+        rule(BLOCK, "signature", ELSEWHERE),
         rule(BLOCK, "input", ELSEWHERE),
     ],
     elements: &[(BLOCKS, BLOCK)],
@@ -100,6 +101,13 @@ pub(super) fn in_body(skim: &Skim) -> Vec<Found> {
         Some(Found { channel: Channel { choice, field, call: 0 }, range: member.value.clone(), form })
     };
     skim.members.iter().filter_map(found).collect()
+}
+
+/// What makes the thought of a block of a body believable, to be taken away.
+pub(super) fn signature(skim: &Skim, block: u64) -> Option<Edit> {
+    let of_block = |it: &&Member| it.trail.first().is_some_and(|at| *at as u64 == block);
+    let signature = skim.all(BLOCK, "signature").find(of_block).filter(|it| it.kind == Kind::String);
+    signature.map(|it| Edit::new(it.value.clone(), "\"\""))
 }
 
 /// A made-up delta that says `text`.

@@ -419,6 +419,21 @@ fn f53_citations_results_and_second_texts_of_messages_are_searched_too() {
 }
 
 #[test]
+fn f53_a_changed_thought_of_a_whole_answer_loses_its_signature_and_no_other_does() {
+    let (setup, _) = asked(ClientApi::Messages, Adapter::Anthropic, Mode::Whole, &answers(Action::Label));
+    let body = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",
+        "content": [{"type": "thinking", "thinking": "I know nobody", "signature": "a2VwdA=="},
+            {"type": "thinking", "thinking": format!("I know {OTHER}"), "signature": "c2lnbmVk"},
+            {"type": "text", "text": "Hello"}],
+        "usage": {"input_tokens": 1, "output_tokens": 2}});
+    let seen = played(&setup, body.to_string().as_bytes(), &[]).unwrap();
+    let seen: Value = serde_json::from_str(&seen).unwrap();
+    let blocks = &seen["content"];
+    assert_eq!((&blocks[0]["signature"], &blocks[1]["signature"]), (&json!("a2VwdA=="), &json!("")));
+    assert_eq!(blocks[1]["thinking"], "I know [EMAIL]");
+}
+
+#[test]
 fn audio_in_an_answer_is_blocked_where_only_text_may_pass() {
     let pii = Pii { non_text: chaperone_protocol::snapshot::pii::NonText::Block, ..answers(Action::Label) };
     let (setup, _) = asked(ClientApi::ChatCompletions, Adapter::OpenAI, Mode::Whole, &pii);
