@@ -204,6 +204,12 @@ impl<B: AsRef<[u8]>> Walker<B> {
     fn leaf(&mut self, range: Range<usize>, kind: LeafKind, text: Text) -> Option<Leaf> {
         self.after_value();
         let class = if kind == LeafKind::Number { self.place.number_class() } else { self.place.class() };
+        let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(byte);
+        let class = match class {
+            Class::Opaque if self.body()[range.clone()].iter().all(is_base64) => Class::Skip,
+            Class::Opaque => Class::Prose,
+            class => class,
+        };
         (class != Class::Skip).then(|| Leaf { range, key: self.key.clone(), class, kind, text })
     }
 

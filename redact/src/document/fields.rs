@@ -40,6 +40,10 @@ pub(crate) enum Class {
     Identifier,
     /// Has a closed set of values.
     Skip,
+    /// A number that counts or dates something of the partner's; anything else is prose.
+    Number,
+    /// Bytes in base64 that only the partner can read; anything else is prose.
+    Opaque,
     /// Image, audio or file data.
     NonText,
     /// Below here is a JSON schema.
@@ -48,10 +52,10 @@ pub(crate) enum Class {
     SkipAll,
 }
 
-/// A path from the root, `*` for any element or key, and the class of what is there.
+/// A path from the root, `*` for any element, in requests also for any key, and the class of what is there.
 type Row = (&'static [&'static str], Class);
 
-use Class::{Identifier, Nested, NonText, Schema, Skip, SkipAll};
+use Class::{Identifier, Nested, NonText, Number, Opaque, Schema, Skip, SkipAll};
 
 #[rustfmt::skip]
 const COMMON: &[Row] = &[
@@ -129,7 +133,7 @@ const INFER: &[Row] = &[
 
 #[rustfmt::skip]
 const OPENAI_ANSWER: &[Row] = &[
-    (&["id"], Skip), (&["object"], Skip), (&["created"], Skip), (&["model"], Skip), (&["system_fingerprint"], Skip), (&["service_tier"], Skip),
+    (&["id"], Skip), (&["object"], Skip), (&["created"], Number), (&["model"], Skip), (&["system_fingerprint"], Skip), (&["service_tier"], Skip),
     (&["usage"], SkipAll), (&["choices", "*", "logprobs"], SkipAll), (&["choices", "*", "finish_reason"], Skip), (&["choices", "*", "text"], Skip),
     (&["choices", "*", "message", "role"], Skip), (&["choices", "*", "delta", "role"], Skip),
     (&["choices", "*", "message", "content"], Skip), (&["choices", "*", "delta", "content"], Skip),
@@ -146,7 +150,7 @@ const OPENAI_ANSWER: &[Row] = &[
     (&["choices", "*", "message", "function_call", "arguments"], Skip), (&["choices", "*", "delta", "function_call", "arguments"], Skip),
     (&["choices", "*", "message", "annotations", "*", "type"], Skip), (&["choices", "*", "delta", "annotations", "*", "type"], Skip),
     (&["choices", "*", "message", "audio", "id"], Skip), (&["choices", "*", "delta", "audio", "id"], Skip),
-    (&["choices", "*", "message", "audio", "expires_at"], Skip), (&["choices", "*", "delta", "audio", "expires_at"], Skip),
+    (&["choices", "*", "message", "audio", "expires_at"], Number), (&["choices", "*", "delta", "audio", "expires_at"], Number),
     (&["choices", "*", "message", "audio", "transcript"], Skip), (&["choices", "*", "delta", "audio", "transcript"], Skip),
     (&["choices", "*", "message", "audio", "data"], NonText), (&["choices", "*", "delta", "audio", "data"], NonText),
 ];
@@ -156,18 +160,22 @@ const ANTHROPIC_ANSWER: &[Row] = &[
     (&["id"], Skip), (&["type"], Skip), (&["role"], Skip), (&["model"], Skip), (&["stop_reason"], Skip), (&["usage"], SkipAll), (&["container", "id"], Skip),
     (&["message", "id"], Skip), (&["message", "type"], Skip), (&["message", "role"], Skip), (&["message", "model"], Skip), (&["message", "usage"], SkipAll),
     (&["delta", "type"], Skip), (&["delta", "text"], Skip), (&["delta", "thinking"], Skip), (&["delta", "partial_json"], Skip),
-    (&["delta", "signature"], Skip), (&["delta", "stop_reason"], Skip), (&["delta", "container", "id"], Skip),
-    (&["delta", "citation", "type"], Skip), (&["delta", "citation", "encrypted_index"], Skip), (&["delta", "citation", "file_id"], Skip),
+    (&["delta", "signature"], Opaque), (&["delta", "stop_reason"], Skip), (&["delta", "container", "id"], Skip),
+    (&["delta", "citation", "type"], Skip), (&["delta", "citation", "encrypted_index"], Opaque), (&["delta", "citation", "file_id"], Skip),
     (&["content_block", "type"], Skip), (&["content_block", "id"], Skip), (&["content_block", "name"], Skip), (&["content_block", "tool_use_id"], Skip),
-    (&["content_block", "text"], Skip), (&["content_block", "thinking"], Skip), (&["content_block", "signature"], Skip), (&["content_block", "data"], Skip),
-    (&["content_block", "content", "*", "type"], Skip), (&["content_block", "content", "*", "encrypted_content"], Skip),
+    (&["content_block", "text"], Skip), (&["content_block", "thinking"], Skip), (&["content_block", "signature"], Opaque), (&["content_block", "data"], Opaque),
+    (&["content_block", "content", "*", "type"], Skip), (&["content_block", "content", "*", "encrypted_content"], Opaque),
     (&["content", "*", "type"], Skip), (&["content", "*", "id"], Skip), (&["content", "*", "name"], Skip), (&["content", "*", "tool_use_id"], Skip),
-    (&["content", "*", "text"], Skip), (&["content", "*", "thinking"], Skip), (&["content", "*", "signature"], Skip), (&["content", "*", "data"], Skip),
-    (&["content", "*", "input"], SkipAll), (&["content", "*", "content", "*", "type"], Skip), (&["content", "*", "content", "*", "encrypted_content"], Skip),
-    (&["content", "*", "citations", "*", "type"], Skip), (&["content", "*", "citations", "*", "encrypted_index"], Skip), (&["content", "*", "citations", "*", "file_id"], Skip),
+    (&["content", "*", "text"], Skip), (&["content", "*", "thinking"], Skip), (&["content", "*", "signature"], Opaque), (&["content", "*", "data"], Opaque),
+    (&["content", "*", "input"], SkipAll), (&["content", "*", "content", "*", "type"], Skip), (&["content", "*", "content", "*", "encrypted_content"], Opaque),
+    (&["content", "*", "citations", "*", "type"], Skip), (&["content", "*", "citations", "*", "encrypted_index"], Opaque), (&["content", "*", "citations", "*", "file_id"], Skip),
 ];
 
 impl FieldTable {
+    const fn is_answer(self) -> bool {
+        matches!(self, Self::OpenAiAnswer | Self::AnthropicAnswer)
+    }
+
     const fn rows(self) -> [&'static [Row]; 2] {
         match self {
             Self::OpenAiChat => [CHAT, COMMON],
@@ -244,7 +252,7 @@ impl Place {
         for (at, row) in self.all_rows() {
             let fits = row.0.get(self.depth).is_some_and(|part| match step {
                 Step::Element => *part == "*",
-                Step::Key(key) => part.as_bytes() == key || *part == "*",
+                Step::Key(key) => part.as_bytes() == key || (*part == "*" && !self.table.is_answer()),
             });
             rows |= u64::from(fits && self.rows & (1 << at) != 0) << at;
         }
@@ -252,7 +260,7 @@ impl Place {
         let mode = match next.exact() {
             Some(Schema) => Mode::Schema,
             Some(SkipAll) => Mode::Closed,
-            Some(Class::Prose | Nested | Identifier | Skip | NonText) | None => Mode::Table,
+            Some(Class::Prose | Nested | Identifier | Skip | Number | Opaque | NonText) | None => Mode::Table,
         };
         Self { mode, ..next }
     }
@@ -272,15 +280,21 @@ impl Place {
     pub(super) fn class(self) -> Class {
         match self.mode {
             Mode::Table if self.table == FieldTable::Nested => Nested,
-            Mode::Table => self.exact().unwrap_or(Class::Prose),
+            Mode::Table => self.exact().filter(|class| *class != Number).unwrap_or(Class::Prose),
             Mode::Schema | Mode::Prose => Class::Prose,
             Mode::Properties | Mode::Closed => Skip,
         }
     }
 
-    /// What a number here is: the bounds in a schema are nobody's.
+    /// What a number here is: the bounds in a schema are nobody's. In an answer, which its partner writes as it likes,
+    /// one in the place of a string is prose.
     pub(super) fn number_class(self) -> Class {
-        if self.mode == Mode::Schema { Skip } else { self.class() }
+        match self.mode {
+            Mode::Schema => Skip,
+            Mode::Table if self.exact() == Some(Number) => Skip,
+            Mode::Table if self.table.is_answer() => Class::Prose,
+            Mode::Table | Mode::Properties | Mode::Closed | Mode::Prose => self.class(),
+        }
     }
 
     /// What `key` of an object here is: prose, unless a row names it. A row's `*` names nothing.

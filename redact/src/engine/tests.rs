@@ -19,6 +19,47 @@ fn redacted(body: &str, action: Action) -> Result<String, Refused> {
 }
 
 #[test]
+fn f53_what_an_answer_says_in_another_shape_than_its_dialect_is_searched() {
+    let spec = PolicySpec { filter: Filter::Balanced, action: Action::Label, ..PolicySpec::default() };
+    let policy = Policy::compile(&spec).unwrap();
+    let seen = |table, body: &str| {
+        let rules = Rules { policy: &policy, table, names: None };
+        String::from_utf8(redact_json(body.as_bytes(), rules, &mut vault()).unwrap().to_vec()).unwrap()
+    };
+    for (table, body) in [
+        (FieldTable::OpenAiAnswer, r#"{"choices":[{"delta":{"content":4111111111111111}}]}"#),
+        (FieldTable::OpenAiAnswer, r#"{"choices":{"0":{"message":{"content":"bob@example.net"}}}}"#),
+        (
+            FieldTable::OpenAiAnswer,
+            r#"{"choices":[{"message":{"content":{"a":{"text":"bob@example.net"}}}}]}"#,
+        ),
+        (FieldTable::OpenAiAnswer, r#"{"created":"bob@example.net","choices":[]}"#),
+        (FieldTable::AnthropicAnswer, r#"{"content":{"a":{"text":"bob@example.net"}}}"#),
+        (FieldTable::AnthropicAnswer, r#"{"content":[{"type":"anything","data":"bob@example.net"}]}"#),
+        (FieldTable::AnthropicAnswer, r#"{"content":[{"type":"text","text":4111111111111111}]}"#),
+    ] {
+        let seen = seen(table, body);
+        assert!(!seen.contains("bob") && !seen.contains("4111"), "{seen}");
+    }
+    for (table, body) in [
+        (
+            FieldTable::OpenAiAnswer,
+            r#"{"created":1694268190,"choices":[{"message":{"audio":{"expires_at":1729018505}}}]}"#,
+        ),
+        (
+            FieldTable::AnthropicAnswer,
+            r#"{"content":[{"type":"redacted_thinking","data":"b2I4111111111111111="}]}"#,
+        ),
+        (
+            FieldTable::AnthropicAnswer,
+            r#"{"delta":{"type":"signature_delta","signature":"4111111111111111"}}"#,
+        ),
+    ] {
+        assert_eq!(seen(table, body), body);
+    }
+}
+
+#[test]
 fn bytes_outside_findings_stay_as_they_were() {
     let body =
         "{ \"messages\":[ {\"content\" : \"mail ann@example.org, caf\\u00e9 1.50e0\"}],\t\"n\": 1.0e5 }";

@@ -93,7 +93,7 @@ pub(super) fn in_body(skim: &Skim) -> Vec<Found> {
         let (field, form) = match (member.at, member.name, member.kind) {
             (BLOCK, "text", Kind::String) => (Field::Text, Form::String),
             (BLOCK, "thinking", Kind::String) => (Field::Reasoning, Form::String),
-            (BLOCK, "input", Kind::Object | Kind::Array) => (Field::Arguments, Form::Raw),
+            (BLOCK, "input", Kind::Object | Kind::Array | Kind::Number) => (Field::Arguments, Form::Raw),
             (BLOCK, "input", Kind::String) => (Field::Text, Form::String),
             _ => return None,
         };
