@@ -386,7 +386,7 @@ async fn f53_what_a_partner_says_is_redacted_before_it_leaves_however_it_is_cut(
 /// A request in chunks of `lengths`, again and again, each its own write.
 async fn posted_in_chunks(address: &str, body: &str, lengths: &[usize]) -> Result<String> {
     let mut socket = Socket::open(address).await?;
-    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: app.test\r\ncontent-type: application/json\r\n\
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
         connection: close\r\ntransfer-encoding: chunked\r\n\r\n";
     socket.write(head.as_bytes()).await?;
     let mut rest = body.as_bytes();
