@@ -343,7 +343,17 @@ fn built(once: &std::sync::OnceLock<Result<(), String>>, package: &str) -> Resul
 
 /// Always asks cargo: a stale binary would test yesterday's product.
 fn build(package: &str) -> Result<()> {
-    let output = std::process::Command::new(env!("CARGO"))
+    let mut command = std::process::Command::new(env!("CARGO"));
+    // What cargo tells tests of their own package. Build scripts that look at it, as ring's, would run again here and
+    // once more in the next build outside, and with them all that stands on theirs.
+    let of_tests = std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        name.to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+    });
+    for name in of_tests {
+        command.env_remove(name);
+    }
+    let output = command
         .args(["build", "--quiet", "--package", package])
         // The command line as it is released.
         .args((package == "chaperone").then_some(["--features", "cluster"]).into_iter().flatten())
