@@ -222,7 +222,7 @@ impl Amend {
     fn close_text_beside(&mut self, channel: Channel, chunk: &[Found]) -> Result<Vec<Frame>, Failure> {
         let goes_on = |other: &Channel| {
             other.field == channel.field
-                || other.field == Field::Arguments
+                || matches!(other.field, Field::Arguments | Field::Input)
                 || chunk.iter().any(|found| found.channel == *other)
         };
         let others = self.of_choice(channel.choice).into_iter().filter(|other| !goes_on(other));

@@ -27,6 +27,8 @@ pub(crate) enum Field {
     Transcript,
     /// Arguments of a tool call: JSON.
     Arguments,
+    /// What a tool without a schema is given: text.
+    Input,
 }
 
 /// Which text of an answer. Ordered by choice first, so that a choice's channels stand together.
@@ -288,7 +290,7 @@ impl Scrubber {
             let names = policy.names();
             match field {
                 Field::Arguments => Redactor::Arguments(ArgumentRedactor::new(Arc::clone(answers), names)),
-                Field::Text | Field::Refusal | Field::Transcript | Field::Reasoning => {
+                Field::Text | Field::Refusal | Field::Transcript | Field::Reasoning | Field::Input => {
                     Redactor::Text(StreamRedactor::new(Arc::clone(answers), names))
                 }
             }
@@ -296,6 +298,7 @@ impl Scrubber {
         let (place, landing) = match field {
             Field::Text | Field::Refusal | Field::Transcript => (Some(Restored::Text), Landing::Text),
             Field::Arguments => (Some(Restored::ToolArguments), Landing::Json),
+            Field::Input => (Some(Restored::ToolArguments), Landing::Text),
             Field::Reasoning => (None, Landing::Text),
         };
         let urls = if policy.restores(Restored::Urls) { Urls::Restore } else { Urls::Keep };

@@ -114,7 +114,7 @@ pub(super) fn signature(skim: &Skim, block: u64) -> Option<Edit> {
 pub(super) fn delta(channel: Channel, text: &str) -> Vec<u8> {
     let Channel { choice: block, field, call: _ } = channel;
     let (kind, key) = match field {
-        Field::Text | Field::Refusal | Field::Transcript => ("text_delta", "text"),
+        Field::Text | Field::Refusal | Field::Transcript | Field::Input => ("text_delta", "text"),
         Field::Reasoning => ("thinking_delta", "thinking"),
         Field::Arguments => ("input_json_delta", "partial_json"),
     };

@@ -17,6 +17,11 @@ const FUNCTION: Place = Place(6);
 const PARTS: Place = Place(7);
 const PART: Place = Place(8);
 const AUDIO: Place = Place(9);
+const CUSTOM: Place = Place(10);
+const DETAILS: Place = Place(11);
+const DETAIL: Place = Place(12);
+const THOUGHTS: Place = Place(13);
+const THOUGHT: Place = Place(14);
 
 const fn rule(at: Place, key: &'static str, then: Place) -> Rule {
     Rule { at, key, then, want: Want::Range }
@@ -43,17 +48,28 @@ pub(super) const CHUNK: Map = Map {
         rule(CALL, "index", ELSEWHERE),
         rule(CALL, "function", FUNCTION),
         rule(FUNCTION, "arguments", ELSEWHERE),
+        rule(CALL, "custom", CUSTOM),
+        rule(CUSTOM, "input", ELSEWHERE),
         rule(PART, "text", ELSEWHERE),
+        rule(PART, "thinking", THOUGHTS),
+        rule(THOUGHT, "text", ELSEWHERE),
+        rule(MESSAGE, "reasoning_details", DETAILS),
+        rule(DETAIL, "index", ELSEWHERE),
+        rule(DETAIL, "text", ELSEWHERE),
     ],
-    elements: &[(CHOICES, CHOICE), (CALLS, CALL), (PARTS, PART)],
+    elements: &[(CHOICES, CHOICE), (CALLS, CALL), (PARTS, PART), (THOUGHTS, THOUGHT), (DETAILS, DETAIL)],
 };
 
 /// The legacy way to call one function has no index; no list of calls is so long.
 const FUNCTION_CALL: u64 = u64::MAX;
 
-/// Under which of its two names a thought comes; some partners say it under both.
+/// Where a thought comes; some partners say it in several places.
 const REASONING_CONTENT: u64 = 0;
 const REASONING: u64 = 1;
+/// Among the parts of the content.
+const REASONING_PART: u64 = 2;
+/// The first of its details.
+const REASONING_DETAIL: u64 = 3;
 
 /// Every text of a chunk or body.
 pub(super) fn texts(data: &[u8], skim: &Skim) -> Vec<Found> {
@@ -71,7 +87,12 @@ fn found(data: &[u8], skim: &Skim, member: &Member) -> Option<Found> {
         (AUDIO, "transcript") => (Field::Transcript, 0),
         (MESSAGE, "reasoning_content") => (Field::Reasoning, REASONING_CONTENT),
         (MESSAGE, "reasoning") => (Field::Reasoning, REASONING),
+        (THOUGHT, "text") => (Field::Reasoning, REASONING_PART),
+        (DETAIL, "text") => {
+            (Field::Reasoning, REASONING_DETAIL.saturating_add(place(data, skim, DETAIL, member)?))
+        }
         (FUNCTION, "arguments") => (Field::Arguments, call(data, skim, member)),
+        (CUSTOM, "input") => (Field::Input, call(data, skim, member)),
         _ => return None,
     };
     let choice = choice(data, skim, member.trail.first()?);
@@ -91,9 +112,14 @@ fn choice(data: &[u8], skim: &Skim, position: &usize) -> u64 {
 }
 
 fn call(data: &[u8], skim: &Skim, arguments: &Member) -> u64 {
-    let [_, position] = arguments.trail.as_slice() else { return FUNCTION_CALL };
-    let index = skim.all(CALL, "index").find(|index| index.trail == arguments.trail);
-    index.map_or(*position as u64, |index| number(data, Some(&index.value)))
+    if arguments.trail.len() < 2 { FUNCTION_CALL } else { place(data, skim, CALL, arguments).unwrap_or(0) }
+}
+
+/// The number of an element of a list: its own word for it, else its place in the list.
+fn place(data: &[u8], skim: &Skim, element: Place, member: &Member) -> Option<u64> {
+    let index = skim.all(element, "index").find(|index| index.trail == member.trail);
+    let position = *member.trail.last()? as u64;
+    Some(index.map_or(position, |index| number(data, Some(&index.value))))
 }
 
 /// The choices that a chunk ends.
@@ -127,7 +153,17 @@ impl Shape {
             Field::Text => format!("\"delta\":{{\"content\":{text}}}"),
             Field::Refusal => format!("\"delta\":{{\"refusal\":{text}}}"),
             Field::Reasoning if call == REASONING => format!("\"delta\":{{\"reasoning\":{text}}}"),
+            Field::Reasoning if call == REASONING_PART => format!(
+                "\"delta\":{{\"content\":[{{\"type\":\"thinking\",\"thinking\":[{{\"type\":\"text\",\"text\":{text}}}]}}]}}"
+            ),
+            Field::Reasoning if call >= REASONING_DETAIL => format!(
+                "\"delta\":{{\"reasoning_details\":[{{\"type\":\"reasoning.text\",\"index\":{},\"text\":{text}}}]}}",
+                call - REASONING_DETAIL
+            ),
             Field::Reasoning => format!("\"delta\":{{\"reasoning_content\":{text}}}"),
+            Field::Input => {
+                format!("\"delta\":{{\"tool_calls\":[{{\"index\":{call},\"custom\":{{\"input\":{text}}}}}]}}")
+            }
             Field::Transcript => format!("\"delta\":{{\"audio\":{{\"transcript\":{text}}}}}"),
             Field::Arguments if call == FUNCTION_CALL => {
                 format!("\"delta\":{{\"function_call\":{{\"arguments\":{text}}}}}")

@@ -325,6 +325,32 @@ fn f53_texts_that_come_in_the_same_chunks_are_each_read_over_chunks() {
 }
 
 #[test]
+fn f53_texts_in_lists_of_a_chunk_are_read_over_chunks() {
+    let (setup, tag) =
+        asked(ClientApi::ChatCompletions, Adapter::OpenAI, Mode::Stream, &answers(Action::Label));
+    let (head, rest) = tag.split_at(8);
+    let of = |shape: &str, text: &str| match shape {
+        "/tool_calls/0/custom/input" => json!({"tool_calls": [{"index": 0, "custom": {"input": text}}]}),
+        "/reasoning_details/0/text" => json!({"reasoning_details": [{"index": 0, "text": text}]}),
+        _ => json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}]}),
+    };
+    for (shape, value) in [
+        ("/tool_calls/0/custom/input", EMAIL),
+        ("/reasoning_details/0/text", tag.as_str()),
+        ("/content/0/thinking/0/text", tag.as_str()),
+    ] {
+        let pieces = ["Write to bob@", "example", ".net or ", head, rest];
+        let frames = pieces.map(|piece| chat(&json!({"index": 0, "delta": of(shape, piece)})));
+        let end = chat(&json!({"index": 0, "delta": {}, "finish_reason": "stop"}));
+        let seen = seen_however_cut(&setup, &(frames.concat() + &end + "data: [DONE]\n\n"));
+        let deltas = events(&seen).into_iter().map(|event| event["choices"][0]["delta"].clone());
+        let text: String =
+            deltas.filter_map(|delta| Some(delta.pointer(shape)?.as_str()?.to_owned())).collect();
+        assert_eq!(text, format!("Write to [EMAIL] or {value}"), "{shape} of {seen}");
+    }
+}
+
+#[test]
 fn f53_surrogates_that_a_partner_repeats_are_no_findings_and_come_back() {
     for action in [Action::Label, Action::Block] {
         let pii = Pii { format: PseudonymFormat::Surrogate, ..answers(action) };
