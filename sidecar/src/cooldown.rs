@@ -26,6 +26,8 @@ struct Cooling {
     reason: Reason,
     trial: Trial,
     source: Source,
+    /// Whether others are told.
+    passes_on: bool,
 }
 
 /// Who met the refusal.
@@ -84,9 +86,15 @@ impl Cooldowns {
     }
 
     /// The partner refused it, or its credit is spent.
-    pub(crate) fn refused(&mut self, credential: CredentialHash, reason: Reason, now: Instant) {
+    pub(crate) fn refused(
+        &mut self,
+        credential: CredentialHash,
+        (reason, passes_on): (Reason, bool),
+        now: Instant,
+    ) {
         let until = now + COOLDOWN;
-        self.insert(credential, Cooling { until, reason, trial: Trial::Free, source: Source::Own });
+        let cooling = Cooling { until, reason, trial: Trial::Free, source: Source::Own, passes_on };
+        self.insert(credential, cooling);
     }
 
     /// Others say that the partner refused it, and for how long they leave it alone. What we know ourselves stands.
@@ -101,13 +109,15 @@ impl Cooldowns {
         let is_news =
             self.cooling.get(&credential).is_none_or(|it| it.source == Source::Told && it.until < until);
         if is_news {
-            self.insert(credential, Cooling { until, reason, trial: Trial::Free, source: Source::Told });
+            let source = Source::Told;
+            self.insert(credential, Cooling { until, reason, trial: Trial::Free, source, passes_on: false });
         }
     }
 
-    /// What partners have refused us ourselves and is left alone still: why, and for how much longer.
+    /// What partners have refused us ourselves, would refuse others, and is left alone still: why, and for how much
+    /// longer.
     pub(crate) fn learned(&self, now: Instant) -> impl Iterator<Item = (CredentialHash, Reason, Duration)> {
-        let own = self.cooling.iter().filter(move |(_, it)| it.source == Source::Own && it.until > now);
+        let own = self.cooling.iter().filter(move |(_, it)| it.passes_on && it.until > now);
         own.map(move |(credential, it)| (*credential, it.reason, it.until - now))
     }
 
@@ -154,7 +164,7 @@ mod tests {
     fn rule_7_4_a_refused_credential_rests_then_is_tried_by_one_request_at_a_time() {
         let (mut cooldowns, now) = (Cooldowns::default(), clock::now());
         assert_eq!(cooldowns.enter(key("old"), now), Ok(Pass::Clear));
-        cooldowns.refused(key("old"), Reason::PartnerCredential, now);
+        cooldowns.refused(key("old"), (Reason::PartnerCredential, true), now);
         let cold = cooldowns.enter(key("old"), now).unwrap_err();
         assert_eq!(cold, Cold { reason: Reason::PartnerCredential, wait: COOLDOWN });
         let later = now + COOLDOWN;
@@ -169,17 +179,17 @@ mod tests {
     #[test]
     fn rule_7_4_a_new_key_is_not_held_responsible_for_the_old_one() {
         let (mut cooldowns, now) = (Cooldowns::default(), clock::now());
-        cooldowns.refused(key("old"), Reason::PartnerCredit, now);
+        cooldowns.refused(key("old"), (Reason::PartnerCredit, true), now);
         assert_eq!(cooldowns.enter(key("new"), now), Ok(Pass::Clear));
     }
 
     #[test]
     fn rule_7_4_a_failed_trial_rests_again() {
         let (mut cooldowns, now) = (Cooldowns::default(), clock::now());
-        cooldowns.refused(key("old"), Reason::PartnerCredit, now);
+        cooldowns.refused(key("old"), (Reason::PartnerCredit, true), now);
         let later = now + COOLDOWN;
         assert_eq!(cooldowns.enter(key("old"), later), Ok(Pass::Trial));
-        cooldowns.refused(key("old"), Reason::PartnerCredential, later);
+        cooldowns.refused(key("old"), (Reason::PartnerCredential, true), later);
         assert_eq!(cooldowns.enter(key("old"), later).unwrap_err().reason, Reason::PartnerCredential);
         assert!(cooldowns.enter(key("old"), later + COOLDOWN).is_ok());
     }
@@ -194,7 +204,7 @@ mod tests {
         assert_eq!(cooldowns.learned(now).count(), 0);
         let later = now + COOLDOWN;
         assert_eq!(cooldowns.enter(key("told"), later), Ok(Pass::Clear), "nobody has to try it");
-        cooldowns.refused(key("told"), Reason::PartnerCredential, later);
+        cooldowns.refused(key("told"), (Reason::PartnerCredential, true), later);
         cooldowns.told(key("told"), Reason::PartnerCredit, (later, COOLDOWN));
         let met: Vec<_> = cooldowns.learned(later).collect();
         assert_eq!(met, [(key("told"), Reason::PartnerCredential, COOLDOWN)]);
@@ -204,7 +214,7 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let (mut cooldowns, now) = (Cooldowns::default(), clock::now());
         for index in 0..REMEMBERED + 10 {
-            cooldowns.refused(key(&index.to_string()), Reason::PartnerCredit, now);
+            cooldowns.refused(key(&index.to_string()), (Reason::PartnerCredit, true), now);
         }
         assert_eq!(cooldowns.count(), REMEMBERED);
     }

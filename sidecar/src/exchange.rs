@@ -42,6 +42,8 @@ pub(crate) struct Failure {
     pub(crate) retry_after: Option<Duration>,
     /// How much of the request the partner has seen.
     pub(crate) reached: Reached,
+    /// Whether what it says of the credential holds for whoever else uses it.
+    pub(crate) passes_on: bool,
 }
 
 /// How much of a request its partner has seen.
@@ -58,7 +60,7 @@ pub(crate) enum Reached {
 impl Failure {
     /// A failure without words or advice of the partner.
     pub(crate) fn new(reason: Reason) -> Self {
-        Self { reason, message: None, retry_after: None, reached: Reached::Everything }
+        Self { reason, message: None, retry_after: None, reached: Reached::Everything, passes_on: false }
     }
 }
 

@@ -14,6 +14,11 @@ use crate::exchange::{Failure, Reached};
 /// Characters of a partner's words that are passed on.
 const MESSAGE_CHARS: usize = 1_000;
 
+/// Codes for a credential that is not accepted, whoever uses it.
+const REFUSED: [&str; 3] = ["invalid_api_key", "authentication_error", "account_deactivated"];
+/// The code for one that is accepted, and may not do this.
+const FORBIDDEN: &str = "permission_error";
+
 /// An error as a partner describes it, in any of the shapes that partners use.
 #[derive(Debug, Default, Deserialize)]
 struct Described {
@@ -52,6 +57,11 @@ impl Described {
         phrases.iter().any(|phrase| words.contains(phrase))
     }
 
+    /// Whether its words begin so. Further in, they may quote what the app wrote.
+    fn begins(&self, phrase: &str) -> bool {
+        self.words().trim_start().to_lowercase().starts_with(phrase)
+    }
+
     /// A status that stands in the body, as some servers write it into streams.
     fn status(&self) -> Option<u16> {
         let number = self.code.as_u64().or_else(|| self.code.as_str()?.parse().ok())?;
@@ -66,7 +76,19 @@ pub(crate) fn classify(status: Option<u16>, body: &[u8], retry_after: Option<Dur
     let reason =
         described.as_ref().and_then(|error| by_code(error, status)).unwrap_or_else(|| by_status(status));
     let message = is_the_apps(reason).then(|| message(described.as_ref(), status, body.len()));
-    Failure { reason, message, retry_after, reached: Reached::Everything }
+    let passes_on = is_the_credentials(reason, described.as_ref(), status);
+    Failure { reason, message, retry_after, reached: Reached::Everything, passes_on }
+}
+
+/// Whether it is the credential itself that will not do. A status of 403, and a permission that is missing, may be about
+/// this Pod's address or one feature of one request.
+fn is_the_credentials(reason: Reason, error: Option<&Described>, status: Option<u16>) -> bool {
+    let has = |codes: &[&str]| error.is_some_and(|error| error.has(codes));
+    match reason {
+        Reason::PartnerCredit => true,
+        Reason::PartnerCredential => has(&REFUSED) || (status == Some(401) && !has(&[FORBIDDEN])),
+        _ => false,
+    }
 }
 
 fn is_the_apps(reason: Reason) -> bool {
@@ -77,11 +99,11 @@ fn is_the_apps(reason: Reason) -> bool {
 fn by_code(error: &Described, status: Option<u16>) -> Option<Reason> {
     let is_request = status.is_none_or(|status| (400..500).contains(&status));
     if error.has(&["insufficient_quota", "billing_error", "billing_hard_limit_reached", "billing_not_active"])
-        || (is_request && error.says(&["credit balance is too low"]))
+        || (is_request && error.begins("your credit balance is too low"))
     {
         return Some(Reason::PartnerCredit);
     }
-    if error.has(&["invalid_api_key", "authentication_error", "permission_error", "account_deactivated"]) {
+    if error.has(&REFUSED) || error.has(&[FORBIDDEN]) {
         return Some(Reason::PartnerCredential);
     }
     if error.has(&["model_not_found", "not_found_error", "DeploymentNotFound"]) {
@@ -171,6 +193,12 @@ mod tests {
             (Some(500), r#"{"error":{"message":"context window"}}"#, Reason::PartnerError),
             (Some(400), r#"{"error":{"code":"content_filter"}}"#, Reason::ContentPolicy),
             (Some(400), r#"{"error":{"message":"Your credit balance is too low"}}"#, Reason::PartnerCredit),
+            (
+                // The app's own value, echoed.
+                Some(400),
+                r#"{"error":{"type":"invalid_request_error","message":"Invalid value: 'credit balance is too low'. Supported values are: 'low'"}}"#,
+                Reason::PartnerRejected,
+            ),
             (Some(400), r#"{"error":{"message":"bad"}}"#, Reason::PartnerRejected),
             (Some(400), r#"{"detail":[1]}"#, Reason::PartnerRejected),
             (Some(401), "", Reason::PartnerCredential),
@@ -191,6 +219,28 @@ mod tests {
         ];
         for (status, body, expected) in cases {
             assert_eq!(reason(*status, body), *expected, "{status:?} {body}");
+        }
+    }
+
+    #[test]
+    fn only_what_the_credential_itself_is_refused_for_passes_on() {
+        let cases: &[(u16, &str, bool)] = &[
+            (401, "", true),
+            (403, "<html>", false),
+            (403, r#"{"error":{"type":"permission_error"}}"#, false),
+            (401, r#"{"error":{"type":"permission_error"}}"#, false),
+            (403, r#"{"error":{"code":"account_deactivated"}}"#, true),
+            (400, r#"{"error":{"code":"invalid_api_key"}}"#, true),
+            (402, "", true),
+            (429, r#"{"error":{"code":"insufficient_quota"}}"#, true),
+            (429, "", false),
+        ];
+        for (status, body, expected) in cases {
+            assert_eq!(
+                classify(Some(*status), body.as_bytes(), None).passes_on,
+                *expected,
+                "{status} {body}"
+            );
         }
     }
 

@@ -107,9 +107,9 @@ impl CredentialPass {
         }
     }
 
-    /// The partner refused it.
-    pub(crate) fn refused(self, reason: Reason) {
-        lock(&self.cooldowns).refused(self.credential, reason, clock::now());
+    /// The partner refused it: why, and whether it would refuse it to others.
+    pub(crate) fn refused(self, reason: Reason, passes_on: bool) {
+        lock(&self.cooldowns).refused(self.credential, (reason, passes_on), clock::now());
         self.news.notify_one();
     }
 }

@@ -76,6 +76,22 @@ async fn rule_7_5_a_credential_that_others_met_rests_and_no_other_does() {
     }
 }
 
+/// It may be a firewall's, or about one feature: who else has the credential finds out alone.
+#[tokio::test(start_paused = true)]
+async fn rule_7_5_a_403_is_kept_from_others_whatever_it_says() {
+    for body in ["<html>blocked</html>", r#"{"error":{"type":"permission_error","message":"beta"}}"#] {
+        let refused = sidecar(Act::Status(403, "", body));
+        let other = sidecar(WELL);
+        assert_eq!(refused.whole("alone").await.header("x-chaperone-reason"), "partner_credential");
+        assert_eq!(refused.health(), Health::default(), "{body}");
+        other.hear_of(&refused);
+        assert_eq!(other.whole("alone").await.status, 200, "{body}");
+        for world in [refused, other] {
+            world.settle().await;
+        }
+    }
+}
+
 /// Breakers are reported and never passed on: each sidecar trips by what it met itself.
 #[tokio::test(start_paused = true)]
 async fn rule_7_5_a_breaker_is_reported_and_opens_no_other() {
