@@ -138,8 +138,16 @@ impl Breaker {
         }
     }
 
-    /// What it does with traffic, as of the last event.
-    pub(crate) fn phase(&self) -> Phase {
+    /// What it does with traffic now. Its timer ends without an event.
+    pub(crate) fn phase(&self, now: Instant) -> Phase {
+        match self.state {
+            State::Refusing { until } if until <= now => Phase::Probing,
+            _ => self.entered(),
+        }
+    }
+
+    /// What the last event made of it.
+    fn entered(&self) -> Phase {
         match self.state {
             State::Admitting => Phase::Admitting,
             State::Refusing { .. } => Phase::Refusing,
@@ -301,10 +309,10 @@ impl Breaker {
     }
 
     fn enter(&mut self, state: State, cause: Cause) -> Transition {
-        let from = self.phase();
+        let from = self.entered();
         self.state = state;
         self.generation += 1;
-        Transition { from, to: self.phase(), cause }
+        Transition { from, to: self.entered(), cause }
     }
 }
 

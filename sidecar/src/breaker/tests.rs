@@ -55,7 +55,7 @@ impl Bench {
         for _ in 0..5 {
             self.fail();
         }
-        assert_eq!(self.breaker.phase(), Phase::Refusing);
+        assert_eq!(self.breaker.entered(), Phase::Refusing);
         self
     }
 
@@ -190,7 +190,7 @@ fn rule_4_6_probe_is_single() {
     let mut bench = Bench::new();
     bench.trip().wait(10 * SECOND);
     let probe = bench.admit();
-    assert_eq!(bench.breaker.phase(), Phase::Probing);
+    assert_eq!(bench.breaker.entered(), Phase::Probing);
     for _ in 0..100 {
         assert_eq!(bench.breaker.admit(bench.now), Err(Refused { until: None }));
     }
@@ -202,7 +202,7 @@ fn rule_4_6_probe_is_single() {
 fn rule_4_7_a_probe_that_commits_admits_and_one_that_fails_refuses() {
     let mut bench = Bench::new();
     bench.trip().wait(10 * SECOND).commit();
-    assert_eq!(bench.breaker.phase(), Phase::Admitting);
+    assert_eq!(bench.breaker.entered(), Phase::Admitting);
     let change = bench.trip().wait(10 * SECOND).fail().unwrap();
     assert_eq!((change.from, change.to, change.cause), (Phase::Probing, Phase::Refusing, Cause::ProbeFailed));
 }
@@ -232,7 +232,7 @@ fn rule_4_7_a_probe_without_a_verdict_frees_its_place() {
     bench.trip().wait(10 * SECOND);
     let gone = bench.admit();
     bench.breaker.forget(gone);
-    assert_eq!(bench.breaker.phase(), Phase::Probing);
+    assert_eq!(bench.breaker.entered(), Phase::Probing);
     let next = bench.admit();
     // The one that left has no say any more, whatever it still says.
     bench.breaker.forget(gone);
@@ -251,9 +251,9 @@ fn rule_4_8_a_verdict_of_an_older_generation_is_dropped_and_counted() {
     bench.admit();
     let (policy, now) = (bench.policy, bench.now);
     assert_eq!(bench.breaker.commit(&mut old, &policy, now), None);
-    assert_eq!(bench.breaker.phase(), Phase::Probing);
+    assert_eq!(bench.breaker.entered(), Phase::Probing);
     assert_eq!(bench.breaker.fail(older, &policy, None, (now, MIDDLE)), None);
-    assert_eq!((bench.breaker.phase(), bench.breaker.stale()), (Phase::Probing, 2));
+    assert_eq!((bench.breaker.entered(), bench.breaker.stale()), (Phase::Probing, 2));
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn rule_4_11_a_new_threshold_applies_from_the_next_verdict() {
     let mut bench = Bench::new();
     mixed(&mut bench, 5, 12);
     bench.policy.error_threshold_percent = 40;
-    assert_eq!(bench.breaker.phase(), Phase::Admitting);
+    assert_eq!(bench.breaker.entered(), Phase::Admitting);
     assert_eq!(bench.fail().map(|change| change.cause), Some(Cause::Ratio));
     let mut bench = Bench::new();
     bench.fail();
@@ -304,7 +304,7 @@ mod opossum {
         let probe = bench.admit();
         let (policy, now) = (bench.policy, bench.now);
         bench.breaker.commit(&mut before, &policy, now);
-        assert_eq!(bench.breaker.phase(), Phase::Probing);
+        assert_eq!(bench.breaker.entered(), Phase::Probing);
         bench.breaker.forget(probe);
     }
 
@@ -365,13 +365,13 @@ proptest! {
         let (mut asked, mut committed) = (Vec::new(), Vec::new());
         let mut run = 0_u32;
         for step in steps {
-            let (before, policy, now) = (bench.breaker.phase(), bench.policy, bench.now);
+            let (before, policy, now) = (bench.breaker.entered(), bench.policy, bench.now);
             let at = (now, random);
             let change = match step {
                 Step::Wait(milliseconds) => { bench.wait(Duration::from_millis(milliseconds)); None }
                 Step::Admit => match bench.breaker.admit(now) {
                     Ok((ticket, change)) => {
-                        if bench.breaker.phase() == Phase::Probing {
+                        if bench.breaker.entered() == Phase::Probing {
                             prop_assert!(bench.breaker.admit(now).is_err(), "two probes");
                             prop_assert!(ticket.probe.is_some());
                         }
@@ -407,7 +407,7 @@ proptest! {
                     None
                 }
             };
-            prop_assert_eq!(change.is_some(), before != bench.breaker.phase());
+            prop_assert_eq!(change.is_some(), before != bench.breaker.entered());
             let Some(change) = change else { continue };
             let legal = match change.cause {
                 Cause::Run => before == Phase::Admitting && run >= 5,

@@ -233,6 +233,8 @@ impl Stream {
                 },
                 _ = look.tick() => {
                     epochs.alive(clock::now());
+                    // What ends by its time alone ends without news.
+                    reports.news(clock::now());
                     self.show_token(connector).await.map_err(Why::from)
                 }
                 () = shared.gates.news() => {

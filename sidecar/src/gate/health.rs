@@ -26,7 +26,7 @@ impl Gates {
         for gate in self.all().iter().filter(|gate| gate.is_of(snapshot)) {
             let (phase, asked) = gate.learned(now);
             let partner = &gate.key.partner;
-            if let Some(withheld) = withheld(phase) {
+            if let Some(withheld) = phase.and_then(withheld) {
                 health.breakers.insert(partner.clone(), withheld);
             }
             if let Some(until) = asked {
@@ -68,10 +68,12 @@ impl Gate {
         partner.is_some_and(|partner| GateKey::of(partner, None) == self.key)
     }
 
-    /// What its breaker does, and until when the partner has asked us ourselves for patience.
-    fn learned(&self, now: Instant) -> (Phase, Option<Instant>) {
+    /// What its breaker does, where it would not let the next request through, and until when the partner has asked us
+    /// ourselves for patience.
+    fn learned(&self, now: Instant) -> (Option<Phase>, Option<Instant>) {
         let core = self.lock();
-        (core.breaker.phase(), core.rate.asked(now))
+        let shut = core.breaker.check(now).is_err();
+        (shut.then(|| core.breaker.phase(now)), core.rate.asked(now))
     }
 }
 

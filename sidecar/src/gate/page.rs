@@ -36,9 +36,9 @@ impl Gate {
     }
 
     /// What its breaker does with traffic, and how many wait.
-    pub(crate) fn gauges(&self) -> (Phase, u64) {
+    pub(crate) fn gauges(&self, now: Instant) -> (Phase, u64) {
         let core = self.lock();
-        (core.breaker.phase(), core.queue.ahead().requests)
+        (core.breaker.phase(now), core.queue.ahead().requests)
     }
 
     /// All of it, for a page.
@@ -53,7 +53,7 @@ impl Gate {
             partner: self.key.partner.to_string(),
             endpoint: self.key.origin.clone(),
             drill: self.key.drill.as_ref().map(ToString::to_string),
-            state: core.breaker.phase().code(),
+            state: core.breaker.phase(now).code(),
             refuses_for_ms: refused.map(until),
             verdicts,
             failures,

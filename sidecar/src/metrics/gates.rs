@@ -89,7 +89,7 @@ impl GateMetrics {
         self.state.reset();
         self.waiting.reset();
         for gate in gates.iter().filter(|gate| gate.key().drill.is_none()) {
-            let (phase, waiting) = gate.gauges();
+            let (phase, waiting) = gate.gauges(crate::clock::now());
             let GateKey { partner, origin, drill: _ } = gate.key();
             for state in Phase::ALL {
                 let labels = [partner.as_str(), origin, state.code()];

@@ -103,6 +103,9 @@ async fn rule_7_5_a_breaker_is_reported_and_opens_no_other() {
     assert_eq!(reported, ["team/first".parse().unwrap()]);
     other.hear_of(&failing);
     assert_eq!(other.whole("chat").await.header("x-chaperone-partner"), "team/first");
+    tokio::time::sleep(120 * SECOND).await;
+    assert_eq!(failing.health(), Health::default(), "its timer has ended: the next request is let through");
+    assert_eq!(failing.breaker("first"), "probing");
     for world in [failing, other] {
         world.settle().await;
     }

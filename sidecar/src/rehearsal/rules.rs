@@ -295,7 +295,8 @@ async fn rule_11_3_a_drill_on_one_route_refuses_nobody_on_another() {
     for _ in 0..20 {
         world.stream("chat").await;
     }
-    let page: Vec<_> = world.shared.gates.all().iter().map(|gate| gate.gauges().0.code()).collect();
+    let page: Vec<_> =
+        world.shared.gates.all().iter().map(|gate| gate.gauges(clock::now()).0.code()).collect();
     assert!(page.contains(&"refusing"), "the drilled route has a breaker of its own: {page:?}");
     assert_eq!(world.stream("alone").await.header("x-chaperone-partner"), "team/first");
     assert_eq!(world.breaker("first"), "admitting");
