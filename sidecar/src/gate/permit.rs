@@ -149,9 +149,6 @@ impl Permit {
 
     fn say(&mut self, said: Said, wait: Option<Duration>) {
         let at = (clock::now(), clock::random_number());
-        if said == Said::Limited && wait.is_some() {
-            self.gate.news.notify_one();
-        }
         self.change(|core, ticket| {
             if matches!(said, Said::Overload | Said::Limited) {
                 // How long a failing partner wants to rest is its breaker's matter.
@@ -168,6 +165,9 @@ impl Permit {
                 }
             }
         });
+        if said == Said::Limited && wait.is_some() {
+            self.gate.news.notify_one();
+        }
     }
 
     fn settle(&mut self, cost: Cost) {
