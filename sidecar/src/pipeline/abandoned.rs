@@ -23,6 +23,9 @@ pub(super) enum Seen {
 
 /// Reads `committed` on where that can tell what it costs.
 pub(super) async fn read_on(shared: &Shared, committed: &mut Committed, billing: CancelBilling) -> Seen {
+    if committed.answer.progress().finished {
+        return Seen::Whole;
+    }
     match billing {
         // To be cancelled costs nothing more than has been seen.
         CancelBilling::None | CancelBilling::Partial => return Seen::Part,
