@@ -131,6 +131,20 @@ async fn an_upgrade_that_would_delete_the_definitions_is_refused_with_a_remedy()
     helm(&cluster, &upgrade, &losing[1..]).await?.ok()?;
     // There is nothing to lose yet.
     template(&cluster, "default", &losing).await?.ok()?;
+
+    // Helm deletes what the release has and what is not kept, whatever the values say that come with the upgrade.
+    let annotate = async |annotations: &[&str]| {
+        let command = ["annotate", "--overwrite", "customresourcedefinition", "partners.chaperone.dev"];
+        cluster.kubectl(&[&command, annotations].concat()).await?.ok()
+    };
+    let asking = [&upgrade[..], &["--dry-run=server"]].concat();
+    annotate(&["meta.helm.sh/release-name=chaperone"]).await?;
+    let said = helm(&cluster, &asking, &losing[..1]).await?;
+    annotate(&["helm.sh/resource-policy=keep"]).await?;
+    let kept = helm(&cluster, &asking, &losing[..1]).await?;
+    annotate(&["meta.helm.sh/release-name-", "helm.sh/resource-policy-"]).await?;
+    assert!(said.stderr.contains("--set crds.enabled=true --set crds.keep=true"), "{}", said.stderr);
+    kept.ok()?;
     Ok(())
 }
 
