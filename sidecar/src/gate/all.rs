@@ -108,8 +108,8 @@ impl CredentialPass {
     }
 
     /// The partner refused it: why, and whether it would refuse it to others.
-    pub(crate) fn refused(self, reason: Reason, passes_on: bool) {
-        lock(&self.cooldowns).refused(self.credential, (reason, passes_on), clock::now());
+    pub(crate) fn refused(self, why: (Reason, bool)) {
+        lock(&self.cooldowns).refused(self.credential, why, clock::now());
         self.news.notify_one();
     }
 }
