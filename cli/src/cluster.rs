@@ -85,24 +85,15 @@ impl Cluster {
             Place::Everywhere => Api::all_with(self.client.clone(), &resource),
         };
         let plural = format!("{}.{}", resource.plural, resource.group);
-        self.list(&api, ListParams::default(), &plural).await
+        self.explained(pages(&api, ListParams::default()), &format!("list {plural}"), place).await
     }
 
-    /// All objects that `api` lists under `params`, page by page.
+    /// All objects of all namespaces that `api` lists under `params`.
     pub(crate) async fn list<K>(&self, api: &Api<K>, params: ListParams, what: &str) -> Result<Vec<K>>
     where
         K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
     {
-        let mut params = params.limit(PAGE);
-        let mut all = Vec::new();
-        loop {
-            let page = self.explained(api.list(&params), &format!("list {what}")).await?;
-            all.extend(page.items);
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params = params.continue_token(&token),
-                None => return Ok(all),
-            }
-        }
+        self.explained(pages(api, params), &format!("list {what}"), &Place::Everywhere).await
     }
 
     /// The answer of a call, or what its failure means and what to do about it. `what`: verb and resource.
@@ -110,21 +101,51 @@ impl Cluster {
         &self,
         call: impl Future<Output = Result<T, kube::Error>>,
         what: &str,
+        place: &Place,
     ) -> Result<T> {
-        call.await.map_err(|error| explain(&error, what, &self.address))
+        call.await.map_err(|error| explain(&error, (what, place), &self.address))
     }
 }
 
-fn explain(error: &kube::Error, what: &str, address: &str) -> anyhow::Error {
+/// What `api` lists under `params`, page by page.
+async fn pages<K>(api: &Api<K>, params: ListParams) -> Result<Vec<K>, kube::Error>
+where
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let mut params = params.limit(PAGE);
+    let mut all = Vec::new();
+    loop {
+        let page = api.list(&params).await?;
+        all.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(all),
+        }
+    }
+}
+
+fn explain(error: &kube::Error, (what, place): (&str, &Place), address: &str) -> anyhow::Error {
     match error {
-        kube::Error::Api(status) if status.code == 403 => anyhow!(
-            "you may not {what}: {}; ask for the right, which `kubectl auth can-i {what} -A` shows",
-            status.message
-        ),
+        kube::Error::Api(status) if status.code == 403 => {
+            let scope = match place {
+                Place::Namespace(namespace) => format!("-n {namespace}"),
+                Place::Everywhere => "-A".to_owned(),
+            };
+            anyhow!(
+                "you may not {what}: {}; ask for the right, which `kubectl auth can-i {what} {scope}` shows",
+                status.message
+            )
+        }
         kube::Error::Api(status) if status.code == 401 => anyhow!(
             "the API server at {address} does not accept your credentials: {}; log in again",
             status.message
         ),
+        // Of an object, it tells the name; of a kind that is not served, nothing.
+        kube::Error::Api(status)
+            if status.code == 404 && status.details.as_ref().is_some_and(|it| !it.name.is_empty()) =>
+        {
+            anyhow!("cannot {what}: {}; has it been deleted?", status.message)
+        }
         kube::Error::Api(status) if status.code == 404 => anyhow!(
             "cannot {what}: the cluster does not know it; install the chart, or `chaperone crds | kubectl apply \
              --server-side -f -`"
@@ -163,21 +184,43 @@ mod tests {
 
     use super::*;
 
+    fn said_of(place: &Place, status: Status) -> String {
+        let error = kube::Error::Api(Box::new(status));
+        explain(&error, ("list partners.chaperone.dev", place), "https://api.test/").to_string()
+    }
+
     fn said(code: u16) -> String {
         let status = Status { code, message: "no, since".to_owned(), ..Status::default() };
-        let error = kube::Error::Api(Box::new(status));
-        explain(&error, "list partners.chaperone.dev", "https://api.test/").to_string()
+        said_of(&Place::Everywhere, status)
     }
 
     #[test]
     fn every_refusal_names_its_remedy() {
         for (code, remedy) in [
-            (403, "kubectl auth can-i list partners.chaperone.dev"),
+            (403, "kubectl auth can-i list partners.chaperone.dev -A`"),
             (401, "log in again"),
             (404, "install the chart"),
             (500, "no, since"),
         ] {
             assert!(said(code).contains(remedy), "{code}: {}", said(code));
         }
+    }
+
+    #[test]
+    fn a_right_is_asked_for_where_it_is_needed() {
+        let status = Status { code: 403, ..Status::default() };
+        let text = said_of(&Place::Namespace("shop".parse().unwrap()), status);
+        assert!(text.contains("`kubectl auth can-i list partners.chaperone.dev -n shop`"), "{text}");
+    }
+
+    #[test]
+    fn an_object_that_is_gone_is_no_missing_chart() {
+        let status = serde_json::json!({
+            "code": 404,
+            "message": "modelroutes.chaperone.dev \"chat\" not found",
+            "details": {"name": "chat", "group": "chaperone.dev", "kind": "modelroutes"},
+        });
+        let text = said_of(&Place::Everywhere, serde_json::from_value(status).unwrap());
+        assert!(text.contains("\"chat\" not found") && !text.contains("install"), "{text}");
     }
 }

@@ -7,6 +7,7 @@ mod live;
 mod render;
 mod view;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ pub(crate) const EXAMPLES: &str = "Examples:
   kubectl chaperone status -A --watch
   chaperone status -A -o json | jq '.sidecars[] | select(.state == \"Refused\")'
 
-Needs the right to list partners, modelroutes and tenantquotas of chaperone.dev, and nothing else.
+Needs the right to list partners, modelroutes and tenantquotas of chaperone.dev, and nothing else. Partners of other
+namespaces that routes name are looked at too, where you may.
 
 Exit codes:
   0  everything is ready, and no sidecar refuses anything or is stale
@@ -76,9 +78,22 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<ExitCode> {
 
 /// Prints whatever differs from before, for ever.
 async fn watch(cluster: &Cluster, place: &Place, mut before: Overview, output: &Output) -> Result<ExitCode> {
+    let mut trouble = None;
     loop {
         tokio::time::sleep(PACE).await;
-        let now = look(cluster, place).await?;
+        let now = match look(cluster, place).await {
+            Ok(now) => now,
+            Err(error) => {
+                // The next look may succeed. What is said once needs no repeating.
+                let text = format!("{error:#}");
+                if trouble.as_ref() != Some(&text) {
+                    output.error(&error);
+                    trouble = Some(text);
+                }
+                continue;
+            }
+        };
+        trouble = None;
         if now != before {
             if output.format() == Format::Text {
                 output.text("\n")?;
@@ -90,12 +105,33 @@ async fn watch(cluster: &Cluster, place: &Place, mut before: Overview, output: &
 }
 
 async fn look(cluster: &Cluster, place: &Place) -> Result<Overview> {
-    let found = Found {
+    let mut found = Found {
         partners: cluster.kind::<Partner>(place).await?,
         routes: cluster.kind::<ModelRoute>(place).await?,
         quotas: cluster.kind::<TenantQuota>(place).await?,
+        ..Found::default()
     };
+    if let Place::Namespace(own) = place {
+        look_elsewhere(cluster, own, &mut found).await;
+    }
     Ok(Overview::of(&found))
+}
+
+/// Adds the partners of the other namespaces that routes name. A fallback there may lead on to another.
+async fn look_elsewhere(cluster: &Cluster, own: &ObjectName, found: &mut Found) {
+    let mut looked = BTreeSet::from([own.to_string()]);
+    while let Some(next) = found.namespaces().into_iter().find(|it| !looked.contains(it)) {
+        let partners = match next.parse() {
+            Ok(namespace) => cluster.kind::<Partner>(&Place::Namespace(namespace)).await.ok(),
+            Err(_) => None,
+        };
+        match partners {
+            Some(partners) => found.elsewhere.extend(partners),
+            // Most have the right in their own namespace alone.
+            None => drop(found.unseen.insert(next.clone())),
+        }
+        looked.insert(next);
+    }
 }
 
 fn print(overview: &Overview, output: &Output) -> Result<()> {

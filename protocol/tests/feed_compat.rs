@@ -201,11 +201,16 @@ fn a_broken_frame_is_named_by_place_and_not_by_content() {
 }
 
 #[test]
-fn remarks_and_tokens_are_bounded() {
+fn remarks_and_tokens_are_bounded_and_in_one_line() {
     let nack = Nack { version: version('a'), path: String::new(), problem: "é".repeat(5_000) };
     let json = json_of(&SidecarFrame::Nack(nack).encode());
     let Ok(Some(SidecarFrame::Nack(read))) = SidecarFrame::decode(json.as_bytes()) else { panic!("{json}") };
     assert_eq!(read.problem.chars().count(), limits::REMARK_CHARS);
+    let nack =
+        Nack { version: version('a'), path: "\u{1b}[2J\n".into(), problem: "\u{9b}31mno\u{7f}".into() };
+    let json = json_of(&SidecarFrame::Nack(nack).encode());
+    let Ok(Some(SidecarFrame::Nack(read))) = SidecarFrame::decode(json.as_bytes()) else { panic!("{json}") };
+    assert_eq!((read.path.as_str(), read.problem.as_str()), (" [2J ", " 31mno "), "no terminal obeys it");
     assert!(Token::new(&"x".repeat(limits::TOKEN_BYTES + 1)).is_err());
     assert!(Token::new(" \n").is_err() && Token::new("a\nb").is_err());
 }

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::card::Card;
 use super::{Args, Stage};
 use crate::cluster::world::{self, Secrets};
-use crate::cluster::{self, Cluster};
+use crate::cluster::{self, Cluster, Place};
 use crate::output::Output;
 
 /// Who owns `status.lastDrill`, and nothing else of the object.
@@ -70,7 +70,8 @@ pub(super) fn report(args: &Args, route: Option<&ObjectKey>, card: &Card) -> Res
         let api: Api<ModelRoute> = Api::namespaced(cluster.client.clone(), route.namespace.as_str());
         let (params, patch) = (PatchParams::apply(FIELD_MANAGER).force(), Patch::Apply(patch));
         let written = api.patch_status(route.name.as_str(), &params, &patch);
-        cluster.explained(written, "patch modelroutes.chaperone.dev/status").await.map(drop)
+        let place = Place::Namespace(route.namespace.clone());
+        cluster.explained(written, "patch modelroutes.chaperone.dev/status", &place).await.map(drop)
     })
 }
 

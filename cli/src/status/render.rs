@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use chaperone_crds::condition::{BehindState, ConditionStatus};
 use chaperone_crds::partner::Breakers;
 
-use super::live::Live;
+use super::live::{Kept, Live};
 use super::view::{Overview, PartnerRow, RouteRow, Row, SidecarRow};
 use crate::output::table;
 
@@ -70,8 +70,11 @@ fn route(RouteRow { row, alias, live }: &RouteRow) -> [String; 5] {
 }
 
 fn served(live: &Live, targets: usize) -> String {
-    let Live { target, percent, away, sidecars, instead } = live;
+    let Live { target, percent, kept, instead } = live;
     let share = if targets > 1 { format!(" {percent} %") } else { String::new() };
+    let Some(Kept { away, sidecars }) = kept else {
+        return format!("{target}: unknown, its namespace could not be looked at");
+    };
     match (away, instead) {
         (0, _) => format!("{target}{share}"),
         (away, Some(instead)) if away == sidecars => format!("{instead}{share}, instead of {target}"),

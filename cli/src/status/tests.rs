@@ -33,6 +33,34 @@ fn nothing_at_all_is_no_trouble() {
 }
 
 #[test]
+fn partners_of_other_namespaces_are_looked_at_and_what_may_not_be_is_not_called_well() {
+    let overview = case("elsewhere");
+    let partners: Vec<_> = overview.partners.iter().map(|it| it.row.namespace.as_str()).collect();
+    assert_eq!(partners, ["shop"], "they are looked at for the routes alone");
+}
+
+#[test]
+fn the_namespaces_that_routes_name_are_found_through_partners_that_are_known() {
+    let mut found: Found = serde_json::from_str(include_str!("cases/elsewhere/in.json")).unwrap();
+    let all = ["hidden", "platform", "reserve", "shop"];
+    assert_eq!(found.namespaces().iter().collect::<Vec<_>>(), all);
+    found.elsewhere.clear();
+    assert_eq!(found.namespaces().iter().collect::<Vec<_>>(), ["hidden", "platform", "shop"]);
+}
+
+#[test]
+fn nobody_writes_into_the_terminal_of_who_looks() {
+    let text = include_str!("cases/trouble/in.json");
+    let evil = text.replace("its stream is lost", "\\u001b]0;evil\\u0007\\u009b31m\\nReady");
+    assert_ne!(text, evil);
+    let overview = Overview::of(&serde_json::from_str(&evil).unwrap());
+    let shown = anstream::adapter::strip_str(&render::text(&overview)).to_string();
+    assert!(shown.contains(" ]0;evil  31m Ready"), "{shown}");
+    let json = serde_json::to_string_pretty(&overview).unwrap();
+    assert!(!json.contains("\\u001b") && !json.contains('\u{9b}'), "{json}");
+}
+
+#[test]
 fn the_order_in_which_objects_arrive_does_not_matter() {
     let text = include_str!("cases/trouble/in.json");
     let mut found: Found = serde_json::from_str(text).unwrap();

@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::live::{self, Live};
 
@@ -17,6 +18,10 @@ use super::live::{self, Live};
 #[serde(default)]
 pub(super) struct Found {
     pub(super) partners: Vec<DynamicObject>,
+    /// Partners of other namespaces, which routes name.
+    pub(super) elsewhere: Vec<DynamicObject>,
+    /// Namespaces that could not be looked at for them.
+    pub(super) unseen: BTreeSet<String>,
     pub(super) routes: Vec<DynamicObject>,
     pub(super) quotas: Vec<DynamicObject>,
 }
@@ -98,11 +103,25 @@ struct Common {
     sidecars: Option<Sidecars>,
 }
 
+impl Found {
+    /// The namespaces that routes name, as far as is known by now.
+    pub(super) fn namespaces(&self) -> BTreeSet<String> {
+        let partners = self.known();
+        let routes = self.routes.iter().filter_map(|it| Some((it.namespace()?, part(it, "spec")?)));
+        routes.flat_map(|(home, spec)| live::namespaces(&spec, &home, &partners)).collect()
+    }
+
+    fn known(&self) -> live::Partners {
+        let known = self.partners.iter().chain(&self.elsewhere).filter_map(partner).collect();
+        live::Partners { known, unseen: self.unseen.clone() }
+    }
+}
+
 impl Overview {
     pub(super) fn of(found: &Found) -> Self {
         let mut overview = Self::default();
         let mut behind: BTreeMap<(BehindState, String, String), BTreeSet<String>> = BTreeMap::new();
-        let partners: live::Partners = found.partners.iter().filter_map(partner).collect();
+        let partners = found.known();
         for object in &found.partners {
             let row = overview.row("Partner", object, &mut behind);
             let status: PartnerStatus = part(object, "status").unwrap_or_default();
@@ -214,7 +233,18 @@ fn partner(object: &DynamicObject) -> Option<((String, String), (PartnerSpec, Br
 }
 
 fn part<T: DeserializeOwned>(object: &DynamicObject, name: &str) -> Option<T> {
-    serde_json::from_value(object.data.get(name)?.clone()).ok()
+    serde_json::from_value(plain(object.data.get(name)?)).ok()
+}
+
+/// The same without control characters. Whoever writes an object, or has a say in its status, does not write into the
+/// terminal of whoever looks at it.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::String(text) => text.replace(char::is_control, " ").into(),
+        Value::Array(values) => values.iter().map(plain).collect(),
+        Value::Object(fields) => fields.iter().map(|(key, value)| (key.clone(), plain(value))).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
 }
 
 fn key(row: &Row) -> (&str, &str) {

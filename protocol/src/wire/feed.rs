@@ -197,7 +197,7 @@ impl SidecarFrame {
         Ok(Some(match envelope.kind.as_ref() {
             "Hello" => {
                 let mut hello: Hello = envelope.read()?;
-                cut(&mut hello.sidecar);
+                tidy(&mut hello.sidecar);
                 Self::Hello(hello)
             }
             "Auth" => {
@@ -209,8 +209,8 @@ impl SidecarFrame {
             "Ack" => Self::Ack(envelope.read()?),
             "Nack" => {
                 let mut nack: Nack = envelope.read()?;
-                cut(&mut nack.path);
-                cut(&mut nack.problem);
+                tidy(&mut nack.path);
+                tidy(&mut nack.problem);
                 Self::Nack(nack)
             }
             "Health" => Self::Health(envelope.read::<Health>()?.bounded()),
@@ -302,8 +302,8 @@ fn encode(kind: &str, epoch: Option<u64>, body: Option<&RawValue>) -> Vec<u8> {
     super::frame::encode(&serde_json::to_vec(&envelope).expect("an envelope serialises"))
 }
 
-fn cut(text: &mut String) {
-    if let Some((end, _)) = text.char_indices().nth(limits::REMARK_CHARS) {
-        text.truncate(end);
-    }
+/// Makes a remark of a sidecar's one short line: it ends in a status, and from there in somebody's terminal.
+fn tidy(text: &mut String) {
+    let plain = |character: char| if character.is_control() { ' ' } else { character };
+    *text = text.chars().take(limits::REMARK_CHARS).map(plain).collect();
 }
