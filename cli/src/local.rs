@@ -39,7 +39,7 @@ pub(crate) struct Args {
     /// Where applications call; port 0 takes any free one. On a loopback address only by names of this machine.
     #[arg(long, default_value = "127.0.0.1:4141", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
-    /// Where metrics and probes are; port 0 takes any free one.
+    /// Where metrics and probes are; port 0 takes any free one. On a loopback address only by names of this machine.
     #[arg(long, default_value = "127.0.0.1:4142", value_name = "ADDRESS")]
     pub(crate) admin: SocketAddr,
     /// Folder for what outlives the process [default: the user's state folder].
@@ -62,10 +62,11 @@ pub(crate) fn run(args: Args, environment: Environment, output: &Output) -> Resu
     let manifests = Manifests { filename: args.filename, namespace: args.namespace };
     let mut source = Source::new(manifests, args.service_account, environment);
     let world = source.load(output)?;
-    // Pages that a browser shows on this machine reach loopback too.
-    let callers = if args.listen.ip().is_loopback() { Callers::ThisMachine } else { Callers::Anybody };
-    let settings =
-        Settings { callers, ..Settings::new(args.listen, args.admin, Box::new(std::io::stdout())) };
+    let settings = Settings {
+        callers: callers(args.listen),
+        admin_callers: callers(args.admin),
+        ..Settings::new(args.listen, args.admin, Box::new(std::io::stdout()))
+    };
     let sidecar =
         Sidecar::start(settings).context("cannot serve here; --listen and --admin name other ports")?;
     apply(&sidecar, world, &secret, output)?;
@@ -85,6 +86,11 @@ pub(crate) fn run(args: Args, environment: Environment, output: &Output) -> Resu
         }
     })
     .inspect(|_| runtime.shutdown_background())
+}
+
+/// Who may ask a port: pages that a browser shows on this machine reach loopback too.
+fn callers(address: SocketAddr) -> Callers {
+    if address.ip().is_loopback() { Callers::ThisMachine } else { Callers::Anybody }
 }
 
 /// Puts every edit in force, as far as it is good.

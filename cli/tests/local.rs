@@ -27,8 +27,11 @@ struct Local {
 
 impl Local {
     fn start(state: &Path, folder: &Path) -> Self {
-        let mut child =
-            command(state, folder, &["--listen", "127.0.0.1:0", "--output", "json"]).spawn().unwrap();
+        Self::start_at(state, folder, "127.0.0.1:0")
+    }
+
+    fn start_at(state: &Path, folder: &Path, listen: &str) -> Self {
+        let mut child = command(state, folder, &["--listen", listen, "--output", "json"]).spawn().unwrap();
         let events = BufReader::new(child.stderr.take().unwrap());
         Self { child, events }
     }
@@ -75,6 +78,15 @@ fn ask(address: &str) -> String {
     answer
 }
 
+/// The status line of an answer to whoever asks by this name.
+fn status_by_name(address: &str, path: &str, host: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    line.trim_end().to_owned()
+}
+
 fn refused(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(2));
     assert!(output.stdout.is_empty());
@@ -94,6 +106,20 @@ fn standard_output_has_records_alone_and_the_rest_is_json_too() {
     assert_eq!(records.len(), 1);
     assert_eq!((&records[0]["alias"], &records[0]["status"]), (&"chat".into(), &200.into()));
     assert!(!text.contains("canary"));
+}
+
+/// A page of any site can reach loopback by a name of its own, whatever the other port is open to.
+#[test]
+fn each_port_is_asked_by_the_names_that_its_own_address_allows() {
+    let state = tempfile::tempdir().unwrap();
+    let mut local = Local::start_at(state.path(), &quickstart(), "0.0.0.0:0");
+    let event = local.event("listening");
+    let data = event["listen"].as_str().unwrap().replace("0.0.0.0", "127.0.0.1");
+    let admin = event["admin"].as_str().unwrap();
+    assert_eq!(status_by_name(admin, "/metrics", "evil.test"), "HTTP/1.1 403 Forbidden");
+    assert_eq!(status_by_name(admin, "/metrics", "localhost"), "HTTP/1.1 200 OK");
+    let served = status_by_name(&data, "/v1/models", "gateway.test");
+    assert!(served.starts_with("HTTP/1.1 ") && !served.contains(" 403 "), "{served}");
 }
 
 #[test]

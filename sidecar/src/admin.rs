@@ -59,7 +59,7 @@ fn handle(shared: &Shared, peer: SocketAddr, request: &Request<Incoming>) -> Res
     if request.method() != Method::GET {
         return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
     }
-    if let Some(problem) = shared.callers.refuse(request.uri(), request.headers()) {
+    if let Some(problem) = shared.admin_callers.refuse(request.uri(), request.headers()) {
         return text(StatusCode::FORBIDDEN, problem);
     }
     match path {

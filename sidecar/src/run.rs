@@ -46,8 +46,10 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The admin port. Port 0: any free one.
     pub admin: SocketAddr,
-    /// By which names both ports may be asked.
+    /// By which names the data port may be asked.
     pub callers: Callers,
+    /// By which names the admin port may be asked.
+    pub admin_callers: Callers,
     /// Bytes of one request's body.
     pub body_limit: usize,
     /// Bytes of all bodies held at a time; lowered to a quarter of the cgroup's limit where there is one.
@@ -68,6 +70,7 @@ impl Settings {
             listen,
             admin,
             callers: Callers::Anybody,
+            admin_callers: Callers::Anybody,
             body_limit: limits::BODY_BYTES,
             body_memory: limits::BODY_MEMORY_BYTES,
             feed: None,
@@ -110,6 +113,7 @@ impl Sidecar {
             memory: BodyMemory::new(settings.body_memory, cgroup.as_ref()),
             body_limit: settings.body_limit,
             callers: settings.callers,
+            admin_callers: settings.admin_callers,
             tasks: TaskTracker::new(),
             pools,
             records,

@@ -37,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) memory: Arc<BodyMemory>,
     pub(crate) body_limit: usize,
     pub(crate) callers: Callers,
+    pub(crate) admin_callers: Callers,
     /// Connections of apps, and their answers: a drain waits for them.
     pub(crate) tasks: TaskTracker,
     /// Connections to partners: they end with the process.
@@ -68,6 +69,7 @@ impl Shared {
             memory: BodyMemory::new(usize::MAX, None),
             body_limit: usize::MAX,
             callers: Callers::Anybody,
+            admin_callers: Callers::Anybody,
             tasks: TaskTracker::new(),
             pools,
             records,
