@@ -87,7 +87,7 @@ async fn an_api_server_accepts_the_chart_under_every_value() -> Result<()> {
                 r#"drills.image.repository="chaperone.test/chaperone""#,
                 "drills.maxAgeHours=48",
             ],
-            25,
+            26,
         ),
     ];
     for (values, count) in matrix {
