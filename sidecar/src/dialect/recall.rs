@@ -20,7 +20,7 @@ use crate::thoughts::{Reasoned, Thought, Thoughts};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recall<'a> {
     pub(crate) thoughts: &'a Arc<Thoughts>,
-    /// Namespace and tenant.
+    /// The tenant: all requests of a process are of one namespace.
     pub(crate) owner: &'a str,
     /// When the request was made ready.
     pub(crate) now: Instant,
@@ -247,7 +247,7 @@ mod tests {
     /// What a request that answers the call is given, after an answer of `events`.
     fn restored(events: &[Event], turns: impl FnOnce(&mut Vec<Turn>)) -> Vec<String> {
         let thoughts = Arc::new(Thoughts::new(Metrics::new().unwrap().answers.thoughts));
-        let recall = Recall { thoughts: &thoughts, owner: "shop/acme", now: clock::now() };
+        let recall = Recall { thoughts: &thoughts, owner: "acme", now: clock::now() };
         let mut encode = keeping(Box::new(Silent), alpha(), "r-1", recall);
         events.iter().for_each(|event| encode.event(event, &mut Vec::new()).unwrap());
         let arguments = crate::dialect::read::arguments("").unwrap();

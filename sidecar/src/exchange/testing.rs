@@ -77,7 +77,7 @@ impl Setup {
             headers: HeaderMap::new(),
             stream_options: StreamOptions::Taken,
             thoughts: Arc::new(Thoughts::new(Metrics::new().unwrap().answers.thoughts)),
-            owner: "shop/acme",
+            owner: "acme",
             now: clock::now(),
         }
     }

@@ -59,7 +59,6 @@ pub(super) async fn prepare(
 ) -> Result<Prepared, Refusal> {
     // Boxed: the engine's state is large, is needed briefly, and would be part of every request's future for its life.
     let redaction = Box::pin(redact(call, target, record)).await?;
-    let owner = format!("{}/{}", call.world.snapshot.scope().namespace, call.tenant.id);
     let ask = Ask {
         prompt: &redaction.prompt,
         rewrite: &redaction.rewrite,
@@ -71,7 +70,7 @@ pub(super) async fn prepare(
         correlation_id: record.correlation_id(),
         attempt: u32::try_from(record.attempts() + 1).unwrap_or(u32::MAX),
         stream_options,
-        recall: Recall { thoughts: &call.shared.thoughts, owner: &owner, now: clock::now() },
+        recall: Recall { thoughts: &call.shared.thoughts, owner: call.tenant.id.as_str(), now: clock::now() },
         created: clock::unix_seconds(),
     };
     let mut exchanged = adapter::infer(&ask)?;
