@@ -9,6 +9,8 @@ use chaperone_protocol::keys::CredentialHash;
 use chaperone_protocol::reason::Reason;
 use tokio::time::Instant;
 
+use crate::exchange::Extent;
+
 /// How long a refused credential is left alone.
 pub(crate) const COOLDOWN: Duration = Duration::from_secs(300);
 /// Credentials remembered. Beyond, the one that has waited longest is forgotten, and learned again.
@@ -26,8 +28,8 @@ struct Cooling {
     reason: Reason,
     trial: Trial,
     source: Source,
-    /// Whether others are told.
-    passes_on: bool,
+    /// Others are told of what holds for them too.
+    extent: Extent,
 }
 
 /// Who met the refusal.
@@ -89,11 +91,11 @@ impl Cooldowns {
     pub(crate) fn refused(
         &mut self,
         credential: CredentialHash,
-        (reason, passes_on): (Reason, bool),
+        (reason, extent): (Reason, Extent),
         now: Instant,
     ) {
         let until = now + COOLDOWN;
-        let cooling = Cooling { until, reason, trial: Trial::Free, source: Source::Own, passes_on };
+        let cooling = Cooling { until, reason, trial: Trial::Free, source: Source::Own, extent };
         self.insert(credential, cooling);
     }
 
@@ -109,15 +111,16 @@ impl Cooldowns {
         let is_news =
             self.cooling.get(&credential).is_none_or(|it| it.source == Source::Told && it.until < until);
         if is_news {
-            let source = Source::Told;
-            self.insert(credential, Cooling { until, reason, trial: Trial::Free, source, passes_on: false });
+            let (source, extent) = (Source::Told, Extent::Here);
+            self.insert(credential, Cooling { until, reason, trial: Trial::Free, source, extent });
         }
     }
 
     /// What partners have refused us ourselves, would refuse others, and is left alone still: why, and for how much
     /// longer.
     pub(crate) fn learned(&self, now: Instant) -> impl Iterator<Item = (CredentialHash, Reason, Duration)> {
-        let own = self.cooling.iter().filter(move |(_, it)| it.passes_on && it.until > now);
+        let own =
+            self.cooling.iter().filter(move |(_, it)| it.extent == Extent::Everywhere && it.until > now);
         own.map(move |(credential, it)| (*credential, it.reason, it.until - now))
     }
 
@@ -164,7 +167,7 @@ mod tests {
     fn rule_7_4_a_refused_credential_rests_then_is_tried_by_one_request_at_a_time() {
         let (mut cooldowns, now) = (Cooldowns::default(), clock::now());
         assert_eq!(cooldowns.enter(key("old"), now), Ok(Pass::Clear));
-        cooldowns.refused(key("old"), (Reason::PartnerCredential, true), now);
+        cooldowns.refused(key("old"), (Reason::PartnerCredential, Extent::Everywhere), now);
         let cold = cooldowns.enter(key("old"), now).unwrap_err();
         assert_eq!(cold, Cold { reason: Reason::PartnerCredential, wait: COOLDOWN });
         let later = now + COOLDOWN;
@@ -179,17 +182,17 @@ mod tests {
     #[test]
     fn rule_7_4_a_new_key_is_not_held_responsible_for_the_old_one() {
         let (mut cooldowns, now) = (Cooldowns::default(), clock::now());
-        cooldowns.refused(key("old"), (Reason::PartnerCredit, true), now);
+        cooldowns.refused(key("old"), (Reason::PartnerCredit, Extent::Everywhere), now);
         assert_eq!(cooldowns.enter(key("new"), now), Ok(Pass::Clear));
     }
 
     #[test]
     fn rule_7_4_a_failed_trial_rests_again() {
         let (mut cooldowns, now) = (Cooldowns::default(), clock::now());
-        cooldowns.refused(key("old"), (Reason::PartnerCredit, true), now);
+        cooldowns.refused(key("old"), (Reason::PartnerCredit, Extent::Everywhere), now);
         let later = now + COOLDOWN;
         assert_eq!(cooldowns.enter(key("old"), later), Ok(Pass::Trial));
-        cooldowns.refused(key("old"), (Reason::PartnerCredential, true), later);
+        cooldowns.refused(key("old"), (Reason::PartnerCredential, Extent::Everywhere), later);
         assert_eq!(cooldowns.enter(key("old"), later).unwrap_err().reason, Reason::PartnerCredential);
         assert!(cooldowns.enter(key("old"), later + COOLDOWN).is_ok());
     }
@@ -204,7 +207,7 @@ mod tests {
         assert_eq!(cooldowns.learned(now).count(), 0);
         let later = now + COOLDOWN;
         assert_eq!(cooldowns.enter(key("told"), later), Ok(Pass::Clear), "nobody has to try it");
-        cooldowns.refused(key("told"), (Reason::PartnerCredential, true), later);
+        cooldowns.refused(key("told"), (Reason::PartnerCredential, Extent::Everywhere), later);
         cooldowns.told(key("told"), Reason::PartnerCredit, (later, COOLDOWN));
         let met: Vec<_> = cooldowns.learned(later).collect();
         assert_eq!(met, [(key("told"), Reason::PartnerCredential, COOLDOWN)]);
@@ -214,7 +217,7 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let (mut cooldowns, now) = (Cooldowns::default(), clock::now());
         for index in 0..REMEMBERED + 10 {
-            cooldowns.refused(key(&index.to_string()), (Reason::PartnerCredit, true), now);
+            cooldowns.refused(key(&index.to_string()), (Reason::PartnerCredit, Extent::Everywhere), now);
         }
         assert_eq!(cooldowns.count(), REMEMBERED);
     }

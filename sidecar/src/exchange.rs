@@ -42,8 +42,17 @@ pub(crate) struct Failure {
     pub(crate) retry_after: Option<Duration>,
     /// How much of the request the partner has seen.
     pub(crate) reached: Reached,
-    /// Whether what it says of the credential holds for whoever else uses it.
-    pub(crate) passes_on: bool,
+    /// For whom what it says of the credential holds.
+    pub(crate) extent: Extent,
+}
+
+/// For whom the refusal of a credential holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Perhaps for this Pod or this request alone.
+    Here,
+    /// For whoever uses it.
+    Everywhere,
 }
 
 /// How much of a request its partner has seen.
@@ -60,7 +69,7 @@ pub(crate) enum Reached {
 impl Failure {
     /// A failure without words or advice of the partner.
     pub(crate) fn new(reason: Reason) -> Self {
-        Self { reason, message: None, retry_after: None, reached: Reached::Everything, passes_on: false }
+        Self { reason, message: None, retry_after: None, reached: Reached::Everything, extent: Extent::Here }
     }
 }
 

@@ -9,7 +9,7 @@ use chaperone_protocol::reason::Reason;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::exchange::{Failure, Reached};
+use crate::exchange::{Extent, Failure, Reached};
 
 /// Characters of a partner's words that are passed on.
 const MESSAGE_CHARS: usize = 1_000;
@@ -76,18 +76,19 @@ pub(crate) fn classify(status: Option<u16>, body: &[u8], retry_after: Option<Dur
     let reason =
         described.as_ref().and_then(|error| by_code(error, status)).unwrap_or_else(|| by_status(status));
     let message = is_the_apps(reason).then(|| message(described.as_ref(), status, body.len()));
-    let passes_on = is_the_credentials(reason, described.as_ref(), status);
-    Failure { reason, message, retry_after, reached: Reached::Everything, passes_on }
+    let extent = extent(reason, described.as_ref(), status);
+    Failure { reason, message, retry_after, reached: Reached::Everything, extent }
 }
 
-/// Whether it is the credential itself that will not do. A status of 403, and a permission that is missing, may be about
+/// Whether it is the credential itself that will not do, whoever uses it. A status of 403, and a permission that is missing, may be about
 /// this Pod's address or one feature of one request.
-fn is_the_credentials(reason: Reason, error: Option<&Described>, status: Option<u16>) -> bool {
+fn extent(reason: Reason, error: Option<&Described>, status: Option<u16>) -> Extent {
     let has = |codes: &[&str]| error.is_some_and(|error| error.has(codes));
     match reason {
-        Reason::PartnerCredit => true,
-        Reason::PartnerCredential => has(&REFUSED) || (status == Some(401) && !has(&[FORBIDDEN])),
-        _ => false,
+        Reason::PartnerCredit => Extent::Everywhere,
+        Reason::PartnerCredential if has(&REFUSED) => Extent::Everywhere,
+        Reason::PartnerCredential if status == Some(401) && !has(&[FORBIDDEN]) => Extent::Everywhere,
+        _ => Extent::Here,
     }
 }
 
@@ -235,12 +236,9 @@ mod tests {
             (429, r#"{"error":{"code":"insufficient_quota"}}"#, true),
             (429, "", false),
         ];
-        for (status, body, expected) in cases {
-            assert_eq!(
-                classify(Some(*status), body.as_bytes(), None).passes_on,
-                *expected,
-                "{status} {body}"
-            );
+        for (status, body, passes_on) in cases {
+            let extent = classify(Some(*status), body.as_bytes(), None).extent;
+            assert_eq!(extent == Extent::Everywhere, *passes_on, "{status} {body}");
         }
     }
 

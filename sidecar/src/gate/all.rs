@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::{Gate, GateKey};
 use crate::clock;
 use crate::cooldown::{Cold, Cooldowns, Pass};
+use crate::exchange::Extent;
 use crate::metrics::GateMetrics;
 
 /// Gates that are kept although no snapshot names their partner any more.
@@ -107,9 +108,9 @@ impl CredentialPass {
         }
     }
 
-    /// The partner refused it: why, and whether it would refuse it to others.
-    pub(crate) fn refused(self, why: (Reason, bool)) {
-        lock(&self.cooldowns).refused(self.credential, why, clock::now());
+    /// The partner refused it: why, and to whom.
+    pub(crate) fn refused(self, reason: Reason, extent: Extent) {
+        lock(&self.cooldowns).refused(self.credential, (reason, extent), clock::now());
         self.news.notify_one();
     }
 }

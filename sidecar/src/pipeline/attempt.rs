@@ -294,7 +294,7 @@ fn learn(
     let mut newer_key = Allowed::No;
     if let (Breaker::Cooldown, Some(credential)) = (verdict.breaker, credential) {
         newer_key = call.take_newer_key(target, credential.hash());
-        credential.refused((failure.reason, failure.passes_on));
+        credential.refused(failure.reason, failure.extent);
     }
     Chance {
         left: call.deadline.saturating_duration_since(clock::now()),
