@@ -23,6 +23,9 @@ pub(crate) const INJECTED_LABEL: &str = "chaperone.dev/injected";
 /// On such a Pod: its ServiceAccount, which metadata does not say otherwise. Without it: `default`.
 pub(crate) const SERVICE_ACCOUNT: &str = "chaperone.dev/service-account";
 
+/// Pods that have ended need no sidecar any more.
+pub(crate) const NOT_ENDED: &str = "status.phase!=Succeeded,status.phase!=Failed";
+
 /// What watches have said.
 #[derive(Debug, Default)]
 pub(crate) struct Pods(Mutex<Census>);
@@ -56,7 +59,7 @@ impl Pods {
         // A Pod that has ended needs no sidecar any more: to this watch it is as good as deleted.
         let config = watcher::Config::default()
             .labels(&format!("{INJECTED_LABEL}=true"))
-            .fields("status.phase!=Succeeded,status.phase!=Failed")
+            .fields(NOT_ENDED)
             .streaming_lists();
         let pods: Api<PartialObjectMeta<CorePod>> = Api::all(client.clone());
         let mut events = watcher(pods, config).default_backoff().boxed();

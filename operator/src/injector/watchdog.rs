@@ -23,6 +23,7 @@ use self::unattended::{News, Reason, Unattended};
 use crate::clock;
 use crate::desk::Desk;
 use crate::event;
+use crate::pods::NOT_ENDED;
 
 /// How often it looks, and how soon what failed is tried again.
 const ROUND: Duration = Duration::from_secs(2);
@@ -34,9 +35,6 @@ const CALL: Duration = Duration::from_secs(5);
 const EXCLUDED: [&str; 2] = ["kube-system", "kube-node-lease"];
 /// Pods without a sidecar that have not said that they want none.
 const PODS: &str = "chaperone.dev/injected!=true,chaperone.dev/inject!=disabled";
-/// Those that have ended need none any more.
-const PHASES: &str = "status.phase!=Succeeded,status.phase!=Failed";
-
 type Metadata<K> = PartialObjectMeta<K>;
 
 /// Watches until it is dropped. `home` is the operator's own namespace.
@@ -97,7 +95,7 @@ impl Watchdog {
     /// Follows Pods while these namespaces ask for sidecars. Which do not is known again by a new list alone: the Pods
     /// of the others are not kept.
     async fn follow(&self, opted_in: &BTreeSet<String>, unattended: &mut Unattended) {
-        let config = watcher::Config::default().labels(PODS).fields(PHASES).streaming_lists();
+        let config = watcher::Config::default().labels(PODS).fields(NOT_ENDED).streaming_lists();
         let pods: Api<Metadata<Pod>> = Api::all(self.client.clone());
         let mut events = watcher(pods, config).default_backoff().boxed();
         let mut rounds = interval(ROUND);
