@@ -242,7 +242,8 @@ impl<'n> StreamRedactor<'n> {
 
     /// Whether a segment that is `text` would not end within a row of a table.
     fn may_end(&self, text: &[u8]) -> bool {
-        !self.block.after(text).in_row()
+        // Below no head, and with none in it, there is no row: most text, which need not be looked at line by line.
+        (self.block.head().is_none() && !text.contains(&b'\n')) || !self.block.after(text).in_row()
     }
 
     /// Where a window without a natural end is cut: at the end of a row, else at a space that splits no finding.
