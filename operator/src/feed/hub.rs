@@ -2,22 +2,23 @@
 //!
 //! One process holds all streams, so that what is counted here is the truth about acknowledgements.
 
+mod health;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chaperone_protocol::keys::{CredentialHash, Keys};
 use chaperone_protocol::snapshot::{Scope, Version};
-use chaperone_protocol::wire::feed::{GoAwayReason, Health, Held, Nack, RestingCause};
+use chaperone_protocol::wire::feed::{GoAwayReason, Held, Nack};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::canary::{Rollout, StreamId};
 use super::hold::Holds;
-use super::learned::{Acquaintance, Hints, Learned, Met, Standing};
+use super::learned::{Acquaintance, Hints, Learned};
 use super::publish::{Edition, Generations, KeySet, Offer, Secrets};
 use super::roster::{Inside, Pod, Refusal, Roster, Tally};
 use crate::compile::{Compiled, ObjectRef, compile};
-use crate::world::{ObjectKey, World};
+use crate::world::World;
 
 /// What one pass works on.
 #[derive(Debug, Clone, Default)]
@@ -187,64 +188,6 @@ impl Hub {
         }
     }
 
-    /// A sidecar says what it has met at partners. Returns whether that is anything else than before.
-    pub(crate) fn learns(&mut self, pod: &Pod, id: StreamId, health: &Health, now: Instant) -> bool {
-        let Some(member) = self.roster.of_stream(&pod.uid, id) else { return false };
-        let Some(state) = self.scopes.get(&member.scope) else { return false };
-        let met = Met::of(health, &state.acquaintance, now);
-        let is_news_for_others = self.learned.add(&met, &member.scope.namespace, now);
-        let is_change = member.met != met;
-        (member.met, member.said) = (met, Some((health.clone(), now)));
-        if is_news_for_others {
-            // Who said so knows it.
-            self.hint_others(Some(id));
-        }
-        is_change
-    }
-
-    fn hint_others(&self, than: Option<StreamId>) {
-        for scope in self.scopes.keys() {
-            let streams = self.roster.streams(scope).iter().copied();
-            self.hint(scope, &streams.filter(|stream| Some(*stream) != than).collect());
-        }
-    }
-
-    /// How sidecars get on with each partner that one of them has.
-    pub(crate) fn standings(&self, now: Instant) -> BTreeMap<ObjectKey, Standing> {
-        let mut standings = BTreeMap::<_, Standing>::new();
-        for (scope, ScopeState { acquaintance, .. }) in &self.scopes {
-            let size = self.roster.streams(scope).len();
-            for partner in acquaintance.partners.values().filter(|_| size > 0) {
-                let standing = standings.entry(partner.clone()).or_default();
-                standing.total += size;
-                let credential = acquaintance.credentials.get(partner);
-                match credential.and_then(|credential| self.learned.resting(credential, &scope.namespace, &partner.namespace, now)) {
-                    Some(RestingCause::Credential) => standing.refused_credential += size,
-                    Some(RestingCause::Credit) => standing.spent_credit += size,
-                    None => {}
-                }
-            }
-            let connected = self.roster.of(scope).filter(|member| member.stream.is_some());
-            for member in connected.filter(|member| member.met != Met::default()) {
-                member.met.count(acquaintance, &mut standings);
-            }
-        }
-        standings
-    }
-
-    /// Tells these streams of `scope` what others have met.
-    fn hint(&self, scope: &Scope, streams: &BTreeSet<StreamId>) {
-        let Some(state) = self.scopes.get(scope) else { return };
-        let Some(hints) = self.learned.hints(&state.acquaintance, &scope.namespace).map(Arc::new) else { return };
-        for sender in streams.iter().filter_map(|id| self.streams.get(id)) {
-            sender.send_if_modified(|signal| {
-                let is_news = signal.hints.as_ref() != Some(&hints);
-                signal.hints = Some(Arc::clone(&hints));
-                is_news
-            });
-        }
-    }
-
     /// A sidecar refuses a snapshot. The scope goes back, and the object that is to blame is held back.
     /// Returns whether to compile again.
     pub(crate) fn refuses(&mut self, pod: &Pod, id: StreamId, nack: &Nack) -> bool {
@@ -286,10 +229,7 @@ impl Hub {
             let contents = compiled.contents.get(scope).cloned().unwrap_or_default();
             let state = self.scopes.entry(scope.clone()).or_default();
             state.objects = contents.objects();
-            state.acquaintance = Acquaintance {
-                partners: contents.partners().clone(),
-                credentials: credentials(contents.partners().values(), compiled, &pass.secrets.keys),
-            };
+            state.acquaintance = Acquaintance::of(contents.partners(), compiled, &pass.secrets.keys);
             for met in self.roster.judge_again(scope, &state.acquaintance) {
                 is_news |= self.learned.add(&met, &scope.namespace, now);
             }
@@ -401,16 +341,6 @@ impl Hub {
             is_new
         });
     }
-}
-
-/// What partners are called with.
-fn credentials<'p>(
-    partners: impl Iterator<Item = &'p ObjectKey>,
-    compiled: &Compiled,
-    keys: &Keys,
-) -> BTreeMap<ObjectKey, CredentialHash> {
-    let credential = |key: &ObjectKey| keys.get(compiled.partners.get(key)?.credential.as_ref()?);
-    partners.filter_map(|key| Some((key.clone(), credential(key)?.hash()))).collect()
 }
 
 /// Whether a Pod is there after its stream has ended.

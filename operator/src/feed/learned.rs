@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chaperone_protocol::keys::CredentialHash;
+use chaperone_protocol::keys::{CredentialHash, Keys};
 use chaperone_protocol::name::{ObjectName, PartnerName};
 use chaperone_protocol::wire::feed::{Health, Hint, LeaderFrame, Resting, RestingCause, Withheld};
 use tokio::time::Instant;
 
+use crate::compile::Compiled;
 use crate::world::ObjectKey;
 
 /// What makes a rest longer by less is not passed on: remaining times arrive a little late, and would go in circles.
@@ -24,6 +25,15 @@ pub(super) struct Acquaintance {
     pub(super) partners: BTreeMap<PartnerName, ObjectKey>,
     /// Those that partners of the scope are called with.
     pub(super) credentials: BTreeMap<ObjectKey, CredentialHash>,
+}
+
+impl Acquaintance {
+    /// The partners of a scope, with what they are called with.
+    pub(super) fn of(partners: &BTreeMap<PartnerName, ObjectKey>, compiled: &Compiled, keys: &Keys) -> Self {
+        let credential = |key: &ObjectKey| keys.get(compiled.partners.get(key)?.credential.as_ref()?);
+        let hashed = partners.values().filter_map(|key| Some((key.clone(), credential(key)?.hash())));
+        Self { partners: partners.clone(), credentials: hashed.collect() }
+    }
 }
 
 /// Until when a credential rests, and why.
@@ -158,15 +168,16 @@ impl Learned {
         is_news
     }
 
-    /// Why sidecars of `namespace` leave the credential of a partner alone, though perhaps one alone has met it.
+    /// Why sidecars of `namespace` leave the credential of `partner` alone, though perhaps one alone has met it.
     pub(super) fn resting(
         &self,
-        credential: &CredentialHash,
+        partner: &ObjectKey,
+        scope: &Acquaintance,
         namespace: &ObjectName,
-        owner: &ObjectName,
         now: Instant,
     ) -> Option<RestingCause> {
-        let rest = self.credentials.get(credential)?.believed(namespace, owner);
+        let reports = self.credentials.get(scope.credentials.get(partner)?)?;
+        let rest = reports.believed(namespace, &partner.namespace);
         rest.filter(|(_, until)| *until > now).map(|(cause, _)| cause)
     }
 
@@ -289,7 +300,8 @@ mod tests {
         let hears = |learned: &Learned, who: &str| learned.hints(&scope("shop/alpha"), &namespace(who)).is_some();
         assert!(learned.add(&met, &namespace("stranger"), start));
         assert!(hears(&learned, "stranger") && !hears(&learned, "bank") && !hears(&learned, "shop"));
-        assert_eq!(learned.resting(&hash("sk-alpha"), &namespace("bank"), &namespace("shop"), start), None);
+        let resting = learned.resting(&key("alpha"), &scope("shop/alpha"), &namespace("bank"), start);
+        assert_eq!(resting, None);
         assert!(learned.add(&met, &namespace("another"), start));
         assert!(hears(&learned, "bank") && hears(&learned, "shop"));
     }
