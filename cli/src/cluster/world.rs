@@ -6,6 +6,7 @@ use anyhow::Result;
 use chaperone_crds::{ModelRoute, Partner, TenantQuota};
 use chaperone_operator::world::{CREDENTIAL_LABEL, Labels, Object, ObjectKey, SCHEMA_LABEL, World};
 use chaperone_protocol::keys::{Credential, Keys};
+use chaperone_protocol::limits;
 use chaperone_protocol::snapshot::Scope;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::ListParams;
@@ -93,7 +94,10 @@ impl Found {
         let data = secret.data.unwrap_or_default();
         self.world.secrets.insert(key.clone(), data.keys().cloned().collect());
         for (entry, value) in data {
-            if let Ok(name) = format!("{key}/{entry}").parse() {
+            // As the operator, which sends no sidecar a larger one.
+            if let Ok(name) = format!("{key}/{entry}").parse()
+                && value.0.len() <= limits::CREDENTIAL_BYTES
+            {
                 self.keys.insert(name, Credential::new(value.0));
             }
         }
