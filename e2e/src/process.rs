@@ -343,17 +343,7 @@ fn built(once: &std::sync::OnceLock<Result<(), String>>, package: &str) -> Resul
 
 /// Always asks cargo: a stale binary would test yesterday's product.
 fn build(package: &str) -> Result<()> {
-    let mut command = std::process::Command::new(env!("CARGO"));
-    // What cargo tells tests of their own package. Build scripts that look at it, as ring's, would run again here and
-    // once more in the next build outside, and with them all that stands on theirs.
-    let of_tests = std::env::vars_os().map(|(name, _)| name).filter(|name| {
-        name.to_str()
-            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
-    });
-    for name in of_tests {
-        command.env_remove(name);
-    }
-    let output = command
+    let output = cargo()
         .args(["build", "--quiet", "--package", package])
         // The command line as it is released.
         .args((package == "chaperone").then_some(["--features", "cluster"]).into_iter().flatten())
@@ -366,17 +356,44 @@ fn build(package: &str) -> Result<()> {
     Ok(())
 }
 
+/// Cargo, as it runs outside a test.
+pub(crate) fn cargo() -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO"));
+    // What cargo tells tests of their own package. Build scripts that look at it, as ring's, would run again here and
+    // once more in the next build outside, and with them all that stands on theirs.
+    let of_tests = std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        name.to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+    });
+    for name in of_tests {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// A binary in the folder above that of the running test (`target/debug/deps`).
 fn beside_tests(name: &str) -> Result<PathBuf> {
-    let mut folder = std::env::current_exe()?;
-    while folder.pop() {
-        let candidate = folder.join(name);
-        if candidate.is_file() {
-            return Ok(candidate);
-        }
+    let folders = folders_of_tests()?;
+    let mut candidates = folders.iter().map(|folder| folder.join(name));
+    candidates.find(|candidate| candidate.is_file()).with_context(|| format!("no {name} beside the tests"))
+}
+
+/// Where cargo puts what it builds (`target`).
+pub(crate) fn build_folder() -> Result<PathBuf> {
+    let folders = folders_of_tests()?;
+    let root = folders.last().and_then(|profile| profile.parent());
+    root.map(Path::to_owned).context("the tests are in no folder of cargo's")
+}
+
+/// The folders around the running test, up to that of its profile.
+fn folders_of_tests() -> Result<Vec<PathBuf>> {
+    let this = std::env::current_exe()?;
+    let mut folders = Vec::new();
+    for folder in this.ancestors().skip(1) {
+        folders.push(folder.to_owned());
         if folder.join(".cargo-lock").exists() {
             break;
         }
     }
-    bail!("no {name} beside the tests")
+    Ok(folders)
 }

@@ -235,20 +235,20 @@ fn build(tool: Tool, module: &Path, flags: &str, target: &Path) -> Result<()> {
         .stdout(Stdio::null())
         .stderr(File::create(&errors)?)
         .spawn()?;
-    let outcome = watch(child, tool);
+    let outcome = watch(child, tool.name());
     let said = fs::read_to_string(&errors)?;
     fs::remove_file(&errors)?;
     outcome.with_context(|| format!("building {}: {said}", tool.name()))
 }
 
 /// Waits for the compiler, and says now and then that it still runs.
-fn watch(mut child: Child, tool: Tool) -> Result<()> {
+pub(crate) fn watch(mut child: Child, what: &str) -> Result<()> {
     let start = clock::now();
     let (done, is_done) = std::sync::mpsc::channel::<()>();
     let status = std::thread::scope(|scope| {
         scope.spawn(move || {
             while is_done.recv_timeout(HEARTBEAT) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                say(&format!("still building {}, {} s", tool.name(), clock::since(start).as_secs()));
+                say(&format!("still building {what}, {} s", clock::since(start).as_secs()));
             }
         });
         let status = child.wait();
@@ -256,14 +256,14 @@ fn watch(mut child: Child, tool: Tool) -> Result<()> {
         status
     })?;
     if !status.success() {
-        bail!("go build ended with {status}");
+        bail!("the build ended with {status}");
     }
-    say(&format!("built {} in {} s", tool.name(), clock::since(start).as_secs()));
+    say(&format!("built {what} in {} s", clock::since(start).as_secs()));
     Ok(())
 }
 
 /// Past the capture of the test runner: ten silent minutes look like a hang.
-fn say(message: &str) {
+pub(crate) fn say(message: &str) {
     // Nobody is left to tell that standard error is closed.
     let _ = writeln!(std::io::stderr(), "{message}");
 }

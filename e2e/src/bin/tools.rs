@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use anyhow::Result;
 use chaperone_e2e::node::images;
+use chaperone_e2e::previous::Previous;
 use chaperone_e2e::tier::{Selection, Tier};
 use chaperone_e2e::tools::{self, CONTROL_PLANE, NODE, SCALE};
 
@@ -21,6 +22,12 @@ fn main() -> Result<()> {
         for tool in tools {
             writeln!(std::io::stdout(), "{}", tools::ensure_built(*tool)?.display())?;
         }
+    }
+    if selection.includes(Tier::ControlPlane)
+        && let Some(previous) = Previous::for_test("tests of two versions")?
+    {
+        writeln!(std::io::stdout(), "{}", previous.operator().display())?;
+        writeln!(std::io::stdout(), "{}", previous.sidecar().display())?;
     }
     if selection.includes(Tier::Node) {
         writeln!(std::io::stderr(), "building static programs for the node's images")?;
