@@ -76,6 +76,14 @@ impl Release {
         self.home.name()
     }
 
+    /// Stands for a Service of a tenant, as kube-proxy would.
+    ///
+    /// # Errors
+    /// If no port is free.
+    pub async fn relay(&self, namespace: &str, service: &str, port: u16) -> Result<Relay> {
+        Relay::to_service(&self.kubelet, namespace, service, port).await
+    }
+
     /// Runs helm on the release. That it fails is for the caller to judge.
     ///
     /// # Errors

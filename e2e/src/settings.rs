@@ -56,6 +56,12 @@ pub fn users_kubeconfig() -> Option<PathBuf> {
     variable("KUBECONFIG").map(PathBuf::from)
 }
 
+/// Where an application finds its sidecar, as the injector tells it: `OPENAI_BASE_URL`.
+#[must_use]
+pub fn openai_base_url() -> Option<String> {
+    variable("OPENAI_BASE_URL")
+}
+
 /// Where things live that are built once: `${XDG_CACHE_HOME:-~/.cache}/chaperone`.
 #[must_use]
 pub fn cache() -> Option<PathBuf> {

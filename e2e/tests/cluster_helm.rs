@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use chaperone_e2e::kubelet::Images;
 use chaperone_e2e::kubelet::view::PodView;
-use chaperone_e2e::platform::{mock, route};
+use chaperone_e2e::platform::{ask, mock, route};
 use chaperone_e2e::release::{NAME, Release, Steps, chart};
 use chaperone_e2e::sdk::Clients;
+use chaperone_e2e::traffic::Traffic;
 use chaperone_e2e::{examples, wait};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -46,7 +47,11 @@ async fn the_chart_serves_an_application_from_install_to_uninstall() -> Result<(
     edits_reach_the_next_answer(&release, &app).await?;
     steps.done("edits")?;
 
-    let traffic = application::Traffic::begin(&app, "chat");
+    let asked = app.clone();
+    let traffic = Traffic::begin(move || {
+        let app = asked.clone();
+        async move { ask(&app, "chat").await }
+    });
     upgraded_and_rolled_back(&release, &app, &mut steps).await?;
     older_definitions_are_refused(&release).await?;
     release.helm(&["uninstall", NAME, "--wait"]).await?.ok()?;

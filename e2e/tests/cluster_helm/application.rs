@@ -1,13 +1,11 @@
 //! Applications that get a sidecar by their namespace's label, and what is asked of it.
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use chaperone_crds::Partner;
 use chaperone_e2e::kubelet::Images;
 use chaperone_e2e::kubelet::view::PodView;
-use chaperone_e2e::platform::{ask, text};
+use chaperone_e2e::platform::text;
 use chaperone_e2e::release::{PATIENCE, Release};
 use chaperone_e2e::sdk::{Clients, Language, Sdk};
 use chaperone_e2e::{clock, process, wait};
@@ -15,7 +13,6 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
 /// A server, which stays, and a program that uses an SDK, which ends.
 const SERVER: &str = "registry.test/app";
@@ -90,43 +87,4 @@ pub(crate) async fn edit(
         ensure!(!deadline.is_over(), "{alias} does not say {said:?}");
     }
     Ok(clock::since(start))
-}
-
-/// An application's traffic, which nothing may disturb.
-pub(crate) struct Traffic {
-    ends: Arc<AtomicBool>,
-    task: JoinSet<(usize, Vec<String>)>,
-}
-
-impl Traffic {
-    /// Asks for `alias` every few milliseconds, until it is told to end.
-    pub(crate) fn begin(pod: &PodView, alias: &'static str) -> Self {
-        let (pod, ends) = (pod.clone(), Arc::new(AtomicBool::new(false)));
-        let mut task = JoinSet::new();
-        let until = Arc::clone(&ends);
-        task.spawn(async move {
-            let mut pace = tokio::time::interval(Duration::from_millis(5));
-            let (mut asked, mut failed) = (0, Vec::new());
-            // Nothing but this flag passes between the two.
-            while !until.load(Ordering::Relaxed) {
-                pace.tick().await;
-                asked += 1;
-                match ask(&pod, alias).await {
-                    Ok(answer) if answer.status.is_success() => {}
-                    Ok(answer) => failed.push(format!("{}: {}", answer.status, answer.text())),
-                    Err(error) => failed.push(format!("{error:#}")),
-                }
-            }
-            (asked, failed)
-        });
-        Self { ends, task }
-    }
-
-    /// Ends it; returns how many requests there were, all of which had an answer.
-    pub(crate) async fn end(mut self) -> Result<usize> {
-        self.ends.store(true, Ordering::Relaxed);
-        let (asked, failed) = self.task.join_next().await.context("traffic")??;
-        ensure!(failed.is_empty(), "{} of {asked} requests failed, as {:?}", failed.len(), failed.first());
-        Ok(asked)
-    }
 }
