@@ -129,6 +129,16 @@ impl Host {
     }
 }
 
+/// Whether `host`, as an endpoint has it, is this machine.
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
+    match Host::of(host) {
+        Host::Address(address) => address.is_loopback(),
+        Host::Name => host == "localhost",
+        Host::Disguised => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +199,16 @@ mod tests {
     fn other_addresses_are_public() {
         for address in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "::ffff:8.8.8.8"] {
             assert_eq!(reach_of(address), Reach::Public, "{address}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_recognised_and_nothing_that_looks_like_it() {
+        for host in ["127.0.0.1", "127.8.9.1", "::1", "localhost"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["127.1", "10.0.0.1", "localhost.test", "0.0.0.0", "::", "128.0.0.1"] {
+            assert!(!is_loopback(host), "{host}");
         }
     }
 

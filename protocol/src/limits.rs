@@ -111,3 +111,17 @@ pub const PII_CONTEXT: usize = 16;
 pub const PII_KEEP_LAST: u8 = 4;
 /// Texts of one answer that are rewritten at once: choices, blocks and tool calls.
 pub const PII_CHANNELS: usize = 64;
+/// Analyzers that are asked for one request: one of the Partner, one of the route.
+pub const PII_ANALYZERS: usize = 2;
+/// Longest that an analyzer may be given for one question.
+pub const PII_ANALYZER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Characters of the name of a language.
+pub const PII_LANGUAGE_CHARS: usize = 16;
+/// Bytes of text that an analyzer is asked about at once: it reads about 12 kB/s, so this takes it a third of a second.
+pub const PII_QUESTION_BYTES: usize = 4 << 10;
+/// Bytes of text of one request that an analyzer is asked about. A request with more is not sent.
+pub const PII_ANALYZED_BYTES: usize = 256 << 10;
+/// Bytes of an analyzer's answer to one question.
+pub const PII_FINDINGS_BYTES: usize = 256 << 10;
+/// Questions that one analyzer is asked at a time; the others wait.
+pub const PII_QUESTIONS: usize = 4;

@@ -56,6 +56,8 @@ reasons! {
     PiiBlocked = "pii_blocked",
     /// The request could not be scanned for personal data to its end.
     PiiUnscannable = "pii_unscannable",
+    /// The analyzer that the request must pass could not be asked, or gave no usable answer.
+    PiiBackend = "pii_backend",
     /// The partner found the request malformed.
     PartnerRejected = "partner_rejected",
     /// There is no configuration yet.

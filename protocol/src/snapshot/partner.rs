@@ -87,8 +87,8 @@ pub enum AddressPolicy {
     AllowPrivate,
 }
 
-/// How a partner's certificate is checked, and which one is shown to it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// How a server's certificate is checked, and which one is shown to it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
     /// PEM certificates that replace the public roots.
@@ -103,6 +103,19 @@ pub struct Tls {
     /// The name to verify, where it is not the endpoint's host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
+}
+
+impl Tls {
+    /// Whether nothing was said: public roots, and no certificate of ours.
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The credentials that it names.
+    pub fn credentials(&self) -> impl Iterator<Item = &CredentialName> {
+        let Self { ca: _, client_certificate, client_key, server_name: _ } = self;
+        [client_certificate, client_key].into_iter().flatten()
+    }
 }
 
 /// A version of HTTP.

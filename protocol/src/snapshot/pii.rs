@@ -3,10 +3,13 @@
 //! A route without an entry for a partner has the default policy, [`Pii::default`]: redaction is on unless somebody
 //! switched it off. Custom patterns were compiled under size limits when the policy was made.
 
+mod analyzer;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::analyzer::Analyzer;
 use crate::invalid::Problems;
 use crate::limits;
 
@@ -102,6 +105,15 @@ impl Pii {
                 format!("{path}.keepLast"),
                 format!("is {}; at most {} are allowed", self.keep_last, limits::PII_KEEP_LAST),
             );
+        }
+        if let Ner::Presidio(analyzers) = &self.ner {
+            if analyzers.is_empty() {
+                problems.add(format!("{path}.ner"), "names no analyzer");
+            }
+            problems.bound(format!("{path}.ner"), analyzers.len(), limits::PII_ANALYZERS);
+        }
+        for (at, analyzer) in self.ner.analyzers().iter().enumerate() {
+            analyzer.check(&format!("{path}.ner[{at}]"), problems);
         }
         for (at, custom) in self.custom.iter().enumerate() {
             let path = format!("{path}.custom[{at}]");
@@ -215,14 +227,27 @@ pub enum Restored {
     Urls,
 }
 
-/// Which tagger finds names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+/// Who finds names. Ordered: the greater is the stricter.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub enum Ner {
-    /// None.
+    /// Nobody.
     Off,
-    /// The one inside the sidecar.
+    /// The tagger inside the sidecar.
     #[default]
     Embedded,
+    /// That tagger, and each of these analyzers besides. A reader that knows none refuses the document.
+    Presidio(Vec<Analyzer>),
+}
+
+impl Ner {
+    /// Who is asked besides the tagger.
+    #[must_use]
+    pub fn analyzers(&self) -> &[Analyzer] {
+        match self {
+            Self::Off | Self::Embedded => &[],
+            Self::Presidio(analyzers) => analyzers,
+        }
+    }
 }
 
 /// How long one value keeps one placeholder. Ordered: the greater is the narrower.

@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::snapshot::Tls;
 
 /// Every field, once.
 const FULL: &str = r#"{
@@ -8,7 +11,11 @@ const FULL: &str = r#"{
   "entities": ["Ssn", "Email", "Person"],
   "actions": {"Email": "Hash", "Person": "Pseudonym"},
   "restore": ["Text", "Urls"],
-  "ner": "Off",
+  "ner": {"Presidio": [
+    {"endpoint": "http://127.0.0.1:3000", "timeoutMs": 2000, "language": "en", "scorePercent": 40},
+    {"endpoint": "https://presidio.pii.svc/de", "tls": {"clientCertificate": "pii/mtls/tls.crt", "clientKey": "pii/mtls/tls.key"},
+     "timeoutMs": 5000, "language": "de", "scorePercent": 60}
+  ]},
   "keepLast": 4,
   "scope": "Conversation",
   "format": "Surrogate",
@@ -62,6 +69,31 @@ fn every_bound_is_held_by_its_path() {
     ];
     for (path, pii) in beyond {
         assert_eq!(problems(&pii), [path]);
+    }
+}
+
+#[test]
+fn an_analyzer_that_must_not_be_asked_is_refused_by_its_path() {
+    let full: Pii = serde_json::from_str(FULL).unwrap();
+    let sound = &full.ner.analyzers()[0];
+    let at = |endpoint: &str| Analyzer { endpoint: endpoint.parse().unwrap(), ..sound.clone() };
+    let half = Tls { client_key: Some("pii/mtls/tls.key".parse().unwrap()), ..Tls::default() };
+    let cases = [
+        (vec![], "p.ner"),
+        (vec![sound.clone(); limits::PII_ANALYZERS + 1], "p.ner"),
+        (vec![at("http://presidio.pii.svc:3000")], "p.ner[0].endpoint"),
+        (vec![at("http://10.0.0.1:3000")], "p.ner[0].endpoint"),
+        (vec![at("https://169.254.169.254")], "p.ner[0].endpoint"),
+        (vec![at("https://2852039166")], "p.ner[0].endpoint"),
+        (vec![sound.clone(), Analyzer { tls: half, ..sound.clone() }], "p.ner[1].tls"),
+        (vec![Analyzer { timeout: Duration::ZERO, ..sound.clone() }], "p.ner[0].timeoutMs"),
+        (vec![Analyzer { timeout: Duration::from_secs(31), ..sound.clone() }], "p.ner[0].timeoutMs"),
+        (vec![Analyzer { language: "e".repeat(17), ..sound.clone() }], "p.ner[0].language"),
+        (vec![Analyzer { score_percent: 101, ..sound.clone() }], "p.ner[0].scorePercent"),
+    ];
+    for (analyzers, path) in cases {
+        let pii = Pii { ner: Ner::Presidio(analyzers), ..Pii::default() };
+        assert_eq!(problems(&pii), [path], "{pii:?}");
     }
 }
 
