@@ -28,7 +28,7 @@ use crate::field::{AllowedNamespaces, DataClass, MODEL_NAME, SecretKeyRef, Targe
 
 /// Judges only what the other rules of an endpoint let pass, so that one mistake gives one message. A regular expression
 /// and not `url(..)`, since parsers of URLs differ in what they take for the host of `https:///v1`.
-const HAS_A_HOST: &str = r"!self.matches('^https?://[^@]*$') || self.matches('^https?://([-A-Za-z0-9._]+|\\[[0-9A-Fa-f:.]+\\])(:[1-9][0-9]{0,4})?([/?#].*)?$')";
+pub(crate) const HAS_A_HOST: &str = r"!self.matches('^https?://[^@]*$') || self.matches('^https?://([-A-Za-z0-9._]+|\\[[0-9A-Fa-f:.]+\\])(:[1-9][0-9]{0,4})?([/?#].*)?$')";
 
 /// Which provider to call, how it is reached, what its models can do and cost, and who may use it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]

@@ -37,8 +37,11 @@ impl PairPolicy {
     /// `None` if the engine refuses the policy: nothing may be sent under it then.
     pub(crate) fn of(pii: &Pii) -> Option<Self> {
         // Weights that do not load find no names, and text must not pass as if they had.
-        if pii.ner == Ner::Embedded {
-            Tagger::embedded().ok()?;
+        match pii.ner {
+            Ner::Off => {}
+            Ner::Embedded => drop(Tagger::embedded().ok()?),
+            // Not asked by this build yet, and text must not pass as if it had been.
+            Ner::Presidio(_) => return None,
         }
         let requests = redact::Policy::compile(&requests(pii)).ok()?;
         let answers = match answers(pii) {
@@ -53,8 +56,12 @@ impl PairPolicy {
         match self.written.ner {
             Ner::Off => None,
             #[cfg(test)]
-            Ner::Embedded if crate::defect::process::tagger().is_some() => crate::defect::process::tagger(),
-            Ner::Embedded => Tagger::embedded().ok().map(|tagger| tagger as &dyn redact::NameFinder),
+            Ner::Embedded | Ner::Presidio(_) if crate::defect::process::tagger().is_some() => {
+                crate::defect::process::tagger()
+            }
+            Ner::Embedded | Ner::Presidio(_) => {
+                Tagger::embedded().ok().map(|tagger| tagger as &dyn redact::NameFinder)
+            }
         }
     }
 

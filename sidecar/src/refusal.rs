@@ -98,9 +98,11 @@ fn row(reason: Reason) -> (u16, Class) {
         | Reason::PartnerCredential
         | Reason::PartnerModel
         | Reason::StreamBroken => (502, Class::Server),
-        Reason::PartnerCredit | Reason::CredentialMissing | Reason::RouteInvalid | Reason::NoConfig => {
-            (503, Class::Server)
-        }
+        Reason::PartnerCredit
+        | Reason::CredentialMissing
+        | Reason::RouteInvalid
+        | Reason::NoConfig
+        | Reason::PiiBackend => (503, Class::Server),
         Reason::Draining
         | Reason::Memory
         | Reason::Overloaded

@@ -5,6 +5,8 @@
 
 #![expect(unreachable_pub, reason = "KubeSchema copies each struct into the body of a function")]
 
+mod ner;
+
 use std::collections::BTreeMap;
 
 use kube::KubeSchema;
@@ -12,6 +14,7 @@ use kube::core::Rule;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+pub use self::ner::{Ner, NerBackend, Presidio};
 use crate::explain::explain_values;
 
 /// The values of [`Entity`] but for `All`, as a list of CEL.
@@ -98,7 +101,7 @@ macro_rules! block {
                     action: self.action,
                     actions: self.actions.as_ref(),
                     restore: self.restore.unwrap_or_default(),
-                    ner: self.ner,
+                    ner: self.ner.as_ref(),
                     mask: self.mask,
                     pseudonym: self.pseudonym.unwrap_or_default(),
                     allow: self.allow.as_deref().unwrap_or_default(),
@@ -137,7 +140,7 @@ pub struct Block<'a> {
     /// `restore`
     pub restore: Restore,
     /// `ner`
-    pub ner: Option<Ner>,
+    pub ner: Option<&'a Ner>,
     /// `mask`
     pub mask: Option<Mask>,
     /// `pseudonym`
@@ -244,24 +247,6 @@ pub struct Restore {
     /// Inside URLs and link targets; without it false. True lets a prompt of a stranger send a value out with the next link that is followed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub urls: Option<bool>,
-}
-
-/// Which tagger finds names.
-#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Ner {
-    /// Which tagger. `Off` stands only where Partner and route both write it.
-    pub backend: NerBackend,
-}
-
-/// A tagger.
-#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[schemars(inline, transform = explain_values)]
-pub enum NerBackend {
-    /// The one inside the sidecar.
-    Embedded,
-    /// None: names of persons, places and organizations are not found. Written in quotes.
-    Off,
 }
 
 /// How `Mask` masks.

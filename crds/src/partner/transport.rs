@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::explain::explain_values;
 use crate::field::{ConfigMapKeyRef, DurationString, OBJECT_NAME, SecretRef, duration_within};
 
-/// How a partner's certificate is checked, and which one is shown to it.
+/// How a server's certificate is checked, and which one is shown to it.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new("has(self.caConfigMapKeyRef) || has(self.clientCertSecretRef) || has(self.serverName)")
@@ -18,10 +18,10 @@ pub struct Tls {
     /// PEM certificates that replace the public roots; default: the public roots. Example: `{name: corp-ca, key: ca.crt}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_config_map_key_ref: Option<ConfigMapKeyRef>,
-    /// Secret of type `kubernetes.io/tls` with our certificate, keys `tls.crt` and `tls.key`, shown to a partner that asks for one; default none. Example: `{name: mtls}`.
+    /// Secret of type `kubernetes.io/tls` with our certificate, keys `tls.crt` and `tls.key`, shown to a server that asks for one; default none. Example: `{name: mtls}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_cert_secret_ref: Option<SecretRef>,
-    /// Name that the partner's certificate must carry; default: the endpoint's host. Example: `api.internal`.
+    /// Name that the server's certificate must carry; default: the endpoint's host. Example: `api.internal`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
     pub server_name: Option<String>,

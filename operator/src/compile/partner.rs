@@ -19,6 +19,7 @@ use chaperone_protocol::snapshot::{AddressPolicy, Endpoint, HttpVersion, Mock, P
 use chaperone_protocol::wire::WirePartner;
 
 pub(super) use self::convert::{capability, data_class, milliseconds, seconds, tokens};
+pub(super) use self::refs::tls;
 use super::admission::Admission;
 use super::chain::TargetKey;
 use super::endpoint;
@@ -75,7 +76,7 @@ pub(super) fn all<'w>(world: &'w World, findings: &mut Findings) -> Partners<'w>
         let wire = wire(&object.spec, key, world, &mut notes);
         let spec = &object.spec;
         let default_model = default_model(spec, wire.as_ref(), &mut notes);
-        let pii = pii::of_partner(spec.pii.as_ref(), &mut notes);
+        let pii = pii::of_partner(spec.pii.as_ref(), (key, world), &mut notes);
         let compiled = CompiledPartner {
             admission: Admission::new(&spec.allowed_namespaces),
             data_classes: spec.data_classes.iter().map(|class| data_class(*class)).collect(),
@@ -185,7 +186,7 @@ fn wire(spec: &PartnerSpec, key: &ObjectKey, world: &World, notes: &mut Notes<'_
         addresses,
         credential,
         api_version: api_version.map_or_else(ApiVersion::default, convert::api_version),
-        tls: refs::tls(tls.as_ref(), key, world, notes),
+        tls: refs::tls(tls.as_ref(), "spec.tls", (key, world), notes),
         schema_version: schema_version.clone(),
         models: model::all(models, adapter, notes),
         timeouts,

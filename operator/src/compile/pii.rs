@@ -28,7 +28,6 @@ pub(super) fn combine(partner: &Side, route: &Side, class: DataClass) -> Pii {
     let entities = entities(partner, route, filter);
     let sides: Vec<&Written> = [partner, route].into_iter().filter_map(|side| side.block.as_ref()).collect();
     let restored = |place| sides.iter().all(|side| side.restore.contains(&place));
-    let is_off = [partner, route].into_iter().all(Side::switches_names_off);
     let responses = responses(&sides);
     let looked_for = responses.iter().flat_map(|answers| &answers.entities).chain(&entities);
     let wants_names = filter::wants_names(looked_for);
@@ -42,7 +41,7 @@ pub(super) fn combine(partner: &Side, route: &Side, class: DataClass) -> Pii {
             .into_iter()
             .filter(|place| if sides.is_empty() { *place != Restored::Urls } else { restored(*place) })
             .collect(),
-        ner: if is_off || !wants_names { Ner::Off } else { Ner::Embedded },
+        ner: if wants_names { ner(partner, route) } else { Ner::Off },
         keep_last: sides.iter().filter_map(|side| side.keep_last).min().unwrap_or(0),
         scope: sides.iter().filter_map(|side| side.scope).max().unwrap_or(PseudonymScope::Partner),
         hint: sides.iter().any(|side| side.hint),
@@ -110,6 +109,19 @@ fn custom(sides: &[&Written]) -> Vec<CustomPattern> {
         }
     }
     all.into_iter().collect()
+}
+
+/// Off only if nobody who may say so wants names; analyzers add up, since each only adds to what is found.
+fn ner(partner: &Side, route: &Side) -> Ner {
+    let sides = [partner, route].map(Side::ner);
+    let analyzers: BTreeSet<_> = sides.iter().flatten().flat_map(|ner| ner.analyzers()).cloned().collect();
+    if !analyzers.is_empty() {
+        Ner::Presidio(analyzers.into_iter().collect())
+    } else if sides == [Some(&Ner::Off); 2] {
+        Ner::Off
+    } else {
+        Ner::Embedded
+    }
 }
 
 fn responses(sides: &[&Written]) -> Option<ResponsePii> {

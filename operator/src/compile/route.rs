@@ -119,7 +119,7 @@ impl Context<'_> {
             .iter()
             .map(|(placed, weight)| self.link(&placed.target, *weight, chain.as_deref()))
             .collect();
-        let side = pii::of_route(*pii_filter, pii.as_ref(), notes);
+        let side = pii::of_route(*pii_filter, pii.as_ref(), (self.key, self.world), notes);
         let pii = self.pii(first.iter().chain(fallbacks), &side, demands.data_class, notes);
         Some(ReadyRoute {
             faults: fault::all(faults, &targets, &self.key.namespace, notes),

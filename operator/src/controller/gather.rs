@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chaperone_crds::condition::{Condition, Sidecars};
+use chaperone_crds::field::pii::Ner;
 use chaperone_crds::model_route::LastDrill;
-use chaperone_crds::partner::Breakers;
+use chaperone_crds::partner::{Breakers, Tls};
 use chaperone_protocol::keys::Credential;
 use chaperone_protocol::snapshot::Scope;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -165,26 +166,41 @@ fn key_of(namespace: Option<String>, name: String) -> Option<ObjectKey> {
     Some(ObjectKey { namespace: namespace?.parse().ok()?, name: name.parse().ok()? })
 }
 
-/// Secrets and ConfigMaps that Partners name and that are not among those that may be read.
+/// Secrets and ConfigMaps that Partners and routes name and that are not among those that may be read.
 pub(super) fn missing(world: &World) -> BTreeSet<Unlabelled> {
     let mut missing = BTreeSet::new();
+    let mut look = |owner: &ObjectKey, secrets: &[Option<&String>], config_map: Option<&String>| {
+        let beside = |name: &String| Some(ObjectKey { namespace: owner.namespace.clone(), name: name.parse().ok()? });
+        let secrets = secrets.iter().flatten().filter_map(|name| beside(name));
+        missing.extend(secrets.filter(|key| !world.secrets.contains_key(key)).map(Unlabelled::Secret));
+        let config_map = config_map.and_then(beside).filter(|key| !world.config_maps.contains_key(key));
+        missing.extend(config_map.map(Unlabelled::ConfigMap));
+    };
     for (key, partner) in &world.partners {
-        let beside = |name: &str| Some(ObjectKey { namespace: key.namespace.clone(), name: name.parse().ok()? });
         let spec = &partner.spec;
         let tls = spec.tls.as_ref();
         let api_key = spec.api_key_secret_ref.as_ref().map(|reference| &reference.name);
-        let client = tls.and_then(|tls| tls.client_cert_secret_ref.as_ref()).map(|reference| &reference.name);
-        for secret in [api_key, client].into_iter().flatten().filter_map(|name| beside(name)) {
-            if !world.secrets.contains_key(&secret) {
-                missing.insert(Unlabelled::Secret(secret));
-            }
-        }
-        let ca = tls.and_then(|tls| tls.ca_config_map_key_ref.as_ref()).and_then(|it| beside(&it.name));
-        if let Some(config_map) = ca.filter(|key| !world.config_maps.contains_key(key)) {
-            missing.insert(Unlabelled::ConfigMap(config_map));
-        }
+        look(key, &[api_key, tls.and_then(client)], tls.and_then(ca));
+        let analyzer = analyzer_tls(spec.pii.as_ref().and_then(|pii| pii.ner.as_ref()));
+        look(key, &[analyzer.and_then(client)], analyzer.and_then(ca));
+    }
+    for (key, route) in &world.routes {
+        let analyzer = analyzer_tls(route.spec.pii.as_ref().and_then(|pii| pii.ner.as_ref()));
+        look(key, &[analyzer.and_then(client)], analyzer.and_then(ca));
     }
     missing
+}
+
+fn client(tls: &Tls) -> Option<&String> {
+    Some(&tls.client_cert_secret_ref.as_ref()?.name)
+}
+
+fn ca(tls: &Tls) -> Option<&String> {
+    Some(&tls.ca_config_map_key_ref.as_ref()?.name)
+}
+
+fn analyzer_tls(ner: Option<&Ner>) -> Option<&Tls> {
+    ner?.presidio.as_ref()?.tls.as_ref()
 }
 
 /// The Secret whose key each Partner uses, with its `resourceVersion`.

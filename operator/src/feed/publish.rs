@@ -9,7 +9,7 @@ use chaperone_protocol::limits;
 use chaperone_protocol::name::CredentialName;
 use chaperone_protocol::snapshot::{Scope, Tls, Version};
 use chaperone_protocol::wire::feed::{Held, KeysFor, LeaderFrame};
-use chaperone_protocol::wire::{Document, WirePartner};
+use chaperone_protocol::wire::Document;
 
 use crate::compile::{Contents, ObjectRef};
 use crate::root::Root;
@@ -63,15 +63,12 @@ impl Edition {
 }
 
 fn credentials(document: &Document) -> BTreeSet<CredentialName> {
-    let named = |partner: &WirePartner| {
-        let Tls { ca: _, client_certificate, client_key, server_name: _ } = &partner.tls;
-        [&partner.credential, client_certificate, client_key]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect::<Vec<_>>()
-    };
-    document.partners.values().flat_map(named).collect()
+    let partners = document.partners.values();
+    let named = partners.clone().filter_map(|partner| partner.credential.as_ref());
+    let policies = document.routes.values().flat_map(|route| route.pii.values());
+    let analyzers = policies.flat_map(|pii| pii.ner.analyzers()).map(|analyzer| &analyzer.tls);
+    let shown = partners.map(|partner| &partner.tls).chain(analyzers).flat_map(Tls::credentials);
+    named.chain(shown).cloned().collect()
 }
 
 /// What keys of scopes are taken and derived from.

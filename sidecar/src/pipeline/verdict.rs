@@ -140,6 +140,7 @@ pub(crate) fn of(failure: &Failure) -> Verdict {
         }
         // Nothing that a partner can say.
         Reason::InvalidRequest
+        | Reason::PiiBackend
         | Reason::UnsupportedEndpoint
         | Reason::UnsupportedContent
         | Reason::UnsupportedMediaType

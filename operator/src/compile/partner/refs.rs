@@ -1,4 +1,4 @@
-//! What a Partner names in Secrets and ConfigMaps of its own namespace.
+//! What a Partner or a route names in Secrets and ConfigMaps of its own namespace.
 //!
 //! A missing Secret leaves the partner in the snapshot: its requests are refused with `credential_missing`, fallbacks
 //! go on, and the key is used as soon as it arrives. A missing certificate authority does not: whom would we trust?
@@ -36,31 +36,34 @@ pub(super) fn secret_key(
     credential(&secret, key, path, notes)
 }
 
-pub(super) fn tls(
+/// What stands at `path` of the object `owner`.
+pub(in crate::compile) fn tls(
     written: Option<&written::Tls>,
-    partner: &ObjectKey,
-    world: &World,
+    path: &str,
+    (owner, world): (&ObjectKey, &World),
     notes: &mut Notes<'_>,
 ) -> Tls {
     let Some(written::Tls { ca_config_map_key_ref, client_cert_secret_ref, server_name }) = written else {
         return Tls::default();
     };
-    let ca = ca_config_map_key_ref.as_ref().and_then(|reference| ca(reference, partner, world, notes));
-    let client =
-        client_cert_secret_ref.as_ref().and_then(|reference| client(reference, partner, world, notes));
+    let ca = ca_config_map_key_ref
+        .as_ref()
+        .and_then(|reference| ca(reference, &format!("{path}.caConfigMapKeyRef"), (owner, world), notes));
+    let client = client_cert_secret_ref.as_ref().and_then(|reference| {
+        client(reference, &format!("{path}.clientCertSecretRef"), (owner, world), notes)
+    });
     let (client_certificate, client_key) = client.unzip();
     Tls { ca, client_certificate, client_key, server_name: server_name.clone() }
 }
 
 fn client(
     reference: &SecretRef,
-    partner: &ObjectKey,
-    world: &World,
+    path: &str,
+    (owner, world): (&ObjectKey, &World),
     notes: &mut Notes<'_>,
 ) -> Option<(CredentialName, CredentialName)> {
     let SecretRef { name } = reference;
-    let path = "spec.tls.clientCertSecretRef";
-    let secret = object(name, path, partner, notes)?;
+    let secret = object(name, path, owner, notes)?;
     match world.secrets.get(&secret) {
         None => notes.add_usable(format!("{path}.name"), secret_missing(&secret, world)),
         Some(keys) => {
@@ -75,13 +78,12 @@ fn client(
 
 fn ca(
     reference: &ConfigMapKeyRef,
-    partner: &ObjectKey,
-    world: &World,
+    path: &str,
+    (owner, world): (&ObjectKey, &World),
     notes: &mut Notes<'_>,
 ) -> Option<String> {
     let ConfigMapKeyRef { name, key } = reference;
-    let path = "spec.tls.caConfigMapKeyRef";
-    let config_map = object(name, path, partner, notes)?;
+    let config_map = object(name, path, owner, notes)?;
     let Some(content) = world.config_maps.get(&config_map) else {
         notes.add(format!("{path}.name"), config_map_missing(&config_map, world));
         return None;
@@ -112,12 +114,12 @@ fn pem_problem(pem: &str) -> Option<String> {
     }
 }
 
-fn object(name: &str, path: &str, partner: &ObjectKey, notes: &mut Notes<'_>) -> Option<ObjectKey> {
+fn object(name: &str, path: &str, owner: &ObjectKey, notes: &mut Notes<'_>) -> Option<ObjectKey> {
     let name = name.parse::<ObjectName>().map_err(|error| {
         Problem::new(Reason::InvalidValue, format!("{name:?} {error}"), "write the name of an object")
     });
     let name = notes.keep(format!("{path}.name"), name)?;
-    Some(ObjectKey { namespace: partner.namespace.clone(), name })
+    Some(ObjectKey { namespace: owner.namespace.clone(), name })
 }
 
 fn credential(secret: &ObjectKey, key: &str, path: &str, notes: &mut Notes<'_>) -> Option<CredentialName> {
@@ -148,7 +150,7 @@ fn secret_missing(secret: &ObjectKey, world: &World) -> Problem {
     Problem::new(
         Reason::SecretMissing,
         format!("names Secret {secret}, which does not exist"),
-        "create it in the partner's namespace, or correct the name",
+        "create it in the same namespace, or correct the name",
     )
 }
 

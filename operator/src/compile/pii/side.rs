@@ -1,5 +1,7 @@
 //! What one object wrote about personal data, read and judged by itself.
 
+mod analyzer;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chaperone_crds::field::pii as written;
@@ -11,6 +13,7 @@ use chaperone_protocol::snapshot::pii::{
 use chaperone_redact as redact;
 
 use crate::compile::finding::{Notes, Problem, Reason};
+use crate::world::{ObjectKey, World};
 
 /// A match without a context word counts by itself, unless the user says otherwise.
 const SURE: u8 = 100;
@@ -44,16 +47,21 @@ pub(super) struct Written {
 }
 
 impl Side {
-    pub(super) fn switches_names_off(&self) -> bool {
-        self.block.as_ref().is_some_and(|block| block.ner == Some(Ner::Off))
+    /// Who finds names; `None`: it does not say.
+    pub(super) fn ner(&self) -> Option<&Ner> {
+        self.block.as_ref()?.ner.as_ref()
     }
 }
 
 /// What a Partner wrote.
-pub(in crate::compile) fn of_partner(pii: Option<&written::PartnerPii>, notes: &mut Notes<'_>) -> Side {
+pub(in crate::compile) fn of_partner(
+    pii: Option<&written::PartnerPii>,
+    owner: (&ObjectKey, &World),
+    notes: &mut Notes<'_>,
+) -> Side {
     Side {
         filter: pii.and_then(|pii| pii.filter).map(filter),
-        block: pii.map(|pii| read(&pii.block(), notes)),
+        block: pii.map(|pii| read(&pii.block(), owner, notes)),
     }
 }
 
@@ -61,12 +69,13 @@ pub(in crate::compile) fn of_partner(pii: Option<&written::PartnerPii>, notes: &
 pub(in crate::compile) fn of_route(
     written: Option<written::PiiFilter>,
     pii: Option<&written::RoutePii>,
+    owner: (&ObjectKey, &World),
     notes: &mut Notes<'_>,
 ) -> Side {
-    Side { filter: written.map(filter), block: pii.map(|pii| read(&pii.block(), notes)) }
+    Side { filter: written.map(filter), block: pii.map(|pii| read(&pii.block(), owner, notes)) }
 }
 
-fn read(block: &written::Block<'_>, notes: &mut Notes<'_>) -> Written {
+fn read(block: &written::Block<'_>, owner: (&ObjectKey, &World), notes: &mut Notes<'_>) -> Written {
     // Destructured without `..`, so that a new field fails to compile here instead of being dropped.
     let written::Block {
         entities: named,
@@ -96,10 +105,7 @@ fn read(block: &written::Block<'_>, notes: &mut Notes<'_>) -> Written {
         action: of_all.map(action),
         actions: by_entity(&actions, custom, notes),
         restore: restored.into_iter().filter(|(_, is_on)| *is_on).map(|(place, _)| place).collect(),
-        ner: ner.map(|written::Ner { backend }| match backend {
-            written::NerBackend::Embedded => Ner::Embedded,
-            written::NerBackend::Off => Ner::Off,
-        }),
+        ner: ner.and_then(|written| analyzer::ner(written, owner, notes)),
         keep_last: mask.and_then(|mask| keep_last(mask, notes)),
         scope: lasts.map(scope),
         format: format.and_then(|written| pseudonym_format(written, named, notes)),

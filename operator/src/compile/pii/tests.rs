@@ -1,11 +1,12 @@
 //! The table of rules, a row a test, and what holds for every pair of sides.
 
 use chaperone_crds::field::pii as crd;
-use chaperone_protocol::snapshot::pii::PartsOfNames;
+use chaperone_protocol::snapshot::pii::{Analyzer, PartsOfNames};
 use proptest::prelude::*;
 
 use super::*;
 use crate::compile::finding::{Findings, Kind};
+use crate::world::World;
 
 const CLASSES: [DataClass; 4] =
     [DataClass::Public, DataClass::Internal, DataClass::Confidential, DataClass::Restricted];
@@ -22,7 +23,7 @@ fn side(yaml: &str) -> Side {
     let pii: crd::PartnerPii = serde_saphyr::from_str(yaml).unwrap();
     let mut findings = Findings::default();
     let mut notes = Notes::of(Kind::Partner, &key(), &mut findings);
-    let read = of_partner(Some(&pii), &mut notes);
+    let read = of_partner(Some(&pii), (&key(), &World::default()), &mut notes);
     // A block of a filter alone stands for a route with `piiFilter` and no `pii`.
     let is_filter_alone = pii == crd::PartnerPii { filter: pii.filter, ..crd::PartnerPii::default() };
     Side { block: if is_filter_alone { None } else { read.block }, ..read }
@@ -118,6 +119,51 @@ fn names_are_looked_for_unless_both_say_off_or_nobody_wants_one() {
 }
 
 #[test]
+fn an_analyzer_wins_over_the_tagger_and_two_are_both_asked() {
+    let off = "filter: Balanced\nner: {backend: 'Off'}";
+    let near = "filter: Balanced\nner: {backend: Presidio, presidio: {endpoint: 'http://127.0.0.1:3000'}}";
+    let far = "ner: {backend: Presidio, presidio: {endpoint: 'https://presidio.test/', timeout: 5s, language: de, scoreThreshold: '0.65'}}";
+    let asked = |one: &str, other: &str| -> Vec<_> {
+        let pii = internal(one, other);
+        let written =
+            |it: &Analyzer| format!("{} {:?} {} {}", it.endpoint, it.timeout, it.language, it.score_percent);
+        pii.ner.analyzers().iter().map(written).collect()
+    };
+    let (near_is, far_is) = ("http://127.0.0.1:3000 2s en 40", "https://presidio.test 5s de 65");
+    for other in ["", off, "ner: {backend: Embedded}", near] {
+        assert_eq!(asked(near, other), [near_is], "{other}");
+    }
+    assert_eq!(asked(far, near), [near_is, far_is]);
+    assert_eq!(internal("entities: [Email]", far).ner, Ner::Off, "no name is asked for");
+}
+
+#[test]
+fn an_analyzer_is_placed_as_a_partner_is_but_that_it_may_be_near() {
+    let reasons = |endpoint: &str| {
+        let ner = format!("ner: {{backend: Presidio, presidio: {{endpoint: '{endpoint}'}}}}");
+        let pii: crd::PartnerPii = serde_saphyr::from_str(&ner).unwrap();
+        let mut findings = Findings::default();
+        let owner = (&key(), &World::default());
+        of_partner(Some(&pii), owner, &mut Notes::of(Kind::Partner, &key(), &mut findings));
+        let sorted = findings.into_sorted().into_iter();
+        sorted
+            .inspect(|it| assert_eq!(it.path, "spec.pii.ner.presidio.endpoint"))
+            .map(|it| it.reason)
+            .collect::<Vec<_>>()
+    };
+    for sound in
+        ["http://127.0.0.1:3000", "http://localhost", "https://presidio.pii.svc", "https://10.0.0.7/a"]
+    {
+        assert_eq!(reasons(sound), [], "{sound}");
+    }
+    assert_eq!(reasons("http://presidio.pii.svc"), [Reason::Plaintext]);
+    assert_eq!(reasons("https://169.254.169.254"), [Reason::ForbiddenAddress]);
+    assert_eq!(reasons("https://metadata.google.internal"), [Reason::ForbiddenAddress]);
+    assert_eq!(reasons("https://0x7f000001"), [Reason::ForbiddenAddress]);
+    assert_eq!(reasons("https://a@b"), [Reason::InvalidValue]);
+}
+
+#[test]
 fn patterns_answers_and_other_data_take_the_union_and_the_stricter() {
     let one = "action: Hash\ncustom: [{name: Badge, pattern: 'B[0-9]+', score: '0.6'}, {name: Desk, pattern: 'D[0-9]+'}]\n\
         actions: {Desk: Pseudonym}\nresponses: {entities: [Secret]}\nnonText: Allow\nmask: {keepLast: 4}";
@@ -159,7 +205,8 @@ fn surrogates_that_nothing_would_have_are_refused() {
     let pii = "entities: [Person]\naction: Pseudonym\npseudonym: {format: Surrogate}";
     let pii: crd::PartnerPii = serde_saphyr::from_str(pii).unwrap();
     let mut findings = Findings::default();
-    of_partner(Some(&pii), &mut Notes::of(Kind::Partner, &key(), &mut findings));
+    let owner = (&key(), &World::default());
+    of_partner(Some(&pii), owner, &mut Notes::of(Kind::Partner, &key(), &mut findings));
     let paths: Vec<_> = findings.into_sorted().into_iter().map(|it| (it.path, it.reason)).collect();
     assert_eq!(paths, [("spec.pii.pseudonym.format".to_owned(), Reason::InvalidValue)]);
 }
@@ -171,7 +218,8 @@ fn refused(patterns: Vec<(String, String)>) -> Vec<(String, Reason)> {
     let pii: crd::PartnerPii =
         serde_json::from_value(serde_json::json!({ "custom": custom.collect::<Vec<_>>() })).unwrap();
     let mut findings = Findings::default();
-    of_partner(Some(&pii), &mut Notes::of(Kind::Partner, &key(), &mut findings));
+    let owner = (&key(), &World::default());
+    of_partner(Some(&pii), owner, &mut Notes::of(Kind::Partner, &key(), &mut findings));
     findings.into_sorted().into_iter().map(|finding| (finding.path, finding.reason)).collect()
 }
 
@@ -194,13 +242,20 @@ fn any_side() -> impl Strategy<Value = Side> {
     let action = prop::option::of(prop::sample::select(vec!["Pseudonym", "Hash", "Mask", "Label", "Block"]));
     let kept = prop::option::of(0..5_u8);
     let urls = any::<bool>();
-    (filter, entities, action, kept, urls).prop_map(|(filter, entities, action, kept, urls)| {
+    let ner = prop::option::of(prop::sample::select(vec![
+        // Not Off, which stands only where both write it.
+        "{backend: Embedded}",
+        "{backend: Presidio, presidio: {endpoint: 'http://127.0.0.1:3000'}}",
+        "{backend: Presidio, presidio: {endpoint: 'https://presidio.test'}}",
+    ]));
+    (filter, entities, action, kept, urls, ner).prop_map(|(filter, entities, action, kept, urls, ner)| {
         let mut yaml = format!("restore: {{urls: {urls}}}\n");
         let mut line = |key: &str, value: Option<String>| {
             if let Some(value) = value {
                 yaml += &format!("{key}: {value}\n");
             }
         };
+        line("ner", ner.map(str::to_owned));
         line("filter", filter.map(str::to_owned));
         line("entities", entities.map(|entities| format!("[{}]", entities.join(", "))));
         line("action", action.map(str::to_owned));
