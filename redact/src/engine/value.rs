@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Desk, Refused, TURN, Turn, replacement};
 use crate::document::{Class, Leaf, LeafKind, Text};
-use crate::find::{Findings, Query, Search, Unscannable, may_name};
+use crate::find::{self, Findings, Query, Search, Unscannable};
 use crate::finding::{NearMiss, Span};
 use crate::policy::Action;
 use crate::splice::escape;
@@ -18,6 +18,8 @@ pub(super) struct Value {
     class: Class,
     kind: LeafKind,
     escapes: Escapes,
+    /// Whether names may stand in it, once somebody asked.
+    may_name: Option<bool>,
     stage: Stage,
 }
 
@@ -41,6 +43,7 @@ impl Value {
             class: leaf.class,
             kind: leaf.kind,
             escapes: Escapes::Json,
+            may_name: None,
             stage,
         }
     }
@@ -59,6 +62,7 @@ impl Value {
             class: Class::Prose,
             kind: LeafKind::String,
             escapes: Escapes::None,
+            may_name: Some(true),
             stage,
         }
     }
@@ -77,8 +81,9 @@ impl Value {
             }
             Stage::Search(view, search) => {
                 let text = view.bytes(raw);
-                let prose = self.escapes == Escapes::None || may_name(text, &self.key);
-                let names = desk.rules.names.filter(|_| prose);
+                let may_name = &mut self.may_name;
+                let mut may_name = || *may_name.get_or_insert_with(|| find::may_name(text, &self.key));
+                let names = desk.rules.names.filter(|_| may_name());
                 let policy = desk.rules.policy;
                 let query = Query { policy, names, key: &self.key, near_misses: desk.near_misses };
                 let search_now = search.get_or_insert_with(|| Search::new(text, &query));
