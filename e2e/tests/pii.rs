@@ -343,15 +343,20 @@ async fn rule_5_3_two_partners_in_one_chain_see_what_each_may_see() -> Result<()
     Ok(())
 }
 
+/// `card 4111 1111 1111 1111 ok`, as base64.
+const ENCODED_CARD: &str = "Y2FyZCA0MTExIDExMTEgMTExMSAxMTExIG9r";
+
 #[tokio::test]
 async fn f53_what_a_partner_says_is_redacted_before_it_leaves_however_it_is_cut() -> Result<()> {
-    let spec = json!({"pii": {"filter": "Balanced", "responses": {"entities": ["Email", "Secret"], "action": "Label"}}});
-    let words = "Ask bob.jones@example.net or use AKIAIOSFODNN7EXAMPLE instead.";
+    let responses = json!({"entities": ["Email", "Secret", "CreditCard"], "action": "Label"});
+    let spec = json!({"pii": {"filter": "Strict", "responses": responses}});
+    let words =
+        format!("Ask bob.jones@example.net or use AKIAIOSFODNN7EXAMPLE instead of {ENCODED_CARD}, or so.");
     let arguments = json!({"to": "bob.jones@example.net"}).to_string();
     for (adapter, served) in SERVED {
         for chunk in [1, 5, 400] {
             let blocks = vec![
-                Block::Text(words.to_owned()),
+                Block::Text(words.clone()),
                 Block::Tool {
                     id: "call_9".to_owned(),
                     name: "mail".to_owned(),
@@ -367,17 +372,17 @@ async fn f53_what_a_partner_says_is_redacted_before_it_leaves_however_it_is_cut(
                 let answer = fixture.local.post(path, &about_ann(path, *mode)).await?;
                 let said = said(&answer);
                 ensure!(
-                    said.contains("Ask [EMAIL] or use [SECRET] instead."),
+                    said.contains("Ask [EMAIL] or use [SECRET] instead of [CREDIT_CARD], or so."),
                     "{adapter} {path} {mode:?} {chunk}: {said}"
                 );
-                for canary in ["bob.jones", "AKIAIOSFODNN7"] {
+                for canary in ["bob.jones", "AKIAIOSFODNN7", ENCODED_CARD] {
                     ensure!(
                         !answer.text().contains(canary) && !said.contains(canary),
                         "{adapter} {path} {mode:?}"
                     );
                 }
             }
-            checker::no_canary(&fixture.local, &["bob.jones", "AKIAIOSFODNN7"]).await?;
+            checker::no_canary(&fixture.local, &["bob.jones", "AKIAIOSFODNN7", ENCODED_CARD]).await?;
         }
     }
     Ok(())
@@ -408,13 +413,14 @@ async fn f53_a_request_is_redacted_before_it_leaves_however_it_is_cut() -> Resul
     let spec =
         json!({"pii": {"filter": "Strict", "entities": ["Email", "Ssn", "CreditCard"], "action": "Label"}});
     let fixture = Fixture::with_spec("OpenAI", vec![says("Hello.")], &spec).await?;
-    // Escapes, characters of several bytes and JSON in a string: a cut may fall into any of them.
+    // Escapes, characters of several bytes, JSON in a string and base64: a cut may fall into any of them.
     let body = concat!(
         r#"{"model":"chat","messages":[{"role":"user","content":"Zoë: ann.lee\u0040example.org, "#,
         r#"ＡＮＮ.lee@example.org"},{"role":"assistant","content":null,"#,
         r#""tool_calls":[{"id":"c","type":"function","function":{"name":"f","#,
         r#""arguments":"{\"to\":\"ann.lee\\u0040example.org\",\"ssn\":536228726}"}}]},"#,
-        r#"{"role":"tool","tool_call_id":"c","content":"4111 1111 \u0031111 1111"}]}"#
+        r#"{"role":"tool","tool_call_id":"c","content":"4111 1111 \u0031111 1111"},"#,
+        r#"{"role":"user","content":"see NDExMTExMTExMTExMTExMX4\/Pn4\/Pg\u003d= here"}]}"#
     );
     let cuts = (1..body.len()).step_by(3).map(|cut| vec![cut, body.len()]);
     let ways: Vec<_> = [vec![body.len()], vec![1], vec![2, 3, 5]].into_iter().chain(cuts).collect();
@@ -425,10 +431,11 @@ async fn f53_a_request_is_redacted_before_it_leaves_however_it_is_cut() -> Resul
     let arrivals = fixture.partner.arrivals().await?;
     ensure!(arrivals.len() == ways.len(), "{} arrived", arrivals.len());
     let first = &arrivals[0].body;
-    for canary in ["lee", "example.org", "536228726", "4111"] {
+    for canary in ["lee", "example.org", "536228726", "4111", "NDExMTEx", "Pn4"] {
         ensure!(!first.contains(canary), "{canary} in {first}");
     }
     ensure!(first.contains(r#"{\"to\":\"[EMAIL]\",\"ssn\":\"[SSN]\"}"#), "{first}");
+    ensure!(first.contains(r#""see [CREDIT_CARD] here""#), "{first}");
     for (arrival, lengths) in arrivals.iter().zip(&ways) {
         ensure!(arrival.body == *first, "{lengths:?}: {}", arrival.body);
     }

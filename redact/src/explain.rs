@@ -10,10 +10,10 @@ impl Span {
     /// Rule, validator, cue and score in words; never the text.
     #[must_use]
     pub fn explain(&self) -> String {
-        let evidence = match self.evidence {
-            Evidence::Checksum => format!("checked by {}", self.validator),
-            Evidence::FormInContext | Evidence::Form => "by its form".to_owned(),
-            Evidence::Words => "by its words".to_owned(),
+        let evidence = match (self.evidence, self.validator) {
+            (Evidence::Words, _) => "by its words".to_owned(),
+            (_, "") => "by its form".to_owned(),
+            (_, check) => format!("checked by {check}"),
         };
         let cue = self.cue.map(|cue| format!(", beside the cue \"{cue}\"")).unwrap_or_default();
         format!("{}: rule {}, {evidence}{cue}, score {}", self.entity, self.rule, self.score)

@@ -2,6 +2,7 @@
 //!
 //! The work itself is in [`search`]: scan, judge by context, own patterns, names, merge.
 
+mod base64;
 mod custom;
 mod judge;
 mod name;
@@ -11,6 +12,7 @@ use crate::finding::{NearMiss, Span};
 use crate::names::NameFinder;
 use crate::policy::Policy;
 use crate::view::{Escapes, InvalidText, View};
+pub(crate) use base64::unfinished_group;
 pub(crate) use name::may_name;
 pub(crate) use search::Search;
 

@@ -16,10 +16,10 @@ use std::sync::Arc;
 
 use crate::engine::{Refused, replacement};
 use crate::entity::Entity;
-use crate::find::{NearMisses, Query, Unscannable, find_raw};
+use crate::find::{NearMisses, Query, Unscannable, find_raw, unfinished_group};
 use crate::finding::Span;
 use crate::names::NameFinder;
-use crate::policy::{Action, Policy};
+use crate::policy::{Action, Filter, Policy};
 use crate::pseudonym::Vault;
 use crate::splice::{Counts, escape};
 use crate::view::{Escapes, InvalidText, View};
@@ -261,9 +261,21 @@ impl<'n> StreamRedactor<'n> {
             // What began early is decided with all that is here; its rest is swallowed.
             Some(span) if span.range.start == 0 || span.range.end >= window.len() => window.len(),
             Some(span) => span.range.start,
-            None => wanted,
+            None => self.between_groups(window, whole(window, wanted, self.escapes))?,
         };
         Ok(whole(window, cut, self.escapes).max(1))
+    }
+
+    /// The last position up to `cut` that splits no group of four characters, so that the rest of a run of base64 can be
+    /// decoded without what has left.
+    fn between_groups(&self, window: &[u8], cut: usize) -> Result<usize, Unscannable> {
+        if self.policy.filter != Filter::Strict {
+            return Ok(cut);
+        }
+        let view = View::new(&window[..cut], self.escapes)?;
+        let text = view.bytes(&window[..cut]);
+        let at = text.len() - unfinished_group(text);
+        Ok(view.raw_range(&(at..at)).start.min(cut))
     }
 
     fn find(&self, raw: &[u8]) -> Result<Vec<Span>, Unscannable> {

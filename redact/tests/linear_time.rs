@@ -57,6 +57,9 @@ fn twice_the_input_is_at_most_2_2_times_the_work() {
         "日",
         "a.",
         "_1",
+        "bG9y",
+        "bG9yZW0gaXBzdW0gZG9sb3Ig/",
+        "NDExMSAxMTExIDExMTEgMTEx ",
     ];
     for piece in repeated {
         let text = |bytes: usize| piece.repeat(bytes / piece.len());

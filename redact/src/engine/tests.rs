@@ -221,3 +221,28 @@ fn f53_keys_that_no_table_names_are_read() {
         assert!(!text.contains("ann@example.org"), "{text}");
     }
 }
+
+#[test]
+fn f53_base64_is_seen_through_escapes_and_nesting_and_media_stay() {
+    const CARD: &str = "Y2FyZCA0MTExIDExMTEgMTExMSAxMTExIG9r";
+    let long = "bG9yZW0gaXBzdW0gZG9sb3Igc2l0IGFtZXQsIHdl".repeat(500);
+    let body = format!(
+        r#"{{"messages":[{{"content":"see NDExMTExMTExMTExMTExMX4\/Pn4\/Pg\u003d= and {long}{CARD}"}},{{"content":[
+        {{"type":"image_url","image_url":{{"url":"data:image/svg+xml;base64,{CARD}"}}}},{{"type":"text","text":"<img src=\"data:image/svg+xml;base64,{CARD}\">"}}]}},
+        {{"tool_calls":[{{"function":{{"arguments":"{{\"note\":\"{CARD}\"}}"}}}}]}}]}}"#
+    );
+    let wanted = body.replace(r"NDExMTExMTExMTExMTExMX4\/Pn4\/Pg\u003d=", "[CREDIT_CARD]");
+    let wanted = wanted.replace(&format!("{long}{CARD}"), "[CREDIT_CARD]");
+    let wanted = wanted.replace(&format!(r#"\"note\":\"{CARD}"#), r#"\"note\":\"[CREDIT_CARD]"#);
+    let spec = PolicySpec { filter: Filter::Strict, action: Action::Label, ..PolicySpec::default() };
+    let policy = Policy::compile(&spec).unwrap();
+    let rules = Rules { policy: &policy, table: FieldTable::OpenAiChat, names: None };
+    for budget in [1, 100, usize::MAX] {
+        let mut vault = vault();
+        let mut engine = Engine::new(body.as_bytes(), rules, &mut vault);
+        while engine.step(budget).unwrap() == Progress::More {}
+        let done = engine.finish().unwrap();
+        assert_eq!(String::from_utf8(done.to_vec()).unwrap(), wanted, "budget {budget}");
+        assert_eq!(done.counts().values().sum::<u32>(), 3);
+    }
+}

@@ -2,11 +2,13 @@
 //!
 //! Where blocks end depends on the text alone, so that pausing cannot change what is found.
 
+use super::base64::Runs;
 use super::judge::Judge;
 use super::name::Names;
 use super::{Findings, NearMisses, Query, Unscannable, custom};
 use crate::finding::{Candidate, Span};
 use crate::merge::merge;
+use crate::policy::Filter;
 use crate::recognizer;
 use crate::scan::{Candidates, Scan, Sweep};
 
@@ -30,6 +32,7 @@ pub(crate) struct Search {
 #[derive(Debug)]
 enum Stage {
     Scan,
+    Base64(Runs),
     Custom { row: u8, from: usize },
     Names(Names),
     Done,
@@ -54,6 +57,15 @@ impl Search {
     pub(crate) fn step(&mut self, text: &[u8], query: &Query<'_>) -> Result<Option<usize>, Unscannable> {
         let spent = match &mut self.stage {
             Stage::Scan => self.scan(text, query)?,
+            Stage::Base64(runs) => {
+                let spent = runs.step(text, BLOCK, query, &mut self.spans);
+                check_count(&self.spans)?;
+                if spent == 0 {
+                    self.sweep.work += runs.work;
+                    self.stage = self.behind_rules(query);
+                }
+                spent
+            }
             Stage::Custom { row, from } => {
                 let next = custom::window(text, *from, *row, query, &mut self.spans);
                 let spent = next - *from;
@@ -97,12 +109,18 @@ impl Search {
             self.judge(text, query, settled)?;
         }
         if end {
-            self.stage = Stage::Custom { row: 0, from: 0 };
-            if query.policy.custom.is_empty() {
-                self.stage = Stage::Names(Names::new(&self.spans));
-            }
+            let runs = Runs::of(text).filter(|_| query.policy.filter == Filter::Strict);
+            self.stage = runs.map_or_else(|| self.behind_rules(query), Stage::Base64);
         }
         Ok(at - from)
+    }
+
+    fn behind_rules(&self, query: &Query<'_>) -> Stage {
+        if query.policy.custom.is_empty() {
+            Stage::Names(Names::new(&self.spans))
+        } else {
+            Stage::Custom { row: 0, from: 0 }
+        }
     }
 
     /// Judges the candidates that begin before `settled`, in order.
@@ -111,7 +129,7 @@ impl Search {
         let ready = self.sweep.found.partition_point(|candidate| candidate.range.start < settled);
         let judge = |candidate: Candidate| self.judge.span(text, query, candidate);
         self.spans.extend(self.sweep.found.drain(..ready).filter_map(judge));
-        if self.spans.len() > MAX_FINDINGS { Err(Unscannable::TooManyFindings) } else { Ok(()) }
+        check_count(&self.spans)
     }
 
     /// What was found, once `step` said that it is done.
@@ -123,4 +141,8 @@ impl Search {
         near_misses.extend(self.judge.into_near_misses());
         Findings { spans: merge(text, self.spans), near_misses, work }
     }
+}
+
+fn check_count(spans: &[Span]) -> Result<(), Unscannable> {
+    if spans.len() > MAX_FINDINGS { Err(Unscannable::TooManyFindings) } else { Ok(()) }
 }

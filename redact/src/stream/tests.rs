@@ -335,3 +335,73 @@ fn pauses_anywhere_let_no_part_of_a_value_go() {
         }
     }
 }
+
+/// `lorem ipsum dolor sit amet, we` and a card, as base64.
+const ENCODED_PROSE: &str = "bG9yZW0gaXBzdW0gZG9sb3Igc2l0IGFtZXQsIHdl";
+const ENCODED_CARD: &str = "Y2FyZCA0MTExIDExMTEgMTExMSAxMTExIG9r";
+
+/// The same bytes for every cut, as text and within arguments; what is left of `text` in both.
+fn strict(text: &str) -> [String; 2] {
+    let policy = Policy::compile(&PolicySpec {
+        filter: Filter::Strict,
+        action: Action::Label,
+        ..PolicySpec::default()
+    });
+    let policy = Arc::new(policy.unwrap());
+    let json = serde_json::json!({ "note": text }).to_string().replace('/', "\\/");
+    let plain = |parts: &[&[u8]]| {
+        let (mut stream, mut vault) = (StreamRedactor::new(Arc::clone(&policy), None), vault());
+        let mut out: Vec<u8> = parts.iter().flat_map(|part| stream.push(part, &mut vault).unwrap()).collect();
+        assert!(stream.held.len() <= MAX_HELD);
+        out.extend(stream.flush(&mut vault).unwrap());
+        String::from_utf8(out).unwrap()
+    };
+    let arguments = |parts: &[&[u8]]| {
+        let (mut stream, mut vault) = (ArgumentRedactor::new(Arc::clone(&policy), None), vault());
+        let mut out: Vec<u8> = parts.iter().flat_map(|part| stream.push(part, &mut vault).unwrap()).collect();
+        out.extend(stream.flush(&mut vault).unwrap());
+        String::from_utf8(out).unwrap()
+    };
+    let (whole_text, whole_json) = (plain(&[text.as_bytes()]), arguments(&[json.as_bytes()]));
+    for cut in 1..text.len() {
+        let (one, other) = text.as_bytes().split_at(cut);
+        assert_eq!(plain(&[one, other]), whole_text, "cut at {cut}");
+    }
+    for cut in 1..json.len() {
+        let (one, other) = json.as_bytes().split_at(cut);
+        assert_eq!(arguments(&[one, other]), whole_json, "cut at {cut}");
+    }
+    [whole_text, whole_json]
+}
+
+#[test]
+fn f53_base64_is_masked_however_it_is_cut() {
+    for before in [0, 3, 60, 183] {
+        for after in [0, 6] {
+            let words = "word ".repeat(before / 5) + &"x".repeat(before % 5);
+            let text = format!("{words} {ENCODED_CARD}{} and on", ENCODED_PROSE.repeat(after));
+            let [text, json] = strict(&text);
+            assert_eq!(text, format!("{words} [CREDIT_CARD] and on"));
+            assert_eq!(json, format!("{{\"note\":\"{words} [CREDIT_CARD] and on\"}}"));
+        }
+    }
+    // In the other forms of the same, escaped slashes and padding among them.
+    let [text, json] = strict("see NDExMTExMTExMTExMTExMX4/Pn4/Pg== and NDExMTExMTExMTExMTExMX4_Pn4_Pg, yes");
+    assert_eq!(text, "see [CREDIT_CARD] and [CREDIT_CARD], yes");
+    assert_eq!(json, "{\"note\":\"see [CREDIT_CARD] and [CREDIT_CARD], yes\"}");
+}
+
+#[test]
+fn base64_that_is_longer_than_what_is_held_is_judged_in_pieces() {
+    for start in 0..4 {
+        let pad = "y".repeat(start);
+        let run = ENCODED_PROSE.repeat(10) + ENCODED_CARD + &ENCODED_PROSE.repeat(6);
+        // Two pieces have left, and the value is whole in the next one.
+        let [text, json] = strict(&format!("{pad}({run} end"));
+        for out in [&text, &json] {
+            assert!(out.contains("[CREDIT_CARD] end") && !out.contains("MTExMSAx"), "{start}: {out}");
+        }
+    }
+    let clean = format!("a {} b", ENCODED_PROSE.repeat(12));
+    assert_eq!(strict(&clean)[0], clean);
+}
