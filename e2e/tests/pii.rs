@@ -352,24 +352,25 @@ async fn f53_what_a_partner_says_is_redacted_before_it_leaves_however_it_is_cut(
     let spec = json!({"pii": {"filter": "Strict", "responses": responses}});
     let words =
         format!("Ask bob.jones@example.net or use AKIAIOSFODNN7EXAMPLE instead of {ENCODED_CARD}, or so.");
-    let arguments = json!({"to": "bob.jones@example.net"}).to_string();
+    let arguments =
+        json!({"to": "bob.jones@example.net", "quoted": format!("\"é\n{ENCODED_CARD}")}).to_string();
     for (adapter, served) in SERVED {
-        for chunk in [1, 5, 400] {
-            let blocks = vec![
-                Block::Text(words.clone()),
-                Block::Tool {
-                    id: "call_9".to_owned(),
-                    name: "mail".to_owned(),
-                    arguments: arguments.clone(),
-                },
-            ];
-            let step =
-                Step { shape: Shape { chunk_bytes: Some(chunk), ..Shape::default() }, ..replies(blocks) };
-            let fixture = Fixture::with_spec(adapter, vec![step], &spec).await?;
-            for (path, mode) in
-                served.iter().filter(|(path, _)| matches!(*path, "/v1/chat/completions" | "/v1/messages"))
-            {
+        let fixture = Fixture::with_spec(adapter, vec![says("Hello.")], &spec).await?;
+        let mut sent = 0;
+        // Pieces of each length: the first of them ends at every place there is.
+        for chunk in 1..=words.len() {
+            let (id, name, arguments) = ("call_9".to_owned(), "mail".to_owned(), arguments.clone());
+            let blocks = vec![Block::Text(words.clone()), Block::Tool { id, name, arguments }];
+            let shape = Shape { chunk_bytes: Some(chunk), ..Shape::default() };
+            fixture.partner.script(vec![Step { shape, ..replies(blocks) }]).await?;
+            let chats = served
+                .iter()
+                .filter(|(path, _)| matches!(*path, "/v1/chat/completions" | "/v1/messages" | "/v1/infer"));
+            let own = if adapter == "OpenAI" { "/v1/chat/completions" } else { "/v1/messages" };
+            let is_cut = |path: &str, mode: Mode| mode == Mode::Stream && (path == own || chunk == 5);
+            for (path, mode) in chats.filter(|(path, mode)| chunk == 1 || is_cut(path, *mode)) {
                 let answer = fixture.local.post(path, &about_ann(path, *mode)).await?;
+                sent += 1;
                 let said = said(&answer);
                 ensure!(
                     said.contains("Ask [EMAIL] or use [SECRET] instead of [CREDIT_CARD], or so."),
@@ -381,9 +382,11 @@ async fn f53_what_a_partner_says_is_redacted_before_it_leaves_however_it_is_cut(
                         "{adapter} {path} {mode:?}"
                     );
                 }
+                ensure!(*path == "/v1/infer" || said.matches("[CREDIT_CARD]").count() == 2, "{said}");
             }
-            checker::no_canary(&fixture.local, &["bob.jones", "AKIAIOSFODNN7", ENCODED_CARD]).await?;
         }
+        checker::no_canary(&fixture.local, &["bob.jones", "AKIAIOSFODNN7", ENCODED_CARD]).await?;
+        fixture.settle(sent).await?;
     }
     Ok(())
 }
@@ -422,7 +425,8 @@ async fn f53_a_request_is_redacted_before_it_leaves_however_it_is_cut() -> Resul
         r#"{"role":"tool","tool_call_id":"c","content":"4111 1111 \u0031111 1111"},"#,
         r#"{"role":"user","content":"see NDExMTExMTExMTExMTExMX4\/Pn4\/Pg\u003d= here"}]}"#
     );
-    let cuts = (1..body.len()).step_by(3).map(|cut| vec![cut, body.len()]);
+    // Every place is the end of a piece once, with 63 whole bytes on both sides.
+    let cuts = (1..=64).map(|first| [vec![first], vec![64; body.len() / 64]].concat());
     let ways: Vec<_> = [vec![body.len()], vec![1], vec![2, 3, 5]].into_iter().chain(cuts).collect();
     for lengths in &ways {
         let answer = posted_in_chunks(fixture.local.data(), body, lengths).await?;
