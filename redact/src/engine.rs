@@ -1,4 +1,4 @@
-//! Redacts a JSON body: walk, find in each string, replace; in steps, so that a long body does not
+//! Redacts a JSON body: walk, find in each string, replace; or one text. In steps, so that a long body does not
 //! hold up its neighbours.
 //!
 //! One step is a few kilobytes of walking, a block of one string's search, or one replacement, so a
@@ -58,9 +58,18 @@ pub enum Progress {
 pub struct Engine<'r, B> {
     desk: Desk<'r>,
     walker: Walker<B>,
+    form: Form,
     stage: Stage,
     edits: Vec<Edit>,
     misses: Vec<NearMiss>,
+}
+
+/// What a body is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Json,
+    /// One text, of which nothing is escaped.
+    Text,
 }
 
 /// What all strings of a body share.
@@ -75,6 +84,8 @@ struct Desk<'r> {
 enum Stage {
     /// Noting what already looks like a placeholder, from here on.
     Reserve(usize),
+    /// The search has not begun.
+    Begin,
     Walk,
     Value(Box<Value>),
     Nested(Box<Nested>),
@@ -113,10 +124,19 @@ pub fn redact_json<B: AsRef<[u8]>>(
 impl<'r, B: AsRef<[u8]>> Engine<'r, B> {
     /// Begins with `body`; placeholders are minted in `vault`.
     pub fn new(body: B, rules: Rules<'r>, vault: &'r mut Vault) -> Self {
-        let stage = if rules.policy.mints() { Stage::Reserve(0) } else { Stage::Walk };
+        Self::of(Form::Json, body, rules, vault)
+    }
+
+    /// Begins with `text` that is no JSON: no table is asked.
+    pub fn text(text: B, rules: Rules<'r>, vault: &'r mut Vault) -> Self {
+        Self::of(Form::Text, text, rules, vault)
+    }
+
+    fn of(form: Form, body: B, rules: Rules<'r>, vault: &'r mut Vault) -> Self {
+        let stage = if rules.policy.mints() { Stage::Reserve(0) } else { Stage::Begin };
         let walker = Walker::new(body, rules.table);
         let desk = Desk { rules, vault, counts: Counts::new(), near_misses: NearMisses::Skip };
-        Self { desk, walker, stage, edits: Vec::new(), misses: Vec::new() }
+        Self { desk, walker, form, stage, edits: Vec::new(), misses: Vec::new() }
     }
 
     /// The same, but what was left alone is kept for explanations.
@@ -162,6 +182,13 @@ impl<'r, B: AsRef<[u8]>> Engine<'r, B> {
                 *from = self.desk.vault.reserve(body, *from, TURN);
                 if *from >= body.len() { Turn::Done } else { Turn::Spent(self.desk.cost(TURN)) }
             }
+            Stage::Begin => {
+                self.stage = match self.form {
+                    Form::Json => Stage::Walk,
+                    Form::Text => Stage::Value(Box::new(Value::of_text(body))),
+                };
+                return Ok(0);
+            }
             Stage::Walk => return self.walk(),
             Stage::Value(value) => value.turn(body, &mut self.desk)?,
             Stage::Nested(nested) => nested.turn(body, &mut self.desk)?,
@@ -178,13 +205,16 @@ impl<'r, B: AsRef<[u8]>> Engine<'r, B> {
                 Ok(REPLACE_COST)
             }
             Turn::Done => {
-                // Text that only looks like JSON is prose.
-                let prose = match std::mem::replace(&mut self.stage, Stage::Walk) {
-                    Stage::Nested(nested) => nested.into_prose(),
-                    Stage::Reserve(_) | Stage::Walk | Stage::Value(_) | Stage::Done => None,
-                };
-                if let Some(leaf) = prose {
-                    self.stage = Stage::Value(Box::new(Value::new(&leaf, self.walker.key(&leaf))));
+                let next = if self.form == Form::Text { Stage::Done } else { Stage::Walk };
+                match std::mem::replace(&mut self.stage, next) {
+                    Stage::Reserve(_) => self.stage = Stage::Begin,
+                    // Text that only looks like JSON is prose.
+                    Stage::Nested(nested) => {
+                        if let Some(leaf) = nested.into_prose() {
+                            self.stage = Stage::Value(Box::new(Value::new(&leaf, self.walker.key(&leaf))));
+                        }
+                    }
+                    Stage::Begin | Stage::Walk | Stage::Value(_) | Stage::Done => {}
                 }
                 Ok(1)
             }
@@ -231,21 +261,7 @@ pub fn redact_text<B: AsRef<[u8]>>(
     rules: Rules<'_>,
     vault: &mut Vault,
 ) -> Result<Redacted<B>, Refused> {
-    let bytes = text.as_ref();
-    if rules.policy.mints() {
-        vault.reserve(bytes, 0, bytes.len());
-    }
-    let mut desk = Desk { rules, vault, counts: Counts::new(), near_misses: NearMisses::Skip };
-    let mut value = Value::of_text(bytes);
-    let mut edits = Vec::new();
-    loop {
-        match value.turn(bytes, &mut desk)? {
-            Turn::Replace(span, replacement) => edits.push(Edit { span, replacement }),
-            Turn::Spent(_) | Turn::Missed(_) => {}
-            Turn::Done => break,
-        }
-    }
-    allowed(desk.counts).map(|counts| Redacted::new(text, edits, counts))
+    Engine::text(text, rules, vault).finish()
 }
 
 /// All counts, unless the policy blocks one of them.
