@@ -30,7 +30,9 @@ use crate::certs;
 /// How long the operator may be silent.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-type Body = StreamBody<futures::stream::BoxStream<'static, Result<Frame<Bytes>, std::convert::Infallible>>>;
+/// Frames, as they become known.
+pub(crate) type Body =
+    StreamBody<futures::stream::BoxStream<'static, Result<Frame<Bytes>, std::convert::Infallible>>>;
 
 /// A stream that the operator has accepted. Dropping it closes it.
 pub struct Stream {
@@ -75,6 +77,21 @@ pub async fn token_of(client: &Client, pod: &Pod) -> Result<String> {
     token(client, Some(pod), pod.metadata.namespace.as_deref().unwrap_or_default(), AUDIENCE).await
 }
 
+/// A connection to the operator; ends with the tasks.
+pub(crate) async fn connect(
+    (address, name, ca): (&str, &str, &Path),
+) -> Result<(http2::SendRequest<Body>, JoinSet<()>)> {
+    let tcp = TcpStream::connect(address).await?;
+    let name = ServerName::try_from(name.to_owned())?;
+    let tls = TlsConnector::from(certs::trusting(ca)?).connect(name, tcp).await?;
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let _ = connection.await;
+    });
+    Ok((sender, tasks))
+}
+
 impl Stream {
     /// Connects; `Err` of the inner result: the operator does not admit this token.
     ///
@@ -84,14 +101,7 @@ impl Stream {
         (address, name, ca): (&str, &str, &Path),
         token: &str,
     ) -> Result<Result<Self, StatusCode>> {
-        let tcp = TcpStream::connect(address).await?;
-        let name = ServerName::try_from(name.to_owned())?;
-        let tls = TlsConnector::from(certs::trusting(ca)?).connect(name, tcp).await?;
-        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await?;
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let _ = connection.await;
-        });
+        let (mut sender, tasks) = connect((address, name, ca)).await?;
         let (said, saying) = mpsc::channel::<Bytes>(8);
         let frames = futures::stream::unfold(saying, |mut saying| async move {
             saying.recv().await.map(|bytes| (Ok(Frame::data(bytes)), saying))

@@ -7,7 +7,7 @@
 //! [`name_server`] names whose addresses change; [`network`] packets that are dropped; [`netns`] two networks with a cable between; [`tier`] which tests may run; [`tools`] the programs of a cluster;
 //! [`control_plane`] a real API server; [`cluster`] it, or the user's own, as a test sees it; [`kubelet`] runs its Pods
 //! as processes, [`relay`] stands for their Services, [`jwt`] forges their tokens, [`platform`] has operators and
-//! sidecars there, [`release`] the Helm chart, [`previous`] the one before it, [`traffic`] what neither may disturb, [`examples`] is what users apply to it; [`fleet`] has thousands that never start, [`node`] is a real one;
+//! sidecars there, [`release`] the Helm chart, [`previous`] the one before it, [`later`] what one after it may send, [`traffic`] what neither may disturb, [`examples`] is what users apply to it; [`fleet`] has thousands that never start, [`node`] is a real one;
 //! [`sdk`] the official SDKs; [`checker`] what must hold after every test; [`wait`], [`certs`], [`clock`], [`settings`]
 //! small means. Of the product, only the definitions of its kinds are linked; the rest is only run.
 
@@ -24,6 +24,7 @@ pub mod fleet;
 pub mod http2;
 pub mod jwt;
 pub mod kubelet;
+pub mod later;
 pub mod local;
 pub mod manifest;
 pub mod name_server;

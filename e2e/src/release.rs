@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::Api;
 use kube::api::ListParams;
@@ -18,6 +18,7 @@ use crate::cluster::{Cluster, Said};
 use crate::control_plane::ControlPlane;
 use crate::kubelet::view::PodView;
 use crate::kubelet::{Images, Kubelet};
+use crate::later::{Later, Operator};
 use crate::platform::is_ready;
 use crate::relay::Relay;
 use crate::{clock, process, wait};
@@ -43,7 +44,7 @@ pub struct Release {
     /// Between the API server and the webhook.
     webhook: Relay,
     /// Between sidecars and the leader.
-    _feed: Relay,
+    feed: Relay,
     _turn: SemaphorePermit<'static>,
 }
 
@@ -67,7 +68,7 @@ impl Release {
         kubelet.redirect("CHAPERONE_FEED_ADDRESS", &feed.address().to_string());
         let port = IntOrString::String("webhook".to_owned());
         let webhook = Relay::to_pods(&kubelet, home.name(), OPERATORS, port).await?;
-        Ok(Some(Self { cluster, kubelet, home, webhook, _feed: feed, _turn: turn }))
+        Ok(Some(Self { cluster, kubelet, home, webhook, feed, _turn: turn }))
     }
 
     /// The namespace of the release.
@@ -82,6 +83,24 @@ impl Release {
     /// If no port is free.
     pub async fn relay(&self, namespace: &str, service: &str, port: u16) -> Result<Relay> {
         Relay::to_service(&self.kubelet, namespace, service, port).await
+    }
+
+    /// Pods that start from now on hear the operator as a later version of it may speak: a snapshot with a route of
+    /// this alias requires what no sidecar knows.
+    ///
+    /// # Errors
+    /// If the operator has no certificate yet.
+    pub async fn speak_later(&self, alias: &str) -> Result<Later> {
+        let secrets: Api<Secret> = Api::namespaced(self.cluster.client(), self.home());
+        let tls = secrets.get("chaperone-tls").await?.data.unwrap_or_default();
+        let operator = Operator {
+            address: self.feed.address(),
+            name: format!("chaperone-feed.{}.svc", self.home()),
+            tls: tls.into_iter().map(|(file, content)| (file, content.0)).collect(),
+        };
+        let later = Later::before(operator, alias).await?;
+        self.kubelet.redirect("CHAPERONE_FEED_ADDRESS", &later.address().to_string());
+        Ok(later)
     }
 
     /// Runs helm on the release. That it fails is for the caller to judge.

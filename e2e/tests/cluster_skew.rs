@@ -8,8 +8,10 @@ use anyhow::{Context, Result, ensure};
 use chaperone_crds::Partner;
 use chaperone_e2e::kubelet::Images;
 use chaperone_e2e::kubelet::view::PodView;
-use chaperone_e2e::platform::{is_ready, mock, quota, route, until_text};
+use chaperone_e2e::later::REQUIRED;
+use chaperone_e2e::platform::{ask, is_ready, mock, quota, route, text, until_text};
 use chaperone_e2e::previous::Previous;
+use chaperone_e2e::relay::Relay;
 use chaperone_e2e::release::{Release, Steps, chart};
 use chaperone_e2e::traffic::Traffic;
 use chaperone_e2e::{client, process, wait};
@@ -21,6 +23,10 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The tenant's namespace.
 const SHOP: &str = "shop";
+/// Another's, whom nothing of the first concerns.
+const OTHER: &str = "other";
+/// A refusal must show within this time.
+const TRUTH: Duration = Duration::from_secs(5);
 /// What the application runs, and how often.
 const APP: &str = "registry.test/app";
 const REPLICAS: usize = 2;
@@ -66,11 +72,7 @@ async fn f72_operators_and_sidecars_are_upgraded_and_rolled_back_in_both_orders_
     stage.works((Old, Old), "installed").await?;
     steps.done("the previous revision, installed")?;
     let service = stage.release.relay(SHOP, "shop", 80).await?;
-    let address = service.address().to_string();
-    let traffic = Traffic::begin(move || {
-        let address = address.clone();
-        async move { client::get(&address, "/", &[]).await }
-    });
+    let traffic = traffic(&service);
     let mut now = (Old, Old);
     for (number, wanted) in STEPS.into_iter().enumerate() {
         // As the manual has it: an older operator works with newer definitions, which stay.
@@ -88,14 +90,88 @@ async fn f72_operators_and_sidecars_are_upgraded_and_rolled_back_in_both_orders_
     stage.release.helm(&["uninstall", "chaperone", "--wait"]).await?.ok().map(drop)
 }
 
+/// Of the application's users.
+fn traffic(service: &Relay) -> Traffic {
+    let address = service.address().to_string();
+    Traffic::begin(move || {
+        let address = address.clone();
+        async move { client::get(&address, "/", &[]).await }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f58_what_a_later_operator_sends_is_refused_by_sidecars_of_either_revision_and_keeps_nobody_else_back()
+-> Result<()> {
+    let test = "f58_what_a_later_operator_sends_is_refused_by_sidecars_of_either_revision_and_keeps_nobody_else_back";
+    let Some(stage) = Stage::set(test).await? else { return Ok(()) };
+    let mut steps = Steps::begin();
+    stage.install((New, Old), "crds.enabled=true").await?;
+    let _later = stage.release.speak_later("novel").await?;
+    stage.start_application().await?;
+    let neighbour = stage.neighbour().await?;
+    steps.done("this operator, which speaks as a later one, and sidecars of the previous revision")?;
+    stage.refuses_and_serves((New, Old), &neighbour).await?;
+    steps.done("refused, and taken back")?;
+    stage.install((Old, New), "crds.enabled=false").await?;
+    stage.restart_application().await?;
+    stage.refuses_and_serves((Old, New), &neighbour).await?;
+    steps.done("the same of the previous operator, by sidecars of this revision")?;
+    stage.release.helm(&["uninstall", "chaperone", "--wait"]).await?.ok().map(drop)
+}
+
 impl Stage {
+    /// A route comes that makes the tenant's snapshot one of a later version, and goes again.
+    async fn refuses_and_serves(&self, both: Both, neighbour: &PodView) -> Result<()> {
+        let said = |text: &str| format!("{text} with {both:?}");
+        self.works(both, &said("before")).await?;
+        let service = self.release.relay(SHOP, "shop", 80).await?;
+        let traffic = traffic(&service);
+        self.apply(SHOP, &route("novel", "said", 100)).await?;
+        let refused = wait::until("the refusal in the status", TRUTH, || async {
+            let route = self.object(SHOP, "modelroutes/novel").await?;
+            let conditions = route["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            Ok(conditions.into_iter().find(|it| it["type"] == "Programmed" && it["reason"] == "Refused"))
+        });
+        let refused = refused.await?;
+        ensure!(refused["status"] == "False", "{refused}");
+        let message = refused["message"].as_str().unwrap_or_default();
+        for word in ["Pod shop/shop-", "refuses requires: ", REQUIRED] {
+            ensure!(message.contains(word), "no {word:?} in {message:?}");
+        }
+        // What was good is in force: the old route as it was, and nothing of the new one.
+        for (_, view) in self.pods().await? {
+            ensure!(text(&view, "said").await? == said("before"));
+            ensure!(ask(&view, "novel").await?.status == 404);
+        }
+        self.apply(OTHER, &mock("said", &said("meanwhile"))).await?;
+        until_text(neighbour, "said", &said("meanwhile"), PATIENCE).await?;
+        self.programmed(OTHER, "partners/said", 1).await?;
+        let remove = ["delete", "-n", SHOP, "modelroute", "novel"];
+        self.release.cluster.kubectl(&remove).await?.ok()?;
+        self.works(both, &said("after")).await?;
+        let asked = traffic.end().await?;
+        writeln!(std::io::stderr(), "{asked} requests in the meantime, none failed")?;
+        Ok(())
+    }
+
+    /// A Pod of another tenant, with a sidecar.
+    async fn neighbour(&self) -> Result<PodView> {
+        self.tenant(OTHER).await?;
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "neighbour"},
+            "spec": {"containers": [{"name": "app", "image": "registry.test/nothing"}]},
+        });
+        self.apply(OTHER, &pod).await?;
+        self.release.until_ready(OTHER, "neighbour").await
+    }
+
     async fn set(test: &str) -> Result<Option<Self>> {
         let Some(previous) = Previous::for_test(test)? else { return Ok(None) };
         let images = Images::default()
             .with(APP, &process::app_binary()?)
             .with(&Old.repository("chaperone-operator"), &previous.operator())
             .with(&Old.repository("chaperone-sidecar"), &previous.sidecar());
-        let release = Release::for_test(test, &[SHOP], images).await?;
+        let release = Release::for_test(test, &[SHOP, OTHER], images).await?;
         Ok(release.map(|release| Self { release, previous }))
     }
 
@@ -111,14 +187,7 @@ impl Stage {
 
     /// An application that asks its sidecar for every request that it has, behind a Service.
     async fn start_application(&self) -> Result<()> {
-        let namespace = json!({
-            "apiVersion": "v1", "kind": "Namespace",
-            "metadata": {"name": SHOP, "labels": {"chaperone.dev/inject": "enabled"}},
-        });
-        self.kubectl_apply(&namespace).await?;
-        self.kubectl_apply(&mock("said", "nothing yet")).await?;
-        self.kubectl_apply(&route("said", "said", 100)).await?;
-        self.kubectl_apply(&quota()).await?;
+        self.tenant(SHOP).await?;
         let pod = json!({
             "terminationGracePeriodSeconds": 10,
             "containers": [{
@@ -128,25 +197,43 @@ impl Stage {
                 "lifecycle": {"preStop": {"sleep": {"seconds": 2}}},
             }],
         });
-        self.kubectl_apply(&json!({
-            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "shop"},
-            "spec": {
-                "replicas": REPLICAS, "selector": {"matchLabels": {"app": "shop"}},
-                "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-                "template": {"metadata": {"labels": {"app": "shop"}}, "spec": pod},
-            },
-        }))
+        self.apply(
+            SHOP,
+            &json!({
+                "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "shop"},
+                "spec": {
+                    "replicas": REPLICAS, "selector": {"matchLabels": {"app": "shop"}},
+                    "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+                    "template": {"metadata": {"labels": {"app": "shop"}}, "spec": pod},
+                },
+            }),
+        )
         .await?;
-        self.kubectl_apply(&json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop"},
-            "spec": {"selector": {"app": "shop"}, "ports": [{"port": 80, "targetPort": 8080}]},
-        }))
+        self.apply(
+            SHOP,
+            &json!({
+                "apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop"},
+                "spec": {"selector": {"app": "shop"}, "ports": [{"port": 80, "targetPort": 8080}]},
+            }),
+        )
         .await?;
         self.rolled_out().await
     }
 
-    async fn kubectl_apply(&self, object: &Value) -> Result<()> {
-        let command = ["apply", "-n", SHOP, "-f", "-"];
+    /// A namespace with sidecars, a route, and whom to charge.
+    async fn tenant(&self, namespace: &str) -> Result<()> {
+        let labelled = json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": namespace, "labels": {"chaperone.dev/inject": "enabled"}},
+        });
+        for object in [labelled, mock("said", "nothing yet"), route("said", "said", 100), quota()] {
+            self.apply(namespace, &object).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, namespace: &str, object: &Value) -> Result<()> {
+        let command = ["apply", "-n", namespace, "-f", "-"];
         self.release.cluster.kubectl_with(&command, &object.to_string()).await?.ok().map(drop)
     }
 
@@ -180,7 +267,7 @@ impl Stage {
             until_text(view, "said", said, PATIENCE).await?;
         }
         for object in ["partners/said", "modelroutes/said"] {
-            self.programmed(object).await?;
+            self.programmed(SHOP, object, REPLICAS).await?;
         }
         Ok(())
     }
@@ -198,15 +285,18 @@ impl Stage {
         .await
     }
 
+    async fn object(&self, namespace: &str, object: &str) -> Result<Value> {
+        let get = ["get", "-n", namespace, object, "-o", "json"];
+        Ok(serde_json::from_str(&self.release.cluster.kubectl(&get).await?.ok()?)?)
+    }
+
     /// Acknowledged by every sidecar, in the generation that it has now.
-    async fn programmed(&self, object: &str) -> Result<()> {
+    async fn programmed(&self, namespace: &str, object: &str, sidecars: usize) -> Result<()> {
         let last = std::cell::RefCell::new(Value::Null);
-        let all = format!("{REPLICAS}/{REPLICAS}");
+        let all = format!("{sidecars}/{sidecars}");
         let what = format!("{object} on {all} sidecars");
         let done = wait::until(&what, PATIENCE, || async {
-            let json =
-                self.release.cluster.kubectl(&["get", "-n", SHOP, object, "-o", "json"]).await?.ok()?;
-            let found: Value = serde_json::from_str(&json)?;
+            let found = self.object(namespace, object).await?;
             let conditions = found["status"]["conditions"].as_array().cloned().unwrap_or_default();
             let is_programmed = conditions.iter().any(|it| {
                 it["type"] == "Programmed"
