@@ -19,11 +19,14 @@ const FILE_SUFFIXES: &[&str] = &[
 
 /// Looks both ways from an `@`.
 pub(super) fn around(out: &mut Candidates<'_>, at: usize) {
-    let local = local_part(out.text, at);
     let domain = domain(out.text, at + 1);
+    if domain.is_empty() {
+        return;
+    }
+    let local = local_part(out.text, at);
     out.work += (local.len() + domain.len()) as u64;
     let range = local.start..domain.end;
-    if local.is_empty() || domain.is_empty() {
+    if local.is_empty() {
         return;
     }
     match refuse(out.text, &local, &domain) {
@@ -33,7 +36,9 @@ pub(super) fn around(out: &mut Candidates<'_>, at: usize) {
 }
 
 fn is_local(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte >= 0x80 || b".!#$%&'*+/=?^_`{|}~-".contains(&byte)
+    byte >= 0x80
+        || byte.is_ascii_graphic()
+            && !matches!(byte, b'"' | b'(' | b')' | b',' | b':'..=b'<' | b'>' | b'@' | b'['..=b']')
 }
 
 /// The local part: to the left, without leading dots or quotes, from the last change of script on.
@@ -44,7 +49,11 @@ fn local_part(text: &[u8], at: usize) -> Range<usize> {
         start -= 1;
     }
     // Query strings, assignments and markup are not part of the address.
-    let marks = |at: &usize| b"=?&/|`{}*".contains(&text[*at]) || (text[*at] == b'\'' && !elides(text, *at));
+    let marks = |at: &usize| match text[*at] {
+        b'=' | b'?' | b'&' | b'/' | b'|' | b'`' | b'{' | b'}' | b'*' => true,
+        b'\'' => !elides(text, *at),
+        _ => false,
+    };
     if let Some(cut) = (start..at).rev().find(marks) {
         start = cut + 1;
     }
@@ -68,9 +77,10 @@ fn elides(text: &[u8], at: usize) -> bool {
 
 /// Chinese, Japanese and Korean have no spaces: a change to Latin is where the address begins.
 fn after_script_change(text: &[u8], start: usize, at: usize) -> usize {
-    let Some(local) = std::str::from_utf8(&text[start..at]).ok().filter(|local| !local.is_ascii()) else {
+    if text[start..at].is_ascii() {
         return start;
-    };
+    }
+    let Ok(local) = std::str::from_utf8(&text[start..at]) else { return start };
     let ends_latin = local.chars().next_back().is_some_and(|last| !is_wide(last));
     let cut = local.char_indices().rev().find(|(_, letter)| ends_latin && is_wide(*letter));
     cut.map_or(start, |(index, letter)| start + index + letter.len_utf8())
@@ -87,7 +97,8 @@ fn domain(text: &[u8], start: usize) -> Range<usize> {
         byte.is_ascii_alphanumeric() || **byte >= 0x80 || **byte == b'-' || **byte == b'.'
     });
     let mut end = start + run.count();
-    if let Ok(run) = std::str::from_utf8(&text[start..end]) {
+    let run = &text[start..end];
+    if let Some(run) = std::str::from_utf8(run).ok().filter(|run| !run.is_ascii()) {
         let first_wide = run.chars().next().is_some_and(is_wide);
         let cut = run.char_indices().find(|(_, letter)| !first_wide && is_wide(*letter));
         end = cut.map_or(end, |(index, _)| start + index);
@@ -109,15 +120,14 @@ fn refuse(text: &[u8], local: &Range<usize>, domain: &Range<usize>) -> Option<&'
     }
     let after = text.get(domain.end);
     let Ok(name) = std::str::from_utf8(&text[domain.clone()]) else { return Some("the domain is broken") };
-    let labels: Vec<&str> = name.split('.').collect();
-    if labels.len() < 2
-        || labels.iter().any(|label| {
-            label.is_empty() || label.len() > 63 || label.starts_with('-') || label.ends_with('-')
-        })
-    {
+    let is_label = |label: &[u8]| {
+        (1..=63).contains(&label.len()) && label.first() != Some(&b'-') && label.last() != Some(&b'-')
+    };
+    let Some((_, top)) =
+        name.rsplit_once('.').filter(|_| name.as_bytes().split(|byte| *byte == b'.').all(is_label))
+    else {
         return Some("the domain has no valid labels");
-    }
-    let top = labels.last().copied().unwrap_or_default();
+    };
     if FILE_SUFFIXES.iter().any(|suffix| top.eq_ignore_ascii_case(suffix)) {
         return Some("it ends like a file name");
     }

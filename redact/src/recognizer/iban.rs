@@ -12,6 +12,9 @@ static IBAN: Rule = Rule::new("iban", Entity::Iban, 100, 100)
     .beside(&[CueGroup::Iban])
     .unmoved();
 
+/// Letters and digits of the longest numbers, by the standard.
+const LONGEST: usize = 34;
+
 /// Country and length, from the registry of ISO 13616, in the order of the countries.
 #[rustfmt::skip]
 const LENGTHS: &[(&[u8; 2], usize)] = &[
@@ -43,7 +46,7 @@ pub(super) fn word(out: &mut Candidates<'_>, word: &Range<usize>) {
     let length = LENGTHS[row].1;
     let Some((letters, end)) = gather(text, word.start, length) else { return };
     out.work += (end - word.start) as u64;
-    if remainder_97(&letters) == Some(1) {
+    if remainder_97(&letters[..length]) == 1 {
         out.settle(&IBAN, word.start..end);
     } else {
         out.reject(&IBAN, word.start..end, "the mod 97 check fails");
@@ -54,22 +57,25 @@ pub(super) fn word(out: &mut Candidates<'_>, word: &Range<usize>) {
     }
 }
 
-/// The next `length` letters and digits, with single separators between groups.
-fn gather(text: &[u8], start: usize, length: usize) -> Option<(Vec<u8>, usize)> {
-    let mut letters = Vec::with_capacity(length);
+/// The next `length` letters and digits, with single separators between groups, and where they end.
+fn gather(text: &[u8], start: usize, length: usize) -> Option<([u8; LONGEST], usize)> {
+    let mut letters = [0; LONGEST];
     let mut at = start;
     let mut last_was_gap = false;
-    while letters.len() < length {
-        let byte = *text.get(at)?;
-        if byte.is_ascii_alphanumeric() {
-            letters.push(byte.to_ascii_uppercase());
-            last_was_gap = false;
-        } else if matches!(byte, b' ' | b'-' | b'\n' | b'.') && !last_was_gap {
+    for letter in &mut letters[..length] {
+        loop {
+            let byte = *text.get(at)?;
+            at += 1;
+            if byte.is_ascii_alphanumeric() {
+                *letter = byte.to_ascii_uppercase();
+                last_was_gap = false;
+                break;
+            }
+            if last_was_gap || !matches!(byte, b' ' | b'-' | b'\n' | b'.') {
+                return None;
+            }
             last_was_gap = true;
-        } else {
-            return None;
         }
-        at += 1;
     }
     Some((letters, at))
 }
@@ -81,9 +87,17 @@ fn in_fours(number: &[u8]) -> bool {
     last && groups.all(|group| group.len() == 4) && !number.iter().any(u8::is_ascii_lowercase)
 }
 
-fn remainder_97(letters: &[u8]) -> Option<u32> {
-    letters[4..].iter().chain(&letters[..4]).try_fold(0, |rest, letter| {
-        let value = char::from(*letter).to_digit(36)?;
-        Some(if value > 9 { (rest * 100 + value) % 97 } else { (rest * 10 + value) % 97 })
-    })
+/// Of upper-case letters, which are two digits each, and digits; country and check digits come last.
+fn remainder_97(letters: &[u8]) -> u64 {
+    /// What stays below may take another letter.
+    const ROOM: u64 = u64::MAX / 100 - 1;
+    let (head, account) = letters.split_at(4);
+    let value = account.iter().chain(head).fold(0, |value: u64, letter| {
+        let value = if value < ROOM { value } else { value % 97 };
+        match letter {
+            b'0'..=b'9' => value * 10 + u64::from(letter - b'0'),
+            _ => value * 100 + u64::from(letter - b'A') + 10,
+        }
+    });
+    value % 97
 }

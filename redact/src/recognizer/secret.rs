@@ -246,7 +246,13 @@ fn assigned(out: &mut Candidates<'_>, from: usize) {
 fn value(text: &[u8], from: usize) -> Range<usize> {
     let skip = run(&text[from..], 6, |byte| matches!(byte, b' ' | b'"' | b'\'' | b'`' | b'=' | b'>' | b'\\'));
     let start = from + skip;
-    let len = run(&text[start..], LONGEST, |byte| byte > b' ' && !b"\"'`,;)}]<>\\".contains(&byte));
+    let ends = |byte| {
+        matches!(
+            byte,
+            0..=b' ' | b'"' | b'\'' | b'`' | b',' | b';' | b')' | b'}' | b']' | b'<' | b'>' | b'\\'
+        )
+    };
+    let len = run(&text[start..], LONGEST, |byte| !ends(byte));
     // `token=…&next=…`: an ampersand ends a value only where another assignment follows.
     let query = text[start..start + len].iter().position(|byte| *byte == b'&');
     let len = query.filter(|cut| text[start + cut..start + len].contains(&b'=')).unwrap_or(len);
@@ -305,13 +311,16 @@ fn names_secret(name: &[u8]) -> bool {
     let tail = name.iter().rev().take_while(|byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b' ') || **byte >= 0x80
     });
-    let mut letters: Vec<u8> = tail
-        .take(32)
-        .filter(|byte| !matches!(byte, b'_' | b'-' | b' '))
-        .map(u8::to_ascii_lowercase)
-        .collect();
-    letters.reverse();
-    NAMES.iter().any(|known| letters.ends_with(known.as_bytes()))
+    let letters = tail.take(32).filter(|byte| !matches!(byte, b'_' | b'-' | b' '));
+    let mut backwards = [0; 32];
+    let mut len = 0;
+    for (place, letter) in backwards.iter_mut().zip(letters) {
+        *place = letter.to_ascii_lowercase();
+        len += 1;
+    }
+    let is_ending =
+        |known: &str| known.len() <= len && known.bytes().rev().eq(backwards[..known.len()].iter().copied());
+    NAMES.iter().any(|known| is_ending(known))
 }
 
 /// Template variables, masks, environment look-ups, calls.
