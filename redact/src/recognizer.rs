@@ -40,7 +40,10 @@ pub(crate) fn on_number(out: &mut Candidates<'_>, digits: &Range<usize>) {
                 ip::version_6(out, start);
                 mac::address(out, start);
             }
-            if worth == worth::Number::PostCode && start >= out.settled_to {
+            if worth == worth::Number::PostCode
+                && start >= out.settled_to
+                && worth::is_post_code(out.text, digits)
+            {
                 address::post_code(out, start);
             }
         }
@@ -54,7 +57,7 @@ pub(crate) fn on_number(out: &mut Candidates<'_>, digits: &Range<usize>) {
     }
     let attached = out.before(start).is_some_and(|byte| byte == b'_');
     let number = Number::read(out.text, start);
-    out.work += number.read_bytes(start) as u64;
+    out.work += number.read_bytes() as u64;
     if attached {
         return;
     }
@@ -73,7 +76,7 @@ pub(crate) fn on_number(out: &mut Candidates<'_>, digits: &Range<usize>) {
     bank::number(out, &number);
     national::number(out, &number);
     identity::number(out, &number);
-    if (2..=5).contains(&digits.len()) {
+    if worth::is_post_code(out.text, digits) {
         address::post_code(out, start);
     }
 }
@@ -135,7 +138,7 @@ pub(crate) fn on_mixed_word(out: &mut Candidates<'_>, word: Range<usize>) {
 fn number_before_extension(out: &mut Candidates<'_>, word: &Range<usize>) {
     if out.text[word.start].is_ascii_digit() {
         let number = Number::read(out.text, word.start);
-        out.work += number.read_bytes(word.start) as u64;
+        out.work += number.read_bytes() as u64;
         phone::number(out, &number);
         birth::date(out, &number);
     }

@@ -65,7 +65,7 @@ fn routing(digits: &[u8]) -> bool {
 fn in_groups(number: &Number) -> Option<usize> {
     let count = number.len().min(6);
     let lengths = number.lengths(count)?;
-    let total: usize = lengths.iter().sum();
+    let total = number.total(count);
     let uniform = count >= 2 && matches!(number.uniform(count), Some(b'-' | b' '));
     (uniform && lengths.iter().all(|len| (2..=8).contains(len)) && (8..=17).contains(&total) && count > 2)
         .then(|| number.end(count - 1))

@@ -45,13 +45,11 @@ fn is_year(year: u32) -> bool {
 
 fn numeric(text: &[u8], number: &Number) -> Option<usize> {
     if number.len() >= 3 && matches!(number.uniform(3), Some(b'-' | b'/' | b'.' | b' ')) {
-        let parts =
-            [value(text, number.group(0)), value(text, number.group(1)), value(text, number.group(2))];
-        let lengths = number.lengths(3)?;
-        let valid = match lengths {
-            [4, 1 | 2, 1 | 2] => is_year(parts[0]) && day_and_month(parts[2], parts[1]),
-            [1 | 2, 1 | 2, 4] => is_year(parts[2]) && day_and_month(parts[0], parts[1]),
-            [1 | 2, 1 | 2, 2] => day_and_month(parts[0], parts[1]),
+        let part = |index: usize| value(text, number.group(index));
+        let valid = match number.lengths(3)? {
+            [4, 1 | 2, 1 | 2] => is_year(part(0)) && day_and_month(part(2), part(1)),
+            [1 | 2, 1 | 2, 4] => is_year(part(2)) && day_and_month(part(0), part(1)),
+            [1 | 2, 1 | 2, 2] => day_and_month(part(0), part(1)),
             _ => false,
         };
         return valid.then(|| number.end(2));
@@ -80,6 +78,8 @@ fn day_and_month(first: u32, second: u32) -> bool {
 
 /// "12 March 1985", "12. März 1985", "12th of March, 1985", "12 de marzo de 1985".
 fn day_first(text: &[u8], number: &Number) -> Option<usize> {
+    let behind = skip(text, number.end(0), b". -/");
+    text.get(behind).filter(|byte| byte.is_ascii_alphabetic() || **byte >= 0x80)?;
     (1..=31).contains(&value(text, number.group(0))).then_some(())?;
     let ordinal = ORDINALS.iter().any(|end| text[number.end(0)..].starts_with(end.as_bytes()));
     let mut at = skip(text, number.end(0) + if ordinal { 2 } else { 0 }, b". -/");
@@ -107,7 +107,7 @@ pub(super) fn month_first(out: &mut Candidates<'_>, word: &Range<usize>) {
 }
 
 fn east_asian(text: &[u8], number: &Number) -> Option<usize> {
-    is_year(value(text, number.group(0))).then_some(())?;
+    (number.total(1) >= 4 && is_year(value(text, number.group(0)))).then_some(())?;
     let rest = std::str::from_utf8(text.get(number.end(0)..text.len().min(number.end(0) + 16))?);
     let rest = match rest {
         Ok(rest) => rest,

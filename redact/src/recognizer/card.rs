@@ -18,7 +18,8 @@ static SHORT: Rule =
 
 /// Finds the longest card that begins at the number's first digit.
 pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
-    if number.total(number.len()) < 12 || !begins(out.text, number.start()) {
+    let may_begin = matches!(number.total(1), 4 | 8 | 12..=19);
+    if !may_begin || number.total(number.len()) < 12 || !begins(out.text, number.start()) {
         return;
     }
     for count in (1..=number.len().min(6)).rev() {
@@ -62,7 +63,7 @@ fn begins(text: &[u8], start: usize) -> bool {
 }
 
 /// One group, groups of four, or the 4-6-5 and 4-6-4 of American Express and Diners.
-fn grouped(lengths: &[usize]) -> bool {
+fn grouped(lengths: &[u8]) -> bool {
     let Some((last, others)) = lengths.split_last() else { return false };
     others.is_empty()
         || matches!(lengths, [4, 6, 5 | 4] | [8, 8])

@@ -56,7 +56,7 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
     if !number.begins_cleanly() {
         return;
     }
-    for (rule, shapes, check) in DIGITS {
+    for (rule, shapes, check) in rows(number.total(1)) {
         for shape in *shapes {
             if !number.shaped(*shape) || !ends_cleanly(text, number.end(shape.groups() - 1)) {
                 continue;
@@ -69,7 +69,35 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
             }
         }
     }
-    spanish(out, number.start());
+    // Anything else ends in a digit, or before the letter.
+    let next = out.at(number.end(0)).unwrap_or(b' ');
+    if matches!(next, b'.' | b'-') || (number.total(1) == 8 && next.is_ascii_alphabetic()) {
+        spanish(out, number.start());
+    }
+}
+
+/// The rows with a form whose first group has this length: nearly always none or a few.
+fn rows(first: usize) -> impl Iterator<Item = &'static Row> {
+    /// One bit for each row.
+    static BY_FIRST: [u16; 16] = {
+        let mut table = [0; 16];
+        let mut row = 0;
+        while row < DIGITS.len() {
+            let mut shape = 0;
+            while shape < DIGITS[row].1.len() {
+                table[DIGITS[row].1[shape].first()] |= 1 << row;
+                shape += 1;
+            }
+            row += 1;
+        }
+        table
+    };
+    let mut left = BY_FIRST.get(first).copied().unwrap_or_default();
+    std::iter::from_fn(move || {
+        let row = DIGITS.get(left.trailing_zeros() as usize)?;
+        left &= left - 1;
+        Some(row)
+    })
 }
 
 /// Numbers that begin with a word of letters and digits.

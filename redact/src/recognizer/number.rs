@@ -6,19 +6,27 @@ use std::ops::Range;
 const MAX_GROUPS: usize = 10;
 /// More digits than any number that we look for: what follows them need not be read.
 const MAX_DIGITS: usize = 20;
-/// Longest group that is measured; nothing that we look for is longer.
-const MAX_GROUP: usize = 40;
+/// Bytes that are read at once.
+const STRIDE: usize = 8;
+/// Longest group that is measured, in whole strides; nothing that we look for is longer.
+const MAX_GROUP: usize = 5 * STRIDE;
 
 /// The groups that begin at one position, as far as separators of one to three bytes join them. What recognizers ask
-/// is noted while the bytes are read, since a dozen of them ask.
+/// is noted while the bytes are read, since a dozen of them ask. It spans less than 128 bytes, so that one tells where
+/// a group is.
 #[derive(Debug)]
 pub(super) struct Number {
-    groups: [(usize, usize); MAX_GROUPS],
-    lengths: [usize; MAX_GROUPS],
+    start: usize,
     len: usize,
     /// The lengths of the first eight groups.
     shape: u64,
-    digits: [u8; MAX_DIGITS],
+    /// Where groups begin, counted from the first one's start.
+    starts: [u8; MAX_GROUPS],
+    lengths: [u8; MAX_GROUPS],
+    /// How many digits each group and those before it have.
+    totals: [u8; MAX_GROUPS],
+    /// The digits, and room for what a stride reads beyond them.
+    digits: [u8; MAX_DIGITS + STRIDE],
     /// The separator behind the first group, and how many groups it alone joins.
     separator: Option<(u8, usize)>,
     /// Whether nothing before it touches it.
@@ -29,50 +37,61 @@ impl Number {
     /// Reads forward from the first digit at `start`.
     pub(super) fn read(text: &[u8], start: usize) -> Self {
         let mut number = Self {
-            groups: [(0, 0); MAX_GROUPS],
-            lengths: [0; MAX_GROUPS],
+            start,
             len: 0,
             shape: 0,
-            digits: [0; MAX_DIGITS],
+            starts: [0; MAX_GROUPS],
+            lengths: [0; MAX_GROUPS],
+            totals: [0; MAX_GROUPS],
+            digits: [0; MAX_DIGITS + STRIDE],
             separator: None,
             begins_cleanly: begins_cleanly(text, start),
         };
         let (mut at, mut count) = (start, 0);
-        while number.len < MAX_GROUPS {
-            let end = number.read_group(text, at, count);
-            count += end - at;
-            let gap = separator(text, end);
-            if end == at || gap == 0 || end - at >= MAX_GROUP || count >= MAX_DIGITS {
-                break;
+        loop {
+            let len = number.read_group(text, at, count);
+            at += len;
+            count += len;
+            if number.len == MAX_GROUPS || len == MAX_GROUP || count >= MAX_DIGITS {
+                return number;
+            }
+            let gap = separator(text, at);
+            if gap == 0 {
+                return number;
             }
             number.separator = match (number.len, number.separator) {
-                (1, _) => (gap == 1).then_some((text[end], 2)),
-                (joined, Some((mark, groups))) if joined == groups && gap == 1 && text[end] == mark => {
+                (1, _) => (gap == 1).then_some((text[at], 2)),
+                (joined, Some((mark, groups))) if joined == groups && gap == 1 && text[at] == mark => {
                     Some((mark, groups + 1))
                 }
                 (_, separator) => separator,
             };
-            at = end + gap;
+            at += gap;
         }
-        number
     }
 
-    /// Reads the group at `at`, behind `count` digits; returns its end.
+    /// Reads the group at `at`, behind `count` digits; returns its length.
+    #[expect(clippy::cast_possible_truncation, reason = "a number spans less than 128 bytes")]
     fn read_group(&mut self, text: &[u8], at: usize, count: usize) -> usize {
-        let run = &text[at..text.len().min(at + MAX_GROUP)];
-        let len = run.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        for (place, digit) in self.digits.iter_mut().skip(count).zip(&run[..len]) {
-            *place = digit - b'0';
-        }
-        if len > 0 {
-            self.groups[self.len] = (at, at + len);
-            self.lengths[self.len] = len;
-            if self.len < Shape::MAX_GROUPS {
-                self.shape |= (len as u64) << (8 * self.len);
+        let mut len = 0;
+        loop {
+            let (digits, values) = leading_digits(&text[at + len..]);
+            if let Some(place) = self.digits[count..].get_mut(len..len + STRIDE) {
+                place.copy_from_slice(&values);
             }
-            self.len += 1;
+            len += digits;
+            if digits < STRIDE || len == MAX_GROUP {
+                break;
+            }
         }
-        at + len
+        self.starts[self.len] = (at - self.start) as u8;
+        self.lengths[self.len] = len as u8;
+        self.totals[self.len] = (count + len) as u8;
+        if self.len < Shape::MAX_GROUPS {
+            self.shape |= (len as u64) << (8 * self.len);
+        }
+        self.len += 1;
+        len
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -80,16 +99,17 @@ impl Number {
     }
 
     pub(super) fn group(&self, index: usize) -> Range<usize> {
-        self.groups[index].0..self.groups[index].1
+        let start = self.start + usize::from(self.starts[index]);
+        start..start + usize::from(self.lengths[index])
     }
 
-    pub(super) fn start(&self) -> usize {
-        self.groups[0].0
+    pub(super) const fn start(&self) -> usize {
+        self.start
     }
 
     /// End of the group at `index`.
     pub(super) fn end(&self, index: usize) -> usize {
-        self.groups[index].1
+        self.group(index).end
     }
 
     /// As [`begins_cleanly`].
@@ -98,18 +118,18 @@ impl Number {
     }
 
     /// Bytes that were read.
-    pub(super) fn read_bytes(&self, start: usize) -> usize {
-        self.groups[..self.len].last().map_or(0, |last| last.1 - start)
+    pub(super) fn read_bytes(&self) -> usize {
+        self.end(self.len - 1) - self.start
     }
 
     /// Lengths of the first `count` groups, or `None` if there are fewer.
-    pub(super) fn lengths(&self, count: usize) -> Option<&[usize]> {
+    pub(super) fn lengths(&self, count: usize) -> Option<&[u8]> {
         self.lengths[..self.len].get(..count)
     }
 
-    /// How many digits the first `count` groups have.
+    /// How many digits the first `count` groups have, which are one or more.
     pub(super) fn total(&self, count: usize) -> usize {
-        self.lengths[..count].iter().sum()
+        self.totals[count - 1].into()
     }
 
     /// Whether the first groups have exactly these lengths.
@@ -119,7 +139,7 @@ impl Number {
 
     /// What stands between the groups at `index` and `index + 1`.
     pub(super) fn gap<'t>(&self, text: &'t [u8], index: usize) -> &'t [u8] {
-        &text[self.groups[index].1..self.groups[index + 1].0]
+        &text[self.end(index)..self.group(index + 1).start]
     }
 
     /// The one separator between the first `count` groups, which are two or more, if it is one byte and always the same.
@@ -131,6 +151,20 @@ impl Number {
     pub(super) fn digits(&self, count: usize) -> &[u8] {
         &self.digits[..self.total(count).min(MAX_DIGITS)]
     }
+}
+
+/// How many of the first eight bytes are digits, up to the first other byte, and their values.
+fn leading_digits(text: &[u8]) -> (usize, [u8; STRIDE]) {
+    let bytes = text.first_chunk().copied().unwrap_or_else(|| {
+        let mut padded = [0; STRIDE];
+        padded[..text.len()].copy_from_slice(text);
+        padded
+    });
+    let values = u64::from_le_bytes(bytes) ^ u64::from_le_bytes([b'0'; STRIDE]);
+    // The highest bit of every byte that is more than nine. Such a byte may change those behind it, which do not count.
+    let others = values | values.wrapping_add(u64::from_le_bytes([0x80 - 10; STRIDE]));
+    let others = others & u64::from_le_bytes([0x80; STRIDE]);
+    (others.trailing_zeros() as usize / 8, values.to_le_bytes())
 }
 
 /// Lengths of groups, a byte for each, so that a form is compared at once.
@@ -157,21 +191,27 @@ impl Shape {
         shape
     }
 
+    /// The length of the first group.
+    pub(super) const fn first(self) -> usize {
+        (self.lengths & 0xFF) as usize
+    }
+
     /// How many groups it has.
     pub(super) const fn groups(self) -> usize {
         self.groups
     }
 }
 
-/// Bytes between two groups, if they are separators.
+/// Bytes between two groups, if they are separators: at most three.
 pub(super) fn separator(text: &[u8], end: usize) -> usize {
-    let is_mark = |at: usize| matches!(text.get(at), Some(b' ' | b'-' | b'.' | b'/' | b'(' | b')' | b'\n'));
-    let mut gap = 0;
-    while gap < 4 && is_mark(end + gap) {
-        gap += 1;
+    for gap in 0..4 {
+        match text.get(end + gap) {
+            Some(b' ' | b'-' | b'.' | b'/' | b'(' | b')' | b'\n') => {}
+            Some(b'0'..=b'9') => return gap,
+            _ => return 0,
+        }
     }
-    let followed = text.get(end + gap).is_some_and(u8::is_ascii_digit);
-    if gap <= 3 && followed { gap } else { 0 }
+    0
 }
 
 /// Whether nothing that could continue a number or a word touches this end.

@@ -18,6 +18,8 @@ static BARE: Rule = Rule::new("phone-bare", Entity::Phone, 10, 50).beside(CUES);
 const MOST_DIGITS: usize = 15;
 /// Digits of the shortest and the longest [`form`] without a country.
 const NATIONAL_DIGITS: std::ops::RangeInclusive<usize> = 7..=12;
+/// Most groups of a number without a country.
+const MOST_GROUPS: usize = 6;
 
 /// A number that begins with this group, or with the mark right before it.
 pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
@@ -43,7 +45,7 @@ fn plus(out: &mut Candidates<'_>, number: &Number, start: usize, first_digit: us
         return;
     }
     let skip = first_digit - number.start();
-    for count in (1..=joined(text, number)).rev() {
+    for count in (1..=joined(text, number, number.len())).rev() {
         let digits = number.digits(count);
         let Some(digits) = digits.get(skip..).filter(|digits| digits.len() <= MOST_DIGITS + 1) else {
             continue;
@@ -60,28 +62,16 @@ fn plus(out: &mut Candidates<'_>, number: &Number, start: usize, first_digit: us
     out.reject(&INTERNATIONAL, start..number.end(0), "no country has numbers of this length");
 }
 
-/// How many groups, from the first on, marks join that stand in telephone numbers.
-fn joined(text: &[u8], number: &Number) -> usize {
-    1 + (0..number.len() - 1).take_while(|index| joins(number.gap(text, *index))).count()
+/// How many of the first `most` groups marks join that stand in telephone numbers.
+fn joined(text: &[u8], number: &Number, most: usize) -> usize {
+    1 + (0..number.len().min(most) - 1).take_while(|index| joins(number.gap(text, *index))).count()
 }
 
 fn joins(gap: &[u8]) -> bool {
-    matches!(
-        gap,
-        b" " | b"-"
-            | b"."
-            | b"/"
-            | b" ("
-            | b") "
-            | b")"
-            | b"("
-            | b")-"
-            | b" - "
-            | b" / "
-            | b"-("
-            | b".("
-            | b")."
-    )
+    match gap {
+        [mark] => *mark != b'\n',
+        _ => matches!(gap, b" (" | b") " | b")-" | b" - " | b" / " | b"-(" | b".(" | b")."),
+    }
 }
 
 /// Whether a number begins with a parenthesis, as area codes do.
@@ -94,6 +84,9 @@ enum Lead {
 /// Numbers without a country: the grouping tells.
 fn national(out: &mut Candidates<'_>, number: &Number) {
     let text = out.text;
+    if number.total(1) > *NATIONAL_DIGITS.end() || number.total(number.len()) < *NATIONAL_DIGITS.start() {
+        return;
+    }
     // "(030) 1234": not the parenthesis around a whole number.
     let closes = || (1..number.len()).any(|index| number.gap(text, index - 1).contains(&b')'));
     let opens = out.before(number.start()) == Some(b'(') && closes();
@@ -103,7 +96,7 @@ fn national(out: &mut Candidates<'_>, number: &Number) {
     if !begins || (lead == Lead::None && follows_group(text, start)) {
         return;
     }
-    for count in (1..=joined(text, number).min(6)).rev() {
+    for count in (1..=joined(text, number, MOST_GROUPS)).rev() {
         let end = number.end(count - 1);
         if !NATIONAL_DIGITS.contains(&number.total(count)) || follows_by_group(text, number, count) {
             continue;
@@ -183,7 +176,7 @@ fn american(digits: &[u8]) -> bool {
 }
 
 /// Trunk zero with 9 to 12 digits in two groups or more, none of them a single digit.
-fn trunk_zero(digits: &[u8], lengths: &[usize], lead: Lead) -> bool {
+fn trunk_zero(digits: &[u8], lengths: &[u8], lead: Lead) -> bool {
     let shaped =
         lengths.len() >= 2 && lengths[0] >= 2 && lengths[0] <= 6 && lengths[1..].iter().all(|len| *len >= 2);
     let least = match lead {

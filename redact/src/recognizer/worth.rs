@@ -320,11 +320,35 @@ fn is_row_of_digits(text: &[u8], digits: &Range<usize>) -> bool {
 
 /// "12 March", "12. März", "12 de marzo": a day with a month behind it.
 fn before_month(text: &[u8], digits: &Range<usize>) -> bool {
-    let marks = text[digits.end..].iter().take(3).take_while(|byte| b". -/".contains(byte)).count();
-    let rest = &text[digits.end + marks..];
-    let beyond = rest.iter().take(3).any(|byte| *byte >= 0x80);
-    let filled = rest.starts_with(b"de ") || rest.starts_with(b"of ");
-    digits.len() <= 2 && rest.len() >= 3 && (beyond || filled || has(&MONTH_HEADS, head(&rest[..3])))
+    if digits.len() > 2 {
+        return false;
+    }
+    let marks = text[digits.end..]
+        .iter()
+        .take(3)
+        .take_while(|byte| matches!(byte, b'.' | b' ' | b'-' | b'/'))
+        .count();
+    let [first, second, third, ..] = text[digits.end + marks..] else { return false };
+    let beyond = (first | second | third) >= 0x80;
+    let filled = || matches!([first, second, third], [b'd', b'e', b' '] | [b'o', b'f', b' ']);
+    beyond || (first.is_ascii_alphabetic() && (has(&MONTH_HEADS, slot(first, second, third)) || filled()))
+}
+
+/// Whether digits may begin a post code: how many there are, and what stands beside them.
+pub(super) fn is_post_code(text: &[u8], digits: &Range<usize>) -> bool {
+    let byte = |at: Option<usize>| at.and_then(|at| text.get(at)).copied().unwrap_or(b'\n');
+    let (next, after) = (byte(Some(digits.end)), byte(Some(digits.end + 1)));
+    match digits.len() {
+        2 => next == b'-' && after.is_ascii_digit(),
+        3 => next == b' ' && after.is_ascii_digit(),
+        4 | 5 => {
+            let joined = next.is_ascii_uppercase() || (next == b'-' && after.is_ascii_digit());
+            let placed = matches!(next, b' ' | b'\n') && (after.is_ascii_uppercase() || after >= 0x80);
+            let [last, mark] = [2, 1].map(|back| byte(digits.start.checked_sub(back)));
+            joined || placed || (mark == b' ' && (last.is_ascii_uppercase() || last == b','))
+        }
+        _ => false,
+    }
 }
 
 /// Digits or letters in pairs or fours before a separator of hardware and network addresses.
