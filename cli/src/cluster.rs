@@ -30,6 +30,13 @@ pub(crate) struct Args {
     context: Option<String>,
 }
 
+impl Args {
+    /// Whether the caller has said which.
+    pub(crate) fn is_named(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some()
+    }
+}
+
 /// A cluster that can be asked.
 pub(crate) struct Cluster {
     pub(crate) client: Client,

@@ -112,6 +112,13 @@ fn stage(args: &Args, environment: &Environment, output: &Output) -> Result<Stag
     if args.from_cluster {
         return cluster::stage(args, output);
     }
+    // Silence would let a reader believe that the cluster was drilled.
+    #[cfg(feature = "cluster")]
+    if args.cluster.is_named() {
+        bail!(
+            "--kubeconfig and --context go with --from-cluster: add it, and leave out --filename, or remove them"
+        );
+    }
     from_files(args, environment, output)
 }
 

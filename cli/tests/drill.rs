@@ -130,3 +130,16 @@ fn what_cannot_be_drilled_is_named() {
         assert!(!text.contains("canary"));
     }
 }
+
+#[cfg(feature = "cluster")]
+#[test]
+fn a_cluster_that_is_named_beside_files_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for flags in [["--kubeconfig", "config"], ["--context", "production"]] {
+        let output = drill(folder.path(), &[&["safe", "--mock"], flags.as_slice()].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("--from-cluster") && !said.contains("panicked"), "{said}");
+        assert!(output.stdout.is_empty());
+    }
+}
