@@ -1,10 +1,11 @@
 #![cfg(test)]
 //! What a status says is what sidecars said, on a real API server.
+use std::net::TcpListener;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use chaperone_e2e::feed::{Stream, token_of};
-use chaperone_e2e::platform::{PATIENCE, Platform, mock, object, quota, route, until_text, version};
+use chaperone_e2e::platform::{PATIENCE, Platform, ask, mock, object, quota, route, until_text, version};
 use chaperone_e2e::wait;
 use chaperone_protocol::snapshot::Version;
 use chaperone_protocol::wire::feed::{Nack, SidecarFrame};
@@ -140,4 +141,66 @@ async fn f57_a_bad_object_has_a_condition_with_a_remedy_and_changes_nothing_else
         assert!(events.contains(reason), "no event says {reason}");
     }
     Ok(())
+}
+
+/// The address stands in a Partner of a cluster: who wrote it reads so in condition and Event, and nobody goes there.
+#[tokio::test(flavor = "multi_thread")]
+async fn f48_a_forbidden_address_is_a_condition_and_an_event_with_a_remedy_and_is_not_dialled() -> Result<()>
+{
+    let test = "f48_a_forbidden_address_is_a_condition_and_an_event_with_a_remedy_and_is_not_dialled";
+    let Some(platform) = Platform::for_test(test, 1, 1).await? else { return Ok(()) };
+    let tenant = platform.tenant(0).to_owned();
+    // Nobody accepts: the kernel would complete a handshake all the same.
+    let trap = TcpListener::bind("127.0.0.1:0")?;
+    trap.set_nonblocking(true)?;
+    let partner = |name: &str, endpoint: &str, allow_private: bool| {
+        let spec = json!({
+            "adapter": "OpenAI", "endpoint": endpoint, "allowPlaintext": true, "allowPrivate": allow_private,
+            "healthCheck": {"interval": "1s"}, "models": [{"name": "m"}],
+        });
+        object("Partner", name, &spec)
+    };
+    let own = format!("http://{}/v1", trap.local_addr()?);
+    let objects = [
+        partner("own", &own, false),
+        partner("metadata", "http://169.254.169.254/v1", true),
+        route("own", "own", 100),
+        route("metadata", "metadata", 100),
+        quota(),
+    ];
+    platform.apply(&tenant, &objects).await?;
+    let pod = platform.sidecar(&tenant, "app").await?;
+    for (name, remedy) in
+        [("own", "set `allowPrivate: true`"), ("metadata", "use the provider's own address")]
+    {
+        let found =
+            platform.condition(&tenant, &format!("partners/{name}"), ("Accepted", "False"), PATIENCE).await?;
+        let message = found["message"].as_str().unwrap_or_default();
+        assert!(message.starts_with("spec.endpoint: host ") && message.contains(remedy), "{found}");
+        until_event(
+            &platform,
+            &tenant,
+            name,
+            &["ForbiddenAddress", "Warning", "spec.endpoint: host ", remedy],
+        )
+        .await?;
+        let answer = ask(&pod, name).await?;
+        assert_eq!((answer.status.as_u16(), answer.reason()), (503, "route_invalid"));
+    }
+    let dialled = trap.accept();
+    assert!(dialled.is_err(), "{dialled:?}");
+    Ok(())
+}
+
+/// Waits for an Event about this Partner that has all of these.
+async fn until_event(platform: &Platform, namespace: &str, partner: &str, parts: &[&str]) -> Result<()> {
+    let about = format!("--field-selector=involvedObject.kind=Partner,involvedObject.name={partner}");
+    wait::until(&format!("an event about {partner} with {parts:?}"), PATIENCE, || async {
+        let said =
+            platform.cluster.kubectl(&["get", "events", "-n", namespace, &about, "-o", "json"]).await?;
+        let events: Value = serde_json::from_str(&said.ok()?)?;
+        let mut all = events["items"].as_array().into_iter().flatten().map(Value::to_string);
+        Ok(all.any(|event| parts.iter().all(|part| event.contains(part))).then_some(()))
+    })
+    .await
 }
