@@ -1,4 +1,4 @@
-//! etcd, the Kubernetes components, CoreDNS, helm and kwok, built from the Go modules in `e2e/tools/` when first needed.
+//! etcd, the Kubernetes components, CoreDNS, helm, kwok and promtool, built from the Go modules in `e2e/tools/` when first needed.
 //!
 //! A binary is kept under `${XDG_CACHE_HOME:-~/.cache}/chaperone/tools/<hash>/`, outside the checkout, where the hash
 //! covers everything that decides its content. The first build takes minutes, and says so.
@@ -45,11 +45,16 @@ pub enum Tool {
     Helm,
     /// Keeps fake Nodes and Pods alive.
     Kwok,
+    /// Tries alerts on series.
+    Promtool,
 }
 
 /// What tier 1 needs, the longest builds first.
 pub const CONTROL_PLANE: [Tool; 5] =
     [Tool::Etcd, Tool::ApiServer, Tool::ControllerManager, Tool::Kubectl, Tool::Helm];
+
+/// What tests of alerts need, whose tier is the first as well.
+pub const MONITORING: [Tool; 1] = [Tool::Promtool];
 
 /// What tier 2 needs beyond that.
 pub const SCALE: [Tool; 2] = [Tool::Scheduler, Tool::Kwok];
@@ -73,6 +78,7 @@ impl Tool {
             Self::CoreDns => "coredns",
             Self::Helm => "helm",
             Self::Kwok => "kwok",
+            Self::Promtool => "promtool",
         }
     }
 
@@ -83,6 +89,7 @@ impl Tool {
             Self::CoreDns => "github.com/coredns/coredns".to_owned(),
             Self::Helm => "helm.sh/helm/v4/cmd/helm".to_owned(),
             Self::Kwok => "sigs.k8s.io/kwok/cmd/kwok".to_owned(),
+            Self::Promtool => "github.com/prometheus/prometheus/cmd/promtool".to_owned(),
             _ => format!("k8s.io/kubernetes/cmd/{}", self.name()),
         }
     }
@@ -94,7 +101,16 @@ impl Tool {
             Self::CoreDns => "coredns",
             Self::Helm => "helm",
             Self::Kwok => "kwok",
+            Self::Promtool => "promtool",
             _ => "k8s",
+        }
+    }
+
+    /// Build tags: without the ways in which a Prometheus finds its targets, promtool takes half the time.
+    fn tags(self) -> &'static str {
+        match self {
+            Self::Promtool => "remove_all_sd",
+            _ => "",
         }
     }
 }
@@ -145,7 +161,7 @@ pub fn ensure_built(tool: Tool) -> Result<PathBuf> {
     let folder = settings::cache()
         .context("neither XDG_CACHE_HOME nor HOME is set")?
         .join("tools")
-        .join(content_hash(&module, &flags)?);
+        .join(content_hash(&module, &(flags.clone() + tool.tags()))?);
     let binary = folder.join(tool.name());
     if binary.is_file() {
         return Ok(binary);
@@ -227,7 +243,18 @@ fn build(tool: Tool, module: &Path, flags: &str, target: &Path) -> Result<()> {
     ));
     let errors = target.with_extension("log");
     let child = go()
-        .args(["build", "-p", "2", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o"])
+        .args([
+            "build",
+            "-p",
+            "2",
+            "-trimpath",
+            "-buildvcs=false",
+            "-tags",
+            tool.tags(),
+            "-ldflags",
+            flags,
+            "-o",
+        ])
         .arg(target)
         .arg(tool.package())
         .current_dir(module)
@@ -290,7 +317,9 @@ mod tests {
 
     #[test]
     fn every_tool_is_a_tool_of_its_module() {
-        for tool in CONTROL_PLANE.into_iter().chain(SCALE).chain(NODE).chain([Tool::Etcdutl]) {
+        for tool in
+            CONTROL_PLANE.into_iter().chain(MONITORING).chain(SCALE).chain(NODE).chain([Tool::Etcdutl])
+        {
             let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(tool.module()).join("go.mod");
             let text = fs::read_to_string(file).unwrap();
             assert!(text.contains(&tool.package()), "{} is no tool of {}", tool.package(), tool.module());

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use chaperone_e2e::client;
 use chaperone_e2e::platform::{
     FailurePolicy, PATIENCE, Platform, ask, injection, mock, quota, route, text, until_text,
 };
 use chaperone_e2e::relay::Fault;
 use chaperone_e2e::wait;
+use chaperone_e2e::{client, clock};
 use http::StatusCode;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 /// A webhook, or the label of a namespace, may take so long to be known to the API server.
 const KNOWN: Duration = Duration::from_secs(30);
 const LABEL: &str = "chaperone.dev/inject";
+/// Seconds of a day.
+const DAY: i64 = 86_400;
 /// What an application finds that sets nothing itself.
 const VARIABLES: [&str; 4] = ["OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"];
 
@@ -90,6 +92,10 @@ async fn a_pod_in_a_labelled_namespace_is_injected_and_its_sidecar_serves() -> R
     assert_eq!(text(&view, "chat").await?, "hello");
     platform.condition(&tenant, "modelroutes/chat", ("Programmed", "True"), PATIENCE).await?;
     platform.sidecars(&tenant, "modelroutes/chat", "1/1", PATIENCE).await?;
+    assert!(metric(&platform, "chaperone_injection_duration_seconds_count").await? > 0);
+    let expiry = metric(&platform, "chaperone_certificate_expiry_timestamp_seconds").await?;
+    let left = i64::try_from(expiry)? - clock::timestamp().as_second();
+    assert!((80 * DAY..=90 * DAY).contains(&left), "the certificate is good for {left} s");
 
     // What was stored, with all its defaults, is a Pod that needs nothing more.
     let stored =
@@ -323,6 +329,17 @@ async fn until_event(platform: &Platform, namespace: &str, reason: &str, parts: 
     .await
 }
 
+/// Waits until the API server counts, under this name, a call of ours with this label.
+async fn until_api_server_counts(platform: &Platform, metric: &str, label: &str) -> Result<()> {
+    wait::until(&format!("{metric} with {label}"), PATIENCE, || async {
+        let page = platform.cluster.kubectl(&["get", "--raw", "/metrics"]).await?.ok()?;
+        let parts = [label, r#"name="namespace.injector.chaperone.dev""#];
+        let mut series = page.lines().filter(|line| line.starts_with(metric));
+        Ok(series.any(|line| parts.iter().all(|part| line.contains(part))).then_some(()))
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn f71_without_an_injector_pods_wait_or_are_told_of_and_are_injected_when_it_returns() -> Result<()> {
     let test = "f71_without_an_injector_pods_wait_or_are_told_of_and_are_injected_when_it_returns";
@@ -345,6 +362,8 @@ async fn f71_without_an_injector_pods_wait_or_are_told_of_and_are_injected_when_
     until_event(&platform, &tenant, "FailedCreate", &["ReplicaSet", "namespace.injector.chaperone.dev"])
         .await?;
     assert!(pods_of(&platform, &tenant, "waits").await?.is_empty());
+    let refused = ("apiserver_admission_webhook_rejection_count", r#"error_type="calling_webhook_error""#);
+    until_api_server_counts(&platform, refused.0, refused.1).await?;
     platform.operators(1).await?;
     until_pods(&platform, &tenant, "waits", &[true]).await?;
 
@@ -358,6 +377,7 @@ async fn f71_without_an_injector_pods_wait_or_are_told_of_and_are_injected_when_
     .await?;
     platform.apply(&tenant, &[deployment("starts")]).await?;
     until_pods(&platform, &tenant, "starts", &[false]).await?;
+    until_api_server_counts(&platform, "apiserver_admission_webhook_fail_open_count", "").await?;
     platform.operators(1).await?;
     until_uninjected(&platform, 1).await?;
     let told = ["ReplicaSet", "starts-", "the injector was not asked about it", "kubectl rollout restart"];

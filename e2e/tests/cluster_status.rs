@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use chaperone_e2e::client;
 use chaperone_e2e::feed::{Stream, token_of};
 use chaperone_e2e::platform::{PATIENCE, Platform, ask, mock, object, quota, route, until_text, version};
 use chaperone_e2e::wait;
@@ -53,6 +54,10 @@ async fn programmed_is_what_five_sidecars_say() -> Result<()> {
     let count = |name: &str| sidecars[name].as_i64().unwrap_or_default();
     assert_eq!((count("total"), count("refused")), (5, 1), "{sidecars}");
     assert_eq!(count("programmed") + count("stale"), 4, "{sidecars}");
+    // As the alert has it.
+    let admin = format!("{}:8080", platform.operator(0)?.address());
+    let metrics = client::get(&admin, "/metrics", &[]).await?.text();
+    assert!(metrics.contains(r#"chaperone_objects_behind{state="refused"} 1"#), "{metrics}");
     // An object that nobody refused stays programmed, and traffic goes on.
     until_text(&pods[0], "chat", "hello", PATIENCE).await?;
 

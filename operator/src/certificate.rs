@@ -4,6 +4,7 @@
 //! two thirds of its life are over. Who loses the race to create the Secret reads the winner's. The authority is changed
 //! in steps (`rotation`): by age, or when the Secret's annotation `chaperone.dev/rotate-authority` gets another value.
 
+mod expiry;
 mod issue;
 mod rotation;
 
@@ -109,16 +110,18 @@ impl Certificate {
     /// Follows the Secret, and makes or renews its content while this process leads: `desk` knows what sidecars trust.
     /// Ends when it is dropped.
     pub(crate) async fn run(self, leadership: watch::Receiver<Leadership>, desk: Arc<Desk>) {
-        tokio::join!(self.follow(), self.renew(leadership, &desk));
+        tokio::join!(self.follow(&desk), self.renew(leadership, &desk));
     }
 
-    async fn follow(&self) {
+    async fn follow(&self, desk: &Desk) {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
         let mut events = watcher(self.secrets.clone(), config).default_backoff().applied_objects().boxed();
         while let Some(event) = events.next().await {
             match event {
                 Ok(secret) => {
                     let taken = certified(&secret).and_then(|key| {
+                        let end = key.cert.first().and_then(|leaf| expiry::expiry(leaf));
+                        desk.metrics.certificate_expiry.set(end.map_or(0, jiff::Timestamp::as_second));
                         self.leaf.replace(key);
                         self.trust(&secret)
                     });

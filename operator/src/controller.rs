@@ -108,7 +108,7 @@ impl Controller {
                 self.desk.replace(Some(Hub::new(epoch)));
                 self.desk.metrics.leading.set(1);
                 self.lead(epoch, now, &mut leadership).await;
-                self.desk.metrics.leading.set(0);
+                self.desk.metrics.forget();
                 self.assignment.send_replace(Arc::default());
                 if let Some(mut hub) = self.desk.replace(None) {
                     hub.close_all(GoAwayReason::NotLeader);
@@ -177,7 +177,7 @@ impl Controller {
         self.desk.lead(clock::now(), |hub| hub.publish(&gathered.pass, &compiled, clock::now()))?;
         *findings = compiled.findings;
         findings.extend(gathered.unreadable.iter().cloned());
-        self.desk.metrics.findings.set(i64::try_from(findings.len()).unwrap_or(i64::MAX));
+        self.desk.metrics.found(findings);
         let missing = gather::missing(&gathered.pass.world);
         self.missing.send_if_modified(|before| std::mem::replace(before, missing.clone()) != missing);
         self.probes.send_replace(Arc::new(Probes { partners: compiled.partners, keys: gathered.pass.secrets.keys.clone() }));
@@ -195,6 +195,7 @@ impl Controller {
             (hub.tallies(generations, &unseen(hub)), hub.standings(now))
         });
         let Some((tallies, standings)) = tallies else { return };
+        self.desk.metrics.stand(tallies.values());
         let election = if now < elected + SETTLING { Election::Recent } else { Election::Past };
         let mut assignment = Assignment { findings: findings.to_vec(), ..Assignment::default() };
         for (object, found) in gather::found_all(&self.stores) {

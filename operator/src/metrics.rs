@@ -4,13 +4,19 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::compile::{Finding, Severity};
+use crate::feed::Tally;
+
 /// All metrics, registered once.
 pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) leading: IntGauge,
     pub(crate) streams: IntGauge,
-    pub(crate) findings: IntGauge,
+    pub(crate) findings: IntGaugeVec,
+    pub(crate) behind: IntGaugeVec,
     pub(crate) compile: Histogram,
+    pub(crate) certificate_expiry: IntGauge,
+    pub(crate) injection: Histogram,
     pub(crate) refused: IntCounterVec,
     pub(crate) injections: IntCounterVec,
     pub(crate) uninjected: IntGaugeVec,
@@ -33,30 +39,71 @@ impl Metrics {
             registry.register(Box::new(counter.clone()))?;
             Ok::<_, prometheus::Error>(counter)
         };
-        let compile = Histogram::with_opts(
-            HistogramOpts::new("chaperone_compile_duration_seconds", "Compiling and publishing once")
-                .buckets(vec![0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0]),
-        )?;
-        registry.register(Box::new(compile.clone()))?;
-        let uninjected = IntGaugeVec::new(
-            Opts::new("chaperone_uninjected_pods", "Pods that should have a sidecar and have none"),
-            &["reason"],
-        )?;
-        registry.register(Box::new(uninjected.clone()))?;
+        let injections = counters("chaperone_injections_total", "Pods that the injector was asked about", "outcome")?;
+        // A failure is seen by what it adds to what was there before.
+        injections.with_label_values(&["failed"]).reset();
+        let gauges = |name, help, label| {
+            let gauge = IntGaugeVec::new(Opts::new(name, help), &[label])?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let seconds = |name, help| {
+            let buckets = vec![0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0];
+            let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?;
+            registry.register(Box::new(histogram.clone()))?;
+            Ok::<_, prometheus::Error>(histogram)
+        };
         let nacks = IntCounter::new("chaperone_nacks_total", "Snapshots that sidecars refused")?;
         registry.register(Box::new(nacks.clone()))?;
         Ok(Self {
             leading: gauge("chaperone_leading", "1 while this replica leads")?,
             streams: gauge("chaperone_feed_streams", "Streams of sidecars")?,
-            findings: gauge("chaperone_findings", "Mistakes found in the objects of users")?,
+            findings: gauges("chaperone_findings", "Mistakes found in the objects of users", "severity")?,
+            behind: gauges(
+                "chaperone_objects_behind",
+                "Objects that some sidecar refuses, or does not have yet",
+                "state",
+            )?,
             refused: counters("chaperone_feed_refused_total", "Streams that were not admitted", "reason")?,
-            injections: counters("chaperone_injections_total", "Pods that the injector was asked about", "outcome")?,
+            injections,
             status_writes: counters("chaperone_status_writes_total", "Statuses written, by outcome", "outcome")?,
-            compile,
-            uninjected,
+            compile: seconds("chaperone_compile_duration_seconds", "Compiling and publishing once")?,
+            certificate_expiry: gauge(
+                "chaperone_certificate_expiry_timestamp_seconds",
+                "When the certificate of feed and webhook ends, in seconds since 1970",
+            )?,
+            injection: seconds("chaperone_injection_duration_seconds", "From a question about a Pod to its answer")?,
+            uninjected: gauges("chaperone_uninjected_pods", "Pods that should have a sidecar and have none", "reason")?,
             nacks,
             registry,
         })
+    }
+
+    /// What the compiler found in the objects of users.
+    pub(crate) fn found(&self, findings: &[Finding]) {
+        for (severity, code) in [(Severity::Error, "error"), (Severity::Warning, "warning")] {
+            let count = findings.iter().filter(|finding| finding.severity == severity).count();
+            self.findings.with_label_values(&[code]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// How objects stand with sidecars.
+    pub(crate) fn stand<'t>(&self, tallies: impl Iterator<Item = &'t Tally>) {
+        let (mut refused, mut stale) = (0, 0);
+        for tally in tallies {
+            refused += i64::from(tally.refused > 0);
+            stale += i64::from(tally.stale > 0);
+        }
+        self.behind.with_label_values(&["refused"]).set(refused);
+        self.behind.with_label_values(&["stale"]).set(stale);
+    }
+
+    /// Another leads: what was found and counted is for that one to say.
+    pub(crate) fn forget(&self) {
+        self.leading.set(0);
+        self.streams.set(0);
+        self.found(&[]);
+        self.stand(std::iter::empty());
     }
 
     /// The Prometheus text format.

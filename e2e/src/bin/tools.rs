@@ -6,12 +6,16 @@ use anyhow::Result;
 use chaperone_e2e::node::images;
 use chaperone_e2e::previous::Previous;
 use chaperone_e2e::tier::{Selection, Tier};
-use chaperone_e2e::tools::{self, CONTROL_PLANE, NODE, SCALE};
+use chaperone_e2e::tools::{self, CONTROL_PLANE, MONITORING, NODE, SCALE};
 
 fn main() -> Result<()> {
     let selection = Selection::of_environment()?;
-    let tiers =
-        [(Tier::ControlPlane, &CONTROL_PLANE[..]), (Tier::Scale, &SCALE[..]), (Tier::Node, &NODE[..])];
+    let tiers = [
+        (Tier::ControlPlane, &CONTROL_PLANE[..]),
+        (Tier::ControlPlane, &MONITORING[..]),
+        (Tier::Scale, &SCALE[..]),
+        (Tier::Node, &NODE[..]),
+    ];
     for (tier, tools) in tiers {
         if !selection.includes(tier) {
             continue;

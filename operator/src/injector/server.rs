@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use super::places::{Place, Places};
 use super::{Settings, answer};
 use crate::certificate::{Leaf, acceptor};
+use crate::clock;
 use crate::desk::Desk;
 
 /// Where the API server asks.
@@ -68,8 +69,10 @@ async fn connection(injector: &Injector, stream: TcpStream, acceptor: TlsAccepto
     let reviewed = &Notify::new();
     let service = service_fn(|request| async move {
         place.asked();
+        let asked = clock::now();
         let response = respond(injector, request).await;
         if response.status() == StatusCode::OK {
+            injector.desk.metrics.injection.observe((clock::now() - asked).as_secs_f64());
             reviewed.notify_one();
             place.answered();
         }
@@ -99,6 +102,7 @@ async fn respond(injector: &Injector, request: Request<Incoming>) -> Response<Fu
     let request: Option<AdmissionRequest<Pod>> = review.ok().and_then(|review| review.try_into().ok());
     let Some(request) = request else { return text(StatusCode::BAD_REQUEST, "not an AdmissionReview of a Pod\n") };
     let Some(authority) = injector.authority.borrow().clone() else {
+        injector.desk.metrics.injections.with_label_values(&["failed"]).inc();
         return text(StatusCode::SERVICE_UNAVAILABLE, "there is no certificate yet\n");
     };
     let answer = answer(&request, &injector.settings, &authority, &injector.desk.metrics.injections);
