@@ -6,7 +6,7 @@ mod injector;
 mod manifest;
 
 pub use injector::{FailurePolicy, injection};
-pub use manifest::{cluster_rules, mock, object, own_rules, quota, route};
+pub use manifest::{cluster_rules, mock, object, own_rules, quota, route, unbound_rules, watch_rules};
 
 use std::path::PathBuf;
 use std::time::Duration;

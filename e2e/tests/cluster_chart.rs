@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use chaperone_crds::read_documents;
 use chaperone_e2e::cluster::{Cluster, Said};
-use chaperone_e2e::platform::{cluster_rules, own_rules};
+use chaperone_e2e::platform::{cluster_rules, own_rules, unbound_rules, watch_rules};
 use serde_json::Value;
 
 /// What every release must name.
@@ -106,6 +106,15 @@ async fn the_chart_grants_what_the_operator_is_tested_with_and_keeps_its_kinds()
     let (objects, _) = dry_run(&cluster, home.name(), &[]).await?;
     assert_eq!(of_kind(&objects, "ClusterRole")[0]["rules"], cluster_rules());
     assert_eq!(of_kind(&objects, "Role")[0]["rules"], own_rules());
+    let shop = cluster.namespace("shop", &[]).await?;
+    let (watching, _) =
+        dry_run(&cluster, home.name(), &[&format!(r#"watchNamespaces=["{}"]"#, shop.name())]).await?;
+    assert_eq!(of_kind(&watching, "ClusterRole")[0]["rules"], unbound_rules());
+    for namespace in [home.name(), shop.name()] {
+        let roles = of_kind(&watching, "Role").into_iter();
+        let mut roles = roles.filter(|role| role["metadata"]["namespace"] == namespace);
+        assert!(roles.any(|role| role["rules"] == watch_rules()), "{namespace}");
+    }
 
     let kept = |objects: &[Value]| {
         let kinds = of_kind(objects, "CustomResourceDefinition");
@@ -192,6 +201,7 @@ async fn values_that_nothing_honours_are_refused_by_name() -> Result<()> {
     let cases = [
         ("replica=3", "replica"),
         ("replicas=0", "replicas"),
+        (r#"watchNamespaces=["Shop"]"#, "watchNamespaces"),
         (r#"image.digest="latest""#, "digest"),
         (r#"image.repository="""#, "image.repository is required"),
         (r#"sidecar.image.repository="""#, "sidecar.image.repository is required"),

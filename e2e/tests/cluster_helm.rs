@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use chaperone_e2e::kubelet::Images;
 use chaperone_e2e::kubelet::view::PodView;
-use chaperone_e2e::platform::{ask, mock, route};
+use chaperone_e2e::platform::{ask, mock, quota, route};
 use chaperone_e2e::release::{NAME, Release, Steps, chart};
 use chaperone_e2e::sdk::Clients;
 use chaperone_e2e::traffic::Traffic;
@@ -196,14 +196,86 @@ async fn nothing_hangs_when_the_chart_goes_after_its_operators_died() -> Result<
     for pod in release.operators().await? {
         release.view(&pod)?.signal("operator", Signal::KILL)?;
     }
-    release.helm(&["uninstall", NAME, "--wait"]).await?.ok()?;
+    uninstalled_with_its_kinds(&release).await?;
     steps.done("helm uninstall")?;
+    release.remove_namespaces(&[release.home()]).await?;
+    steps.done("deletion of its namespace")
+}
+
+/// Of a release that does not keep them.
+async fn uninstalled_with_its_kinds(release: &Release) -> Result<()> {
+    release.helm(&["uninstall", NAME, "--wait"]).await?.ok()?;
     wait::until("the end of our kinds", PATIENCE, || async {
         let kinds =
             release.cluster.kubectl(&["api-resources", "--api-group=chaperone.dev", "-o", "name"]).await?;
         Ok(kinds.stdout.is_empty().then_some(()))
     })
-    .await?;
-    release.remove_namespaces(&[release.home()]).await?;
-    steps.done("deletion of its namespace")
+    .await
+}
+
+/// Namespaces of which the operator may read the one, and not the other.
+const WATCHED: &str = "watched";
+const ELSEWHERE: &str = "elsewhere";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_watches_some_namespaces_may_read_those_alone_and_serves_them() -> Result<()> {
+    let test = "an_operator_that_watches_some_namespaces_may_read_those_alone_and_serves_them";
+    let images = application::servers()?;
+    let Some(release) = Release::for_test(test, &[WATCHED, ELSEWHERE], images).await? else { return Ok(()) };
+    let cluster = &release.cluster;
+    for namespace in [WATCHED, ELSEWHERE] {
+        cluster.kubectl(&["create", "namespace", namespace]).await?.ok()?;
+        cluster.kubectl(&["label", "namespace", namespace, "chaperone.dev/inject=enabled"]).await?.ok()?;
+    }
+    release.apply(&chart(), &["crds.keep=false", &format!("watchNamespaces={{{WATCHED}}}")]).await?;
+    let objects = [mock("edited", "first"), route("edited", "edited", 100), quota()];
+    let objects = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
+    for namespace in [WATCHED, ELSEWHERE, release.home()] {
+        cluster.kubectl_with(&["apply", "-n", namespace, "-f", "-"], &objects).await?.ok()?;
+    }
+    let app = application::start(&release, WATCHED, "shop").await?;
+    application::edit(&release, &app, (WATCHED, "edited", "second")).await?;
+    until_ready(&release, release.home()).await?;
+    left_alone(&release, ELSEWHERE).await?;
+    for operator in release.operators().await? {
+        let log = release.view(&operator)?.output("operator");
+        ensure!(!log.contains("cannot watch") && !log.contains("cannot follow"), "{log}");
+    }
+
+    // A namespace that goes takes the operator's right to read it along, and keeps nobody else waiting.
+    release.remove_namespaces(&[WATCHED]).await?;
+    for pod in release.operators().await? {
+        release.view(&pod)?.signal("operator", Signal::KILL)?;
+    }
+    let again = mock("again", "hello").to_string();
+    cluster.kubectl_with(&["apply", "-n", release.home(), "-f", "-"], &again).await?.ok()?;
+    until_ready(&release, release.home()).await?;
+    cluster.kubectl(&["delete", "namespace", ELSEWHERE, "--wait=false"]).await?.ok()?;
+    uninstalled_with_its_kinds(&release).await
+}
+
+/// Waits for condition Ready of every Partner in a namespace.
+async fn until_ready(release: &Release, namespace: &str) -> Result<()> {
+    let wait = ["wait", "partners", "--all", "-n", namespace, "--for=condition=Ready", "--timeout=60s"];
+    release.cluster.kubectl(&wait).await?.ok().map(drop)
+}
+
+/// In a namespace that asks for sidecars and is not watched nothing is read, written or injected.
+async fn left_alone(release: &Release, namespace: &str) -> Result<()> {
+    let cluster = &release.cluster;
+    let account = format!("--as=system:serviceaccount:{}:chaperone-operator", release.home());
+    for resource in ["secrets", "configmaps", "pods", "partners"] {
+        let said = cluster.kubectl(&["auth", "can-i", "list", resource, "-n", namespace, &account]).await?;
+        ensure!(said.stdout.trim() == "no", "{resource}: {}{}", said.stdout, said.stderr);
+    }
+    let read = ["auth", "can-i", "list", "secrets", "-n", WATCHED, &account];
+    ensure!(cluster.kubectl(&read).await?.ok()?.trim() == "yes");
+    let partner = cluster.kubectl(&["get", "partners/edited", "-n", namespace, "-o", "json"]).await?.ok()?;
+    let partner: Value = serde_json::from_str(&partner)?;
+    ensure!(partner.get("status").is_none(), "{partner}");
+    let run =
+        ["run", "probe", "-n", namespace, "--image=registry.test/nothing", "--dry-run=server", "-o", "json"];
+    let pod: Value = serde_json::from_str(&cluster.kubectl(&run).await?.ok()?)?;
+    ensure!(pod["spec"].get("initContainers").is_none(), "{pod}");
+    Ok(())
 }

@@ -57,6 +57,9 @@ pub struct Args {
     /// Lease by which replicas agree on who leads.
     #[arg(long, env = "CHAPERONE_LEASE", default_value = "chaperone-operator", value_name = "NAME")]
     pub lease: String,
+    /// Namespaces whose objects, Pods, Secrets and ConfigMaps are watched, besides the own; 32 at most [default: all].
+    #[arg(long, env = "CHAPERONE_WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACES")]
+    pub watch_namespaces: Vec<String>,
     /// Hours after which a route's last drill is too old, which its condition `Drilled` then says [default: never].
     #[arg(long, env = "CHAPERONE_DRILL_MAX_AGE_HOURS", value_name = "HOURS")]
     pub drill_max_age_hours: Option<u32>,

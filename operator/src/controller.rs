@@ -30,6 +30,7 @@ use crate::pods::Pods;
 use crate::report::writer::Assignment;
 use crate::report::{self, DrillAge, Election, Subject};
 use crate::root::Root;
+use crate::watched::Watched;
 use crate::world::Unlabelled;
 
 /// Sidecars have this long to return to a new leader before those that are missing count.
@@ -60,6 +61,7 @@ pub(crate) struct Controller {
 /// What the controller works with, besides what it watches itself.
 pub(crate) struct Sources {
     pub(crate) desk: Arc<Desk>,
+    pub(crate) watched: Arc<Watched>,
     pub(crate) pods: Arc<Pods>,
     pub(crate) outcomes: Arc<Outcomes>,
     pub(crate) root: watch::Receiver<Option<Root>>,
@@ -76,7 +78,7 @@ pub(crate) struct Handed {
 impl Controller {
     /// Begins to watch.
     pub(crate) fn new(client: &Client, sources: Sources, tasks: &TaskTracker) -> (Self, Handed) {
-        let Sources { desk, pods, outcomes, root, authority } = sources;
+        let Sources { desk, watched, pods, outcomes, root, authority } = sources;
         let changed = Arc::new(Notify::new());
         let (missing, wanted) = watch::channel(BTreeSet::new());
         let (found, unlabelled) = watch::channel(BTreeSet::new());
@@ -85,7 +87,7 @@ impl Controller {
         tasks.spawn(async move { absent::run(&asking, wanted, found, &knock).await });
         let (probes, (assignment, assigned)) = (watch::channel(Arc::default()), watch::channel(Arc::default()));
         let handed = Handed { probes: probes.1, assignment: assigned };
-        let stores = Stores::watch(client, tasks, &changed);
+        let stores = Stores::watch(client, &watched, tasks, &changed);
         let probes = probes.0;
         (Self { desk, pods, stores, changed, missing, unlabelled, probes, outcomes, root, authority, assignment, drill_age: DrillAge::default() }, handed)
     }

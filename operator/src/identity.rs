@@ -1,9 +1,10 @@
 //! Token -> TokenReview -> [`Identity`]: the only source of namespace, ServiceAccount and Pod.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chaperone_protocol::name::ObjectName;
 use chaperone_protocol::snapshot::Scope;
 use chaperone_protocol::wire::feed::{AUDIENCE, Token};
 use jiff::Timestamp;
@@ -17,6 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::clock;
 use crate::feed::Pod;
+use crate::watched::Watched;
 
 /// Reviews in flight. Beyond, sidecars are told to come again.
 const IN_FLIGHT: usize = 32;
@@ -50,6 +52,9 @@ pub(crate) enum Unidentified {
     /// It is no ServiceAccount's, or has no end.
     #[error("the token is not that of a ServiceAccount, or has no end")]
     NotAServiceAccount,
+    /// This operator does not watch its namespace.
+    #[error("namespace {0} is not among those that the operator watches")]
+    NotWatched(ObjectName),
     /// Too many ask at once.
     #[error("too many reviews are under way")]
     Busy,
@@ -61,15 +66,16 @@ pub(crate) enum Unidentified {
 /// Asks the API server, and remembers its answers for a while.
 pub(crate) struct Identifier {
     reviews: Api<TokenReview>,
+    watched: Arc<Watched>,
     places: Semaphore,
     cache: Mutex<BTreeMap<[u8; 32], (Identity, Instant)>>,
 }
 
 impl Identifier {
-    /// Asks by `client`.
-    pub(crate) fn new(client: &Client) -> Self {
+    /// Asks by `client`, and lets in who is in a namespace that is `watched`.
+    pub(crate) fn new(client: &Client, watched: Arc<Watched>) -> Self {
         let reviews = Api::all(client.clone());
-        Self { reviews, places: Semaphore::new(IN_FLIGHT), cache: Mutex::default() }
+        Self { reviews, watched, places: Semaphore::new(IN_FLIGHT), cache: Mutex::default() }
     }
 
     /// Who presents this token.
@@ -94,6 +100,9 @@ impl Identifier {
         let identity = judge(&reviewed.status.unwrap_or_default(), token)?;
         if identity.expires <= clock::wall() {
             return Err(Unidentified::NotAccepted);
+        }
+        if !self.watched.has(identity.scope.namespace.as_str()) {
+            return Err(Unidentified::NotWatched(identity.scope.namespace));
         }
         self.remember(hash, identity.clone());
         Ok(identity)

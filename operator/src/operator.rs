@@ -27,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::pods::Pods;
 use crate::report::writer;
 use crate::root::RootSecret;
+use crate::watched::Watched;
 use crate::admin;
 
 /// How long releasing the Lease may take at the end.
@@ -37,6 +38,7 @@ const FAREWELL: Duration = Duration::from_secs(6);
 /// # Errors
 /// If the API server's address is not known, or a port cannot be bound.
 pub async fn run(args: Args) -> Result<()> {
+    let watched = Arc::new(Watched::of(&args.watch_namespaces, &args.namespace)?);
     let client = client(&args).await?;
     let feed_listener = bind(args.feed_listen, "feed").await?;
     let admin_listener = bind(args.admin_listen, "admin").await?;
@@ -53,6 +55,7 @@ pub async fn run(args: Args) -> Result<()> {
     let tasks = TaskTracker::new();
     let sources = Sources {
         desk: Arc::clone(&desk),
+        watched: Arc::clone(&watched),
         pods: Arc::clone(&pods),
         outcomes: Arc::clone(&outcomes),
         root: root.root(),
@@ -67,8 +70,9 @@ pub async fn run(args: Args) -> Result<()> {
     tasks.spawn(writer::run(client.clone(), Arc::clone(&desk), assignment));
     tasks.spawn(health::run(Arc::clone(&desk), probes, outcomes));
     tasks.spawn({
-        let (client, pods, desk) = (client.clone(), Arc::clone(&pods), Arc::clone(&desk));
-        async move { pods.run(&client, &desk).await }
+        let (client, watched) = (client.clone(), Arc::clone(&watched));
+        let (pods, desk) = (Arc::clone(&pods), Arc::clone(&desk));
+        async move { pods.run(&client, &watched, &desk).await }
     });
 
     let trust = match Settings::of(&args) {
@@ -78,7 +82,7 @@ pub async fn run(args: Args) -> Result<()> {
             let (trust, trusted) = watch::channel(Trust::Missing);
             let configuration = args.webhook_configuration.clone();
             tasks.spawn(bundle::run(client.clone(), configuration, authority.clone(), trust));
-            tasks.spawn(watchdog::run(client.clone(), Arc::clone(&desk), args.namespace.clone()));
+            tasks.spawn(watchdog::run(client.clone(), Arc::clone(&watched), Arc::clone(&desk), args.namespace.clone()));
             let injector = Arc::new(injector::server::Injector { settings, authority, desk: Arc::clone(&desk) });
             tasks.spawn(injector::server::run(injector, listener, Arc::clone(&leaf)));
             Some(trusted)
@@ -89,7 +93,7 @@ pub async fn run(args: Args) -> Result<()> {
 
     let (leaving, ending) = (CancellationToken::new(), CancellationToken::new());
     let leading = tasks.spawn(candidate.run(leaving.clone()));
-    let identifier = Identifier::new(&client);
+    let identifier = Identifier::new(&client, watched);
     let feed = Arc::new(Feed { desk, identifier, pods, tasks: TaskTracker::new() });
     let serving = tasks.spawn(server::run(feed, feed_listener, leaf, ending.clone()));
 

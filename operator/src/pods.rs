@@ -10,13 +10,14 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod as CorePod;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
-use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client};
+use kube::Client;
+use kube::runtime::watcher;
 use tokio::time::Instant;
 
 use self::census::{Census, Seen};
 use crate::clock;
 use crate::desk::Desk;
+use crate::watched::Watched;
 
 /// On every Pod with a sidecar, with value `true`.
 pub(crate) const INJECTED_LABEL: &str = "chaperone.dev/injected";
@@ -51,18 +52,17 @@ impl Pods {
     }
 
     /// Follows Pods until it is dropped. A stream ends with its Pod, at once.
-    pub(crate) async fn run(&self, client: &Client, desk: &Arc<Desk>) {
-        tokio::join!(self.follow_all(client, desk), self.follow_running(client));
+    pub(crate) async fn run(&self, client: &Client, watched: &Watched, desk: &Arc<Desk>) {
+        tokio::join!(self.follow_all(client, watched, desk), self.follow_running(client, watched));
     }
 
-    async fn follow_all(&self, client: &Client, desk: &Arc<Desk>) {
+    async fn follow_all(&self, client: &Client, watched: &Watched, desk: &Arc<Desk>) {
         // A Pod that has ended needs no sidecar any more: to this watch it is as good as deleted.
         let config = watcher::Config::default()
             .labels(&format!("{INJECTED_LABEL}=true"))
             .fields(NOT_ENDED)
             .streaming_lists();
-        let pods: Api<PartialObjectMeta<CorePod>> = Api::all(client.clone());
-        let mut events = watcher(pods, config).default_backoff().boxed();
+        let mut events = watched.events::<PartialObjectMeta<CorePod>>(client, &config);
         while let Some(event) = events.next().await {
             let gone = match event {
                 Ok(Event::Apply(pod) | Event::InitApply(pod)) => {
@@ -90,13 +90,12 @@ impl Pods {
     }
 
     /// Metadata says no phase; a selector does.
-    async fn follow_running(&self, client: &Client) {
+    async fn follow_running(&self, client: &Client, watched: &Watched) {
         let config = watcher::Config::default()
             .labels(&format!("{INJECTED_LABEL}=true"))
             .fields("status.phase=Running")
             .streaming_lists();
-        let pods: Api<PartialObjectMeta<CorePod>> = Api::all(client.clone());
-        let mut events = watcher(pods, config).default_backoff().boxed();
+        let mut events = watched.events::<PartialObjectMeta<CorePod>>(client, &config);
         let mut listed = BTreeSet::new();
         while let Some(event) = events.next().await {
             match event {

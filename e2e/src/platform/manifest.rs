@@ -46,9 +46,9 @@ pub(super) fn operators(namespace: &str, replicas: usize, injection: Injection) 
     json!({"apiVersion": "v1", "kind": "List", "items": items})
 }
 
-/// What an operator may do in every namespace. The chart grants the same.
+/// What an operator may do in a namespace that it watches. The chart grants the same.
 #[must_use]
-pub fn cluster_rules() -> Value {
+pub fn watch_rules() -> Value {
     let read = ["get", "list", "watch"];
     json!([
         {"apiGroups": ["chaperone.dev"], "resources": ["partners", "modelroutes", "tenantquotas"], "verbs": read},
@@ -56,14 +56,29 @@ pub fn cluster_rules() -> Value {
             "apiGroups": ["chaperone.dev"], "verbs": ["patch"],
             "resources": ["partners/status", "modelroutes/status", "tenantquotas/status"],
         },
-        {"apiGroups": [""], "resources": ["pods", "namespaces", "secrets", "configmaps"], "verbs": read},
+        {"apiGroups": [""], "resources": ["pods", "secrets", "configmaps"], "verbs": read},
         {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
+    ])
+}
+
+/// What it may do in the cluster as a whole, whatever it watches. The chart grants the same.
+#[must_use]
+pub fn unbound_rules() -> Value {
+    json!([
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
         {
             "apiGroups": ["admissionregistration.k8s.io"], "resources": ["mutatingwebhookconfigurations"],
             "resourceNames": ["chaperone-injector"], "verbs": ["get", "list", "watch", "patch"],
         },
     ])
+}
+
+/// What an operator may do in every namespace, if it watches all of them. The chart grants the same.
+#[must_use]
+pub fn cluster_rules() -> Value {
+    let rules = [watch_rules(), unbound_rules()];
+    rules.iter().flat_map(|rules| rules.as_array().into_iter().flatten()).cloned().collect()
 }
 
 /// What it may do in its own namespace. The chart grants the same.

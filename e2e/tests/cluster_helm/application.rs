@@ -21,7 +21,12 @@ const PYTHON: &str = "registry.test/python";
 /// What stands for the images of applications.
 pub(crate) fn images(clients: &Clients) -> Result<Images> {
     let (python, _) = clients.program(Sdk::OpenAi, Language::Python);
-    Ok(Images::default().with(SERVER, &process::app_binary()?).with(PYTHON, &python))
+    Ok(servers()?.with(PYTHON, &python))
+}
+
+/// What stands for the image of servers alone.
+pub(crate) fn servers() -> Result<Images> {
+    Ok(Images::default().with(SERVER, &process::app_binary()?))
 }
 
 async fn create(release: &Release, namespace: &str, object: &Value) -> Result<()> {

@@ -6,19 +6,20 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::core::{DynamicObject, PartialObjectMeta};
 use kube::runtime::reflector::{Store, store::Writer};
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use chaperone_crds::{ModelRoute, Partner, TenantQuota};
 use kube::api::ApiResource;
 
+use crate::watched::Watched;
 use crate::world::{CREDENTIAL_LABEL, SCHEMA_LABEL};
 
 /// Copies of all that is watched.
@@ -37,22 +38,25 @@ pub(super) struct Stores {
 /// What watching needs.
 struct Watch<'w> {
     client: &'w Client,
+    watched: &'w Watched,
     tasks: &'w TaskTracker,
     changed: &'w Arc<Notify>,
 }
 
 impl Stores {
     /// Begins to watch. The tasks end with the process: nothing of theirs must be finished.
-    pub(super) fn watch(client: &Client, tasks: &TaskTracker, changed: &Arc<Notify>) -> Self {
-        let watch = Watch { client, tasks, changed };
-        let labelled = |label: &str| watcher::Config::default().labels(&format!("{label}=true"));
+    pub(super) fn watch(client: &Client, watched: &Watched, tasks: &TaskTracker, changed: &Arc<Notify>) -> Self {
+        let watch = Watch { client, watched, tasks, changed };
+        let labelled = |label: &str| watcher::Config::default().labels(&format!("{label}=true")).streaming_lists();
+        // Of the whole cluster in any case: selectors may mean any, and there is nothing in one but labels.
+        let namespaces = watcher(Api::all(client.clone()), watcher::Config::default().streaming_lists());
         Self {
             partners: watch.custom(ApiResource::erase::<Partner>(&())),
             routes: watch.custom(ApiResource::erase::<ModelRoute>(&())),
             quotas: watch.custom(ApiResource::erase::<TenantQuota>(&())),
-            secrets: watch.follow(Api::all(client.clone()), labelled(CREDENTIAL_LABEL), ()),
-            config_maps: watch.follow(Api::all(client.clone()), labelled(SCHEMA_LABEL), ()),
-            namespaces: watch.follow(Api::all(client.clone()), watcher::Config::default(), ()),
+            secrets: watch.follow(watched.events(client, &labelled(CREDENTIAL_LABEL)), ()),
+            config_maps: watch.follow(watched.events(client, &labelled(SCHEMA_LABEL)), ()),
+            namespaces: watch.follow(namespaces.default_backoff().boxed(), ()),
         }
     }
 
@@ -72,13 +76,13 @@ impl Stores {
 
 impl Watch<'_> {
     fn custom(&self, resource: ApiResource) -> Store<DynamicObject> {
-        let api = Api::all_with(self.client.clone(), &resource);
-        self.follow(api, watcher::Config::default(), resource)
+        let events = self.watched.custom(self.client, &watcher::Config::default().streaming_lists(), &resource);
+        self.follow(events, resource)
     }
 
-    fn follow<K>(&self, api: Api<K>, config: watcher::Config, kind: K::DynamicType) -> Store<K>
+    fn follow<K>(&self, events: BoxStream<'static, watcher::Result<Event<K>>>, kind: K::DynamicType) -> Store<K>
     where
-        K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K: Resource + Clone + Debug + Send + Sync + 'static,
         K::DynamicType: Clone + Eq + Hash + Send + Sync + 'static,
     {
         let mut writer = Writer::new(kind.clone());
@@ -86,10 +90,7 @@ impl Watch<'_> {
         let changed = Arc::clone(self.changed);
         let mut news = News::default();
         let kind = K::kind(&kind).into_owned();
-        let mut events = watcher(api, config.streaming_lists())
-            .default_backoff()
-            .modify(|object| object.managed_fields_mut().clear())
-            .boxed();
+        let mut events = events.modify(|object| object.managed_fields_mut().clear()).boxed();
         // Awaited by nobody: it ends when the process does, or the runtime.
         self.tasks.spawn(async move {
             while let Some(event) = events.next().await {

@@ -24,6 +24,7 @@ use crate::clock;
 use crate::desk::Desk;
 use crate::event;
 use crate::pods::NOT_ENDED;
+use crate::watched::Watched;
 
 /// How often it looks, and how soon what failed is tried again.
 const ROUND: Duration = Duration::from_secs(2);
@@ -38,10 +39,10 @@ const PODS: &str = "chaperone.dev/injected!=true,chaperone.dev/inject!=disabled"
 type Metadata<K> = PartialObjectMeta<K>;
 
 /// Watches until it is dropped. `home` is the operator's own namespace.
-pub(crate) async fn run(client: Client, desk: Arc<Desk>, home: String) {
+pub(crate) async fn run(client: Client, watched: Arc<Watched>, desk: Arc<Desk>, home: String) {
     let (opted_in, namespaces) = watch::channel(BTreeSet::new());
     let follow = follow_namespaces(&client, &home, opted_in);
-    let watchdog = Watchdog { client: client.clone(), desk, recorder: event::recorder(&client), home: home.clone() };
+    let watchdog = Watchdog { client: client.clone(), watched, desk, recorder: event::recorder(&client), home: home.clone() };
     tokio::join!(follow, watchdog.run(namespaces));
 }
 
@@ -75,6 +76,7 @@ fn is_excluded(namespace: &str, home: &str) -> bool {
 
 struct Watchdog {
     client: Client,
+    watched: Arc<Watched>,
     desk: Arc<Desk>,
     recorder: Recorder,
     home: String,
@@ -96,8 +98,7 @@ impl Watchdog {
     /// of the others are not kept.
     async fn follow(&self, opted_in: &BTreeSet<String>, unattended: &mut Unattended) {
         let config = watcher::Config::default().labels(PODS).fields(NOT_ENDED).streaming_lists();
-        let pods: Api<Metadata<Pod>> = Api::all(self.client.clone());
-        let mut events = watcher(pods, config).default_backoff().boxed();
+        let mut events = self.watched.events::<Metadata<Pod>>(&self.client, &config);
         let mut rounds = interval(ROUND);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let is_asked_for = |pod: &Metadata<Pod>| {

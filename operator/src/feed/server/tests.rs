@@ -27,6 +27,7 @@ use crate::feed::hub::PodFate;
 use crate::feed::hub::testing::{object, pass, pod, scope};
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
+use crate::watched::Watched;
 
 const SIDECARS: usize = 1_000;
 /// The target is ten seconds, in a build for release on a machine that does nothing else.
@@ -192,7 +193,7 @@ async fn serve() -> Served {
     let desk = Arc::new(Desk::new(leadership, Metrics::new().unwrap()));
     let have = leading(&desk);
     let (leaf, ca) = certificate::for_test(NAME);
-    let (identifier, pods) = (Identifier::new(&client), Arc::default());
+    let (identifier, pods) = (Identifier::new(&client, Arc::new(Watched::Cluster)), Arc::default());
     let feed = Arc::new(Feed { desk: Arc::clone(&desk), identifier, pods, tasks: TaskTracker::new() });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,0 +1,23 @@
+{{- /* Which namespaces the operator may read, where that is not the whole cluster: those of the value, and its own. */ -}}
+{{- define "chaperone.watched" -}}
+{{- $namespaces := append .Values.watchNamespaces (include "chaperone.namespace" .) | uniq | sortAlpha -}}
+{{- $namespaces | toJson -}}
+{{- end }}
+
+{{- /* What it may do in each namespace that it watches. */ -}}
+{{- define "chaperone.watchRules" -}}
+- apiGroups: [chaperone.dev]
+  resources: [partners, modelroutes, tenantquotas]
+  verbs: [get, list, watch]
+- apiGroups: [chaperone.dev]
+  resources: [partners/status, modelroutes/status, tenantquotas/status]
+  verbs: [patch]
+# Secrets and ConfigMaps are followed by label, `chaperone.dev/credential` and `chaperone.dev/schema`; RBAC knows no
+# labels, so this is the right to read all of them.
+- apiGroups: [""]
+  resources: [pods, secrets, configmaps]
+  verbs: [get, list, watch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
