@@ -277,28 +277,29 @@ const fn is_word(byte: u8) -> bool {
 /// Bytes between cue and candidate; `None` if something ends the cue's reach in between.
 fn distance(text: &[u8], cue: &Range<usize>, candidate: &Range<usize>) -> Option<usize> {
     if cue.end <= candidate.start {
-        let between = &text[cue.end..candidate.start];
-        return (!ends_sentence(between, text.get(candidate.start))).then_some(between.len());
+        let between = cue.end..candidate.start;
+        return (!ends_sentence(text, cue.start, &between)).then_some(between.len());
     }
     if cue.start >= candidate.end {
-        let between = &text[candidate.end..cue.start];
-        let cut = between.contains(&b'\n') || ends_sentence(between, text.get(cue.start));
+        let between = candidate.end..cue.start;
+        let cut = text[between.clone()].contains(&b'\n') || ends_sentence(text, between.start, &between);
         // What follows supports less than what leads.
         return (!cut).then_some(between.len() + 8);
     }
     None
 }
 
-/// A blank line, or a full stop before a capital letter.
-fn ends_sentence(between: &[u8], next: Option<&u8>) -> bool {
+/// A blank line, or a full stop before a capital letter. An abbreviation before it may begin at `word`.
+fn ends_sentence(text: &[u8], word: usize, between: &Range<usize>) -> bool {
+    let (range, next) = (between, text.get(between.end));
+    let between = &text[range.clone()];
     let mut lines = 0;
     for (at, byte) in between.iter().enumerate() {
         match byte {
             b'\n' => lines += 1,
             b'\r' | b' ' | b'\t' => {}
-            b'.' if abbreviates(&between[..at]) => {}
-            // The answer stands on the next line.
-            b'?' if between.get(at + 1) == Some(&b'\n') => lines = 0,
+            b'.' if abbreviates(&text[word..range.start + at]) => {}
+            b'?' if answers(&between[at + 1..]) => lines = 0,
             b'.' | b'!' | b'?' if stops(&between[at + 1..], next) => return true,
             _ => lines = 0,
         }
@@ -312,7 +313,7 @@ fn ends_sentence(between: &[u8], next: Option<&u8>) -> bool {
 /// Words that end with a full stop inside a sentence: "passport no. C01X00T47".
 fn abbreviates(before: &[u8]) -> bool {
     let word = before.rsplit(|byte| !byte.is_ascii_alphabetic()).next().unwrap_or_default();
-    [b"no".as_slice(), b"nr", b"num", b"nbr", b"tel", b"ref"]
+    [b"no".as_slice(), b"nr", b"num", b"nbr", b"tel", b"ref", b"lic", b"acct", b"cod", b"fisc"]
         .iter()
         .any(|known| word.eq_ignore_ascii_case(known))
 }
@@ -320,7 +321,23 @@ fn abbreviates(before: &[u8]) -> bool {
 fn stops(rest: &[u8], next: Option<&u8>) -> bool {
     let spaces = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     let after = rest.get(spaces).or(next);
-    spaces > 0 && after.is_some_and(u8::is_ascii_uppercase)
+    spaces > 0 && after.is_some_and(u8::is_ascii_uppercase) && !replies(&rest[spaces..])
+}
+
+/// Whether what follows a question answers it: at once, on the next line, or in words that a mark
+/// leads in ("Caller: 123", "Sure, 123"). "Lost your passport? Booking AB123456" does not.
+fn answers(rest: &[u8]) -> bool {
+    rest.first() == Some(&b'\n')
+        || rest.iter().all(u8::is_ascii_whitespace)
+        || rest.iter().any(|byte| matches!(byte, b':' | b','))
+}
+
+/// The other side's turn in a conversation: "Your number, please. Caller: 123".
+fn replies(rest: &[u8]) -> bool {
+    const SPEAKERS: [&[u8]; 8] =
+        [b"caller", b"customer", b"client", b"user", b"patient", b"member", b"guest", b"me"];
+    let word = rest.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    rest.get(word) == Some(&b':') && SPEAKERS.iter().any(|speaker| rest[..word].eq_ignore_ascii_case(speaker))
 }
 
 /// `dateOfBirth`, `date_of_birth` and `date-of-birth` all read "date of birth".

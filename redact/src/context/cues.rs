@@ -16,7 +16,19 @@ pub(crate) enum CueGroup {
     License,
     Account,
     Routing,
+    /// A national number, of any kind that we know.
     NationalId,
+    /// National numbers whose only check digit every tenth number has: their own words speak for them, and for no other.
+    Itin,
+    Nhs,
+    Aadhaar,
+    Pesel,
+    Steuer,
+    Sin,
+    Bsn,
+    Cpf,
+    /// National numbers whose form or check is enough.
+    Formed,
     /// An identity document of a kind that has no check digits.
     Document,
     Wallet,
@@ -35,8 +47,8 @@ const fn cue(word: &'static str, groups: &'static [CueGroup]) -> Cue {
 }
 
 use CueGroup::{
-    Account, Address, Birth, Card, Document, Iban, Ip, License, Mac, NationalId, Negative, Passport, Phone,
-    Routing, Ssn, Wallet,
+    Aadhaar, Account, Address, Birth, Bsn, Card, Cpf, Document, Formed, Iban, Ip, Itin, License, Mac,
+    NationalId, Negative, Nhs, Passport, Pesel, Phone, Routing, Sin, Ssn, Steuer, Wallet,
 };
 
 #[rustfmt::skip]
@@ -53,13 +65,13 @@ pub(crate) const TABLE: &[Cue] = &[
     cue("iban", &[Iban, Account]),
     // SSN
     cue("ssn", &[Ssn]), cue("ssns", &[Ssn]), cue("ss#", &[Ssn]), cue("social", &[Ssn]), cue("soc sec", &[Ssn]),
-    cue("social security*", &[Ssn, NationalId]), cue("soc. sec.", &[Ssn]), cue("seguro social", &[Ssn, NationalId]),
+    cue("social security*", &[Ssn]), cue("soc. sec.", &[Ssn]), cue("seguro social", &[Ssn]),
     cue("tax id", &[Ssn, NationalId, Document]), cue("taxpayer id*", &[Ssn, NationalId]), cue("tin", &[Ssn, NationalId]),
     // Phones
     cue("phone*", &[Phone]), cue("telephone*", &[Phone]), cue("tel", &[Phone]), cue("call", &[Phone]),
     cue("mobile*", &[Phone]), cue("cell", &[Phone]), cue("cell phone", &[Phone]), cue("cellphone", &[Phone]),
     cue("fax", &[Phone]), cue("dial", &[Phone]), cue("text me", &[Phone]), cue("sms", &[Phone]),
-    cue("whatsapp", &[Phone]), cue("hotline", &[Phone]), cue("ring me", &[Phone]), cue("reach me", &[Phone]),
+    cue("whatsapp", &[Phone]), cue("hotline", &[Phone]), cue("helpline", &[Phone]), cue("ring me", &[Phone]), cue("reach me", &[Phone]),
     cue("contact", &[Phone]), cue("contact number", &[Phone]), cue("call me", &[Phone]), cue("voicemail", &[Phone]),
     cue("callback", &[Phone]), cue("landline", &[Phone]), cue("telefon*", &[Phone]), cue("handy*", &[Phone]),
     cue("mobil*", &[Phone]), cue("rufnummer", &[Phone]), cue("festnetz*", &[Phone]), cue("anruf*", &[Phone]),
@@ -92,30 +104,32 @@ pub(crate) const TABLE: &[Cue] = &[
     cue("travel document*", &[Passport]), cue("паспорт*", &[Passport]), cue("护照*", &[Passport]),
     cue("driver license*", &[License]), cue("drivers license*", &[License]), cue("driver's license*", &[License]),
     cue("driving licence*", &[License]), cue("driving license*", &[License]), cue("driver licence*", &[License]),
-    cue("driver's licence*", &[License]), cue("drivers licence*", &[License]), cue("dl", &[License]), cue("dl no", &[License]), cue("dln", &[License]), cue("dl#", &[License]),
+    cue("driver's licence*", &[License]), cue("driver's lic", &[License]), cue("drivers lic", &[License]), cue("driver lic", &[License]), cue("drivers licence*", &[License]), cue("dl", &[License]), cue("dl no", &[License]), cue("dln", &[License]), cue("dl#", &[License]),
     cue("license number", &[License]), cue("licence number", &[License]), cue("license no", &[License]), cue("licence no", &[License]),
-    cue("führerschein*", &[License]), cue("fuehrerschein*", &[License]), cue("permis de conduire", &[License]), cue("permis", &[License]),
+    cue("führerschein*", &[License]), cue("fuehrerschein*", &[License]), cue("permis de conduire", &[License]), cue("permis", &[License]), cue("permis de construire", &[]),
     cue("licencia de conducir", &[License]), cue("carnet de conducir", &[License]), cue("permiso de conducir", &[License]),
     cue("patente di guida", &[License]), cue("rijbewijs*", &[License]), cue("dmv", &[License]),
     // Accounts
     cue("account", &[Account]), cue("accounts", &[Account]), cue("account no", &[Account]), cue("account nr", &[Account]), cue("acct", &[Account]), cue("acc no", &[Account]), cue("a/c", &[Account]), cue("account number", &[Account]),
+    cue("aws account*", &[Negative]), cue("azure account*", &[Negative]), cue("github account*", &[Negative]), cue("user account*", &[Negative]),
+    cue("service account*", &[Negative]), cue("storage account*", &[Negative]), cue("twitter account*", &[Negative]),
     cue("bank account*", &[Account]), cue("checking", &[Account]), cue("savings", &[Account]), cue("direct deposit", &[Account, Routing]),
     cue("konto*", &[Account]), cue("bankverbindung", &[Account]), cue("compte", &[Account]), cue("numéro de compte", &[Account]),
     cue("cuenta*", &[Account]), cue("conto corrente", &[Account]), cue("sort code*", &[Account, Routing]), cue("sortcode", &[Account, Routing]),
     cue("routing*", &[Routing]), cue("aba", &[Routing]), cue("rtn", &[Routing]), cue("transit", &[Routing]), cue("blz", &[Routing, Account]),
     cue("bankleitzahl", &[Routing, Account]), cue("bsb", &[Routing, Account]), cue("ach", &[Routing, Account]), cue("wire", &[Routing, Account]),
     // National numbers
-    cue("nhs*", &[NationalId]), cue("national insurance*", &[NationalId]), cue("ni number", &[NationalId]), cue("nino", &[NationalId]),
-    cue("itin", &[NationalId]), cue("aadhaar*", &[NationalId]), cue("aadhar*", &[NationalId]), cue("uidai", &[NationalId]), cue("pesel", &[NationalId]),
-    cue("dni", &[NationalId]), cue("nie", &[NationalId]), cue("nif", &[NationalId]), cue("codice fiscale", &[NationalId]), cue("cf", &[NationalId]),
+    cue("nhs*", &[Nhs, Negative]), cue("national insurance*", &[Formed]), cue("ni number", &[Formed]), cue("ni no", &[Formed]), cue("nino", &[Formed]),
+    cue("itin", &[Itin]), cue("aadhaar*", &[Aadhaar, Negative]), cue("aadhar*", &[Aadhaar, Negative]), cue("uidai", &[Aadhaar]), cue("pesel", &[Pesel]),
+    cue("dni", &[Formed]), cue("nie", &[Formed]), cue("nif", &[Formed]), cue("codice fiscale", &[Formed]), cue("cf", &[Formed]),
     cue("national id*", &[NationalId, Document]), cue("identity number", &[NationalId, Document]), cue("identity card*", &[NationalId, Document]), cue("id card*", &[NationalId, Document]),
-    cue("id number", &[NationalId, Document]), cue("personal number", &[NationalId, Document]), cue("citizen*", &[NationalId, Document]), cue("sin", &[NationalId]),
-    cue("social insurance*", &[NationalId]), cue("steuer-id*", &[NationalId]), cue("steueridentifikationsnummer", &[NationalId]), cue("steuer-identifikationsnummer", &[NationalId]),
-    cue("steuernummer", &[NationalId, Document]), cue("idnr", &[NationalId, Document]), cue("personalausweis*", &[NationalId, Document]), cue("ausweisnummer", &[NationalId, Document]),
-    cue("sécurité sociale", &[NationalId]), cue("securite sociale", &[NationalId]), cue("numéro de sécu*", &[NationalId]), cue("nir", &[NationalId]), cue("insee", &[NationalId]),
-    cue("cpf", &[NationalId]), cue("bsn", &[NationalId]), cue("burgerservicenummer", &[NationalId]), cue("personnummer", &[NationalId, Document]),
-    cue("ahv*", &[NationalId]), cue("avs", &[NationalId]), cue("curp", &[NationalId, Document]), cue("tfn", &[NationalId]), cue("tax file number", &[NationalId]),
-    cue("patient*", &[NationalId]), cue("health number", &[NationalId, Document]), cue("documento*", &[NationalId, Document]), cue("identidad", &[NationalId, Document]),
+    cue("id number", &[NationalId, Document]), cue("personal number", &[NationalId, Document]), cue("citizen*", &[NationalId, Document]), cue("sin", &[Sin]),
+    cue("social insurance*", &[Sin]), cue("steuer-id*", &[Steuer]), cue("steueridentifikationsnummer", &[Steuer]), cue("steuer-identifikationsnummer", &[Steuer]),
+    cue("steuernummer", &[Steuer, Document]), cue("idnr", &[NationalId, Document]), cue("personalausweis*", &[NationalId, Document]), cue("ausweisnummer", &[NationalId, Document]),
+    cue("sécurité sociale", &[Formed]), cue("securite sociale", &[Formed]), cue("numéro de sécu*", &[Formed]), cue("nir", &[Formed]), cue("insee", &[Formed]),
+    cue("cpf", &[Cpf]), cue("bsn", &[Bsn]), cue("burgerservicenummer", &[Bsn]), cue("personnummer", &[Document]),
+    cue("ahv*", &[Formed]), cue("avs", &[Formed]), cue("curp", &[Document]), cue("tfn", &[NationalId]), cue("tax file number", &[NationalId]),
+    cue("patient*", &[Nhs]), cue("health number", &[Nhs, Document]), cue("documento*", &[NationalId, Document]), cue("identidad", &[NationalId, Document]),
     // Wallets
     cue("wallet*", &[Wallet]), cue("bitcoin*", &[Wallet]), cue("btc", &[Wallet]), cue("eth", &[Wallet]), cue("ethereum", &[Wallet]),
     // Postal addresses
@@ -132,7 +146,7 @@ pub(crate) const TABLE: &[Cue] = &[
     cue("tracking*", &[Negative]), cue("part number", &[Negative]), cue("part no", &[Negative]), cue("part #", &[Negative]), cue("part", &[Negative]), cue("p/n", &[Negative]),
     cue("sku", &[Negative]), cue("serial*", &[Negative]), cue("uuid", &[Negative]), cue("guid", &[Negative]), cue("sha", &[Negative]), cue("sha1", &[Negative]), cue("commit", &[Negative]), cue("id", &[Negative]), cue("ids", &[Negative]),
     cue("ticket*", &[Negative]), cue("case", &[Negative]), cue("case number", &[Negative]), cue("ref", &[Negative]), cue("reference*", &[Negative]), cue("product", &[Negative]),
-    cue("model", &[Negative]), cue("firmware", &[Negative]), cue("release", &[Negative]), cue("section", &[Negative]), cue("chapter", &[Negative]), cue("oid", &[Negative]),
+    cue("model", &[Negative]), cue("firmware", &[Negative]), cue("kernel", &[Negative]), cue("runtime", &[Negative]), cue("sdk", &[Negative]), cue("package", &[Negative]), cue("library", &[Negative]), cue("patch", &[Negative]), cue("release", &[Negative]), cue("section", &[Negative]), cue("chapter", &[Negative]), cue("oid", &[Negative]),
     cue("timestamp", &[Negative]), cue("epoch", &[Negative]), cue("revision", &[Negative]), cue("rev", &[Negative]), cue("barcode", &[Negative]), cue("ean", &[Negative]),
     cue("upc", &[Negative]), cue("gtin", &[Negative]), cue("imei", &[Negative]), cue("doi", &[Negative]), cue("rfc", &[Negative]), cue("port", &[Negative]),
     cue("bestellung*", &[Negative]), cue("bestellnummer", &[Negative]), cue("rechnung*", &[Negative]), cue("auftrag*", &[Negative]), cue("artikel*", &[Negative]), cue("sendung*", &[Negative]),

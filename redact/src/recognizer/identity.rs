@@ -66,7 +66,7 @@ pub(super) fn word(out: &mut Candidates<'_>, word: &Range<usize>) {
     }
     let digits = out.text[range.start..end].iter().filter(|byte| byte.is_ascii_digit()).count();
     let total = out.text[range.start..end].iter().filter(|byte| byte.is_ascii_alphanumeric()).count();
-    if end == range.end && (7..=10).contains(&total) && digits >= 3 {
+    if end == range.end && ((7..=10).contains(&total) && digits >= 3 || german(text)) {
         out.propose(&PASSPORT, range.clone());
     }
     if (6..=16).contains(&total) && digits >= 4 {
@@ -93,6 +93,13 @@ fn hyphenated(text: &[u8], word: &Range<usize>) -> usize {
         end += 1 + group;
     }
     end
+}
+
+/// German passports: nine of the digits and the letters that look like no digit and spell no word.
+fn german(text: &[u8]) -> bool {
+    text.len() == 9
+        && text[0].is_ascii_uppercase()
+        && text.iter().all(|byte| b"0123456789CFGHJKLMNPRTVWXYZ".contains(byte))
 }
 
 /// Five letters of the surname (9 pads), decade, month (+50 for women), day, year, initials, check.

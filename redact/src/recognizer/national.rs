@@ -11,23 +11,39 @@ use crate::entity::Entity::NationalId;
 use crate::finding::Rule;
 use crate::scan::Candidates;
 
-const CUES: &[CueGroup] = &[CueGroup::NationalId];
-static ITIN: Rule = Rule::new("itin", NationalId, 30, 90).beside(&[CueGroup::NationalId, CueGroup::Ssn]);
-static NHS: Rule = Rule::new("nhs", NationalId, 25, 90).checked("NHS mod 11").beside(CUES);
-static AADHAAR: Rule = Rule::new("aadhaar", NationalId, 25, 90).checked("Verhoeff").beside(CUES);
-static PESEL: Rule =
-    Rule::new("pesel", NationalId, 25, 90).checked("PESEL check digit and date").beside(CUES);
-static STEUER: Rule = Rule::new("steuer-id", NationalId, 25, 90).checked("mod 11, 10").beside(CUES);
-static SIN: Rule = Rule::new("sin", NationalId, 20, 90).checked("Luhn").beside(CUES);
-static BSN: Rule = Rule::new("bsn", NationalId, 15, 85).checked("eleven test").beside(CUES);
+const CUES: &[CueGroup] = &[CueGroup::NationalId, CueGroup::Formed];
+static ITIN: Rule =
+    Rule::new("itin", NationalId, 30, 90).beside(&[CueGroup::NationalId, CueGroup::Itin, CueGroup::Ssn]);
+static NHS: Rule =
+    Rule::new("nhs", NationalId, 25, 90).checked("NHS mod 11").beside(&[CueGroup::NationalId, CueGroup::Nhs]);
+static AADHAAR: Rule = Rule::new("aadhaar", NationalId, 25, 90)
+    .checked("Verhoeff")
+    .beside(&[CueGroup::NationalId, CueGroup::Aadhaar]);
+static PESEL: Rule = Rule::new("pesel", NationalId, 25, 90)
+    .checked("PESEL check digit and date")
+    .beside(&[CueGroup::NationalId, CueGroup::Pesel]);
+static STEUER: Rule = Rule::new("steuer-id", NationalId, 25, 90)
+    .checked("mod 11, 10")
+    .beside(&[CueGroup::NationalId, CueGroup::Steuer]);
+static SIN: Rule =
+    Rule::new("sin", NationalId, 20, 90).checked("Luhn").beside(&[CueGroup::NationalId, CueGroup::Sin]);
+static BSN: Rule = Rule::new("bsn", NationalId, 15, 85)
+    .checked("eleven test")
+    .beside(&[CueGroup::NationalId, CueGroup::Bsn]);
 static AHV: Rule =
     Rule::new("ahv", NationalId, 80, 95).checked("EAN check digit and prefix 756").beside(CUES);
 static NIR: Rule = Rule::new("nir", NationalId, 80, 95).checked("two check digits, mod 97").beside(CUES);
-static CPF: Rule = Rule::new("cpf", NationalId, 80, 95).checked("two check digits, mod 11").beside(CUES);
-static CPF_BARE: Rule =
-    Rule::new("cpf-bare", NationalId, 30, 90).checked("two check digits, mod 11").beside(CUES);
+static CPF: Rule = Rule::new("cpf", NationalId, 80, 95)
+    .checked("two check digits, mod 11")
+    .beside(&[CueGroup::NationalId, CueGroup::Cpf]);
+static CPF_BARE: Rule = Rule::new("cpf-bare", NationalId, 30, 90)
+    .checked("two check digits, mod 11")
+    .beside(&[CueGroup::NationalId, CueGroup::Cpf]);
 static NINO: Rule = Rule::new("nino", NationalId, 75, 95).beside(CUES);
 static DNI: Rule = Rule::new("dni", NationalId, 75, 95).checked("control letter, mod 23").beside(CUES);
+/// With a space before the letter, as any number before a word has it.
+static DNI_SPACED: Rule =
+    Rule::new("dni-spaced", NationalId, 30, 90).checked("control letter, mod 23").beside(CUES);
 static NIE: Rule = Rule::new("nie", NationalId, 80, 95).checked("control letter, mod 23").beside(CUES);
 static FISCALE: Rule =
     Rule::new("codice-fiscale", NationalId, 90, 95).checked("control letter, mod 26").beside(CUES);
@@ -172,7 +188,11 @@ fn spanish(out: &mut Candidates<'_>, start: usize) {
         8 => true,
         _ => letter.is_ascii_digit(),
     };
-    let Some((mut letters, end)) = nine(out.text, start, 13, b".-", fits) else { return };
+    let Some((mut letters, end)) = nine(out.text, start, 13, b".- ", fits) else { return };
+    let spaced = out.text[start..end].contains(&b' ');
+    if spaced && !ends_spaced(&out.text[start..end]) {
+        return;
+    }
     if !begins_cleanly(out.text, start) || !ends_cleanly(out.text, end) {
         return;
     }
@@ -182,11 +202,20 @@ fn spanish(out: &mut Candidates<'_>, start: usize) {
     }
     let number = letters[..8].iter().fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'));
     let rule = if foreign.is_some() { &NIE } else { &DNI };
-    if b"TRWAGMYFPDXBNJZSQVHLCKE"[number % 23] == letters[8] {
+    let valid = b"TRWAGMYFPDXBNJZSQVHLCKE"[number % 23] == letters[8];
+    if valid && spaced {
+        out.propose(&DNI_SPACED, start..end);
+    } else if valid {
         out.settle(rule, start..end);
     } else if letters[8].is_ascii_alphabetic() {
         out.reject(rule, start..end, "the control letter does not fit");
     }
+}
+
+/// One space, right before the control letter.
+fn ends_spaced(number: &[u8]) -> bool {
+    let space = number.len() - 2;
+    number[space] == b' ' && !number[..space].contains(&b' ')
 }
 
 fn itin(digits: &[u8]) -> bool {
