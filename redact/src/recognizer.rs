@@ -118,6 +118,7 @@ pub(crate) fn on_mixed_word(out: &mut Candidates<'_>, word: Range<usize>) {
     if worth::is_token(&out.text[word.start..], &out.text[word.clone()]) {
         secret::token(out, &word);
     }
+    secret::named(out, &word);
     if word.start < out.settled_to {
         return;
     }

@@ -22,6 +22,8 @@ pub(super) enum Body {
     Hex,
     Token,
     Dotted,
+    /// With the marks of both alphabets.
+    Base64,
 }
 
 impl Body {
@@ -31,6 +33,7 @@ impl Body {
             Self::Upper => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
             Self::Hex => byte.is_ascii_hexdigit(),
             Self::Token => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'),
+            Self::Base64 => byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-'),
             Self::Dotted => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'),
         }
     }
@@ -38,6 +41,8 @@ impl Body {
 
 /// Longest token that is followed to its end.
 const LONGEST: usize = 4096;
+/// A value of this length is judged by its entropy, a shorter one by its kinds of characters.
+const LONG: usize = 20;
 /// A token of JSON that is this long and goes on is one, whatever follows.
 const LONG_JWT: usize = 120;
 const LONGEST_PEM: usize = 16 * 1024;
@@ -207,6 +212,8 @@ pub(super) const NAMES: &[&str] = &[
     "passwort",
     "kennwort",
     "contraseña",
+    "motdepasse",
+    "wachtwoord",
     "signingkey",
     "encryptionkey",
     "sharedaccesskey",
@@ -227,11 +234,24 @@ pub(super) const VERBS: &[&str] = &["is", "ist", "es", "est", "lautet"];
 /// "The password is hunter2Hunter", from one of [`VERBS`] on: a value in quotes, or one that is no compound of words.
 pub(super) fn said(out: &mut Candidates<'_>, word: &Range<usize>) {
     if word.start >= out.settled_to.max(out.assigned_to) && is_named(out.text, word.start) {
-        let value = value(out.text, word.end);
-        let quoted = value.start > word.end && matches!(out.text[value.start - 1], b'"' | b'\'' | b'`');
+        // "The password is: hunter2Hunter" too.
+        let from = word.end + usize::from(out.at(word.end) == Some(b':'));
+        let value = value(out.text, from);
+        let quoted = value.start > from && matches!(out.text[value.start - 1], b'"' | b'\'' | b'`');
         if quoted || !out.text[value].contains(&b'-') {
-            assigned(out, word.end);
+            assigned(out, from);
         }
+    }
+}
+
+/// "My API key 7cTQ2c12bjOK…": a long word right behind the name, with nothing that assigns.
+pub(super) fn named(out: &mut Candidates<'_>, word: &Range<usize>) {
+    if word.len() >= LONG
+        && word.start >= out.settled_to.max(out.assigned_to)
+        && out.before(word.start) == Some(b' ')
+        && is_named(out.text, word.start)
+    {
+        assigned(out, word.start);
     }
 }
 
@@ -285,7 +305,7 @@ fn judge(out: &mut Candidates<'_>, range: Range<usize>) {
     }
     let hex = value.iter().all(u8::is_ascii_hexdigit);
     let strong =
-        if value.len() >= 20 { entropy(value) >= if hex { 3.0 } else { 3.5 } } else { classes(value) >= 3 };
+        if value.len() >= LONG { entropy(value) >= if hex { 3.0 } else { 3.5 } } else { classes(value) >= 3 };
     if strong {
         out.propose(&ASSIGNED, range);
     } else {

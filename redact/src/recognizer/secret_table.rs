@@ -3,7 +3,7 @@
 //! Written from the vendors' public documentation; the choice of rules follows gitleaks (MIT, see
 //! NOTICE).
 
-use super::secret::Body::{self, Dotted, Hex, Letters, Token, Upper};
+use super::secret::Body::{self, Base64, Dotted, Hex, Letters, Token, Upper};
 use crate::entity::Entity;
 use crate::finding::Rule;
 
@@ -34,7 +34,8 @@ pub(super) static PREFIXES: &[Prefix] = &[
     row("openrouter", "sk-or-v1-", Hex, 64, 64), row("openai", "sk-", Letters, 32, 64),
     row("slack-bot", "xoxb-", Token, 20, 120), row("slack-user", "xoxp-", Token, 20, 160),
     row("slack-app", "xapp-", Token, 20, 200), row("slack-legacy", "xoxa-", Token, 20, 160),
-    row("slack-refresh", "xoxe-", Token, 20, 200),
+    row("slack-refresh", "xoxe-", Token, 20, 200), row("slack-webhook", "https://hooks.slack.com/", Base64, 40, 120),
+    row("discord-webhook", "https://discord.com/api/webhooks/", Base64, 60, 120),
     row("stripe-secret", "sk_live_", Letters, 16, 128), row("stripe-test", "sk_test_", Letters, 16, 128),
     row("stripe-restricted", "rk_live_", Letters, 16, 128), row("stripe-restricted-test", "rk_test_", Letters, 16, 128),
     row("stripe-webhook", "whsec_", Token, 24, 80), row("google-api", "AIza", Token, 35, 35),
@@ -46,7 +47,7 @@ pub(super) static PREFIXES: &[Prefix] = &[
     row("shopify-private", "shppa_", Hex, 32, 32), row("shopify-shared", "shpss_", Hex, 32, 32),
     row("digitalocean", "dop_v1_", Hex, 64, 64), row("digitalocean-oauth", "doo_v1_", Hex, 64, 64),
     row("databricks", "dapi", Hex, 32, 34), row("grafana-service", "glsa_", Token, 32, 64),
-    row("grafana-cloud", "glc_", Token, 32, 240), row("groq", "gsk_", Letters, 40, 60),
+    row("grafana-cloud", "glc_", Base64, 32, 400), row("groq", "gsk_", Letters, 40, 60),
     row("replicate", "r8_", Letters, 30, 44), row("linear", "lin_api_", Letters, 40, 40),
     row("notion", "ntn_", Letters, 40, 60), row("postman", "PMAK-", Token, 50, 64),
     row("vault", "hvs.", Token, 24, 200),
