@@ -36,6 +36,9 @@ const LENGTHS: &[(&[u8; 2], usize)] = &[
 /// belong to it, whatever it is.
 pub(super) fn word(out: &mut Candidates<'_>, word: &Range<usize>) {
     let text = out.text;
+    // Copied from a form without its gap: "IBANDE89…".
+    let label = text[word.clone()].get(..4).filter(|label| label.eq_ignore_ascii_case(b"iban"));
+    let word = word.start + label.map_or(0, <[u8]>::len)..word.end;
     let [first, second, tens, ones, ..] = text[word.clone()] else { return };
     let is_form = first.is_ascii_alphabetic() && second.is_ascii_alphabetic() && tens.is_ascii_digit();
     if !is_form || !ones.is_ascii_digit() {

@@ -16,7 +16,8 @@ pub(super) fn address(out: &mut Candidates<'_>, start: usize) {
         (4, Some(b'.')) => (b'.', 3),
         _ => return,
     };
-    if out.before(start).is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == separator || byte == b'_')
+    if out.before(start).is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        || follows_group(&text[..start], separator)
     {
         return;
     }
@@ -38,4 +39,12 @@ pub(super) fn address(out: &mut Candidates<'_>, start: usize) {
         return out.reject(&MAC, start..end, "all zero is no device");
     }
     out.settle(&MAC, start..end);
+}
+
+/// Whether a group of something longer stands before: "addr:" is none.
+fn follows_group(before: &[u8], separator: u8) -> bool {
+    let Some(before) = before.strip_suffix(&[separator]) else { return false };
+    let word =
+        before.iter().rev().take(3).take_while(|byte| byte.is_ascii_alphabetic() || **byte >= 0x80).count();
+    separator != b':' || word < 3
 }

@@ -56,7 +56,8 @@ fn plus(out: &mut Candidates<'_>, number: &Number, start: usize, first_digit: us
         let trunk = text[number.start()..end].windows(3).filter(|part| *part == b"(0)").count();
         if whole && phone_table::fits(digits, coded, trunk) {
             let end = extension(text, end);
-            return out.propose(&INTERNATIONAL, start..end);
+            let rule = if plus || !behind_digit(text, start) { &INTERNATIONAL } else { &WEAK };
+            return out.propose(rule, start..end);
         }
     }
     out.reject(&INTERNATIONAL, start..number.end(0), "no country has numbers of this length");
@@ -103,7 +104,7 @@ fn national(out: &mut Candidates<'_>, number: &Number) {
         }
         if let Some(rule) = form(text, number, count, lead).filter(|_| ends_or_extends(text, end)) {
             // The tail of a longer row of groups, such as a mistyped card, needs a cue.
-            let rule = if spaced_group(text, start) && rule.id == FORMATTED.id { &WEAK } else { rule };
+            let rule = if behind_digit(text, start) && rule.id == FORMATTED.id { &WEAK } else { rule };
             return out.propose(rule, start..extension(text, end));
         }
     }
@@ -114,10 +115,9 @@ fn follows_group(text: &[u8], start: usize) -> bool {
     start >= 2 && matches!(text[start - 1], b'-' | b'.' | b'/') && text[start - 2].is_ascii_digit()
 }
 
-/// A group of four digits or more before a space: "4532 0151 1283 0361".
-fn spaced_group(text: &[u8], start: usize) -> bool {
-    let Some(before) = text[..start].strip_suffix(b" ") else { return false };
-    before.len() >= 4 && before[before.len() - 4..].iter().all(u8::is_ascii_digit)
+/// A digit before a space: "4532 0151 1283 0361", "1 57 10 07 008 152 35".
+fn behind_digit(text: &[u8], start: usize) -> bool {
+    matches!(text[..start], [.., digit, b' '] if digit.is_ascii_digit())
 }
 
 /// A further group of the same kind: the number is longer than the form.
@@ -138,6 +138,8 @@ fn form(text: &[u8], number: &Number, count: usize, lead: Lead) -> Option<&'stat
         // "(555) 123-4567" is no exchange that was ever given out, but what people write.
         [3, 3, 4] if digits[0] >= 2 && lead == Lead::Parenthesis => Some(&FORMATTED),
         [3, 3, 4] if digits[0] >= 2 => Some(&WEAK),
+        // The Russian trunk: "8 (495) 123-45-67".
+        [1, 3, 3, 2, 2] if digits[0] == 8 && number.gap(text, 0) == b" (" => Some(&FORMATTED),
         [10] | [11] if american(digits) => Some(&BARE),
         [9..=11] if digits[0] == 0 && digits[1] != 0 => Some(&BARE),
         [11] if digits[0] == 1 && digits[1] >= 3 => Some(&BARE),

@@ -133,7 +133,9 @@ fn post_office_box(text: &[u8], word: &Range<usize>) -> Option<Range<usize>> {
 /// or after the name.
 fn around(text: &[u8], word: &Range<usize>) -> Option<Range<usize>> {
     let digits_alone = next(text, word.end, b" ").filter(|number| house_number(&text[number.clone()]));
-    let (name, named) = match (name_after(text, word.end), digits_alone) {
+    // "C/ Mayor 5", but not "UL/DL 5".
+    let marks: &[u8] = if word.len() == 1 || text[word.end..].starts_with(b"/ ") { b" './" } else { b" '." };
+    let (name, named) = match (name_after(text, word.end, marks), digits_alone) {
         (Some(name), _) => (name, true),
         (None, Some(_)) if known(BOXES, &text[word.clone()]) => (word.end, false),
         (None, _) => return None,
@@ -151,11 +153,11 @@ fn around(text: &[u8], word: &Range<usize>) -> Option<Range<usize>> {
 }
 
 /// Joiners and one to four capitalised words; their end.
-fn name_after(text: &[u8], start: usize) -> Option<usize> {
+fn name_after(text: &[u8], start: usize, marks: &[u8]) -> Option<usize> {
     let mut end = None;
     let mut at = start;
     for _ in 0..7 {
-        let Some(word) = next(text, at, b" './") else { break };
+        let Some(word) = next(text, at, marks) else { break };
         let letters = &text[word.clone()];
         if capital(letters) || matches!(letters, [b'd' | b'l', b'\'', rest @ ..] if capital(rest)) {
             end = Some(word.end);
