@@ -9,7 +9,7 @@ mod name;
 mod search;
 
 use crate::finding::{NearMiss, Span};
-use crate::names::NameFinder;
+use crate::names::{NameFinder, Unanalyzed};
 use crate::policy::Policy;
 use crate::view::{Escapes, InvalidText, View};
 pub(crate) use base64::unfinished_group;
@@ -36,6 +36,9 @@ pub enum Unscannable {
     /// More findings than the bound.
     #[error("a value holds more than 4096 pieces of personal data")]
     TooManyFindings,
+    /// Whoever finds names had to know it beforehand, and does not.
+    #[error(transparent)]
+    Unanalyzed(#[from] Unanalyzed),
     /// Not JSON.
     #[error("the body is not JSON, at byte {0}")]
     NotJson(usize),
@@ -77,7 +80,7 @@ impl<'q> Query<'q> {
 /// Finds personal data in `text`.
 ///
 /// # Errors
-/// More than 4,096 findings in one text.
+/// More than 4,096 findings in one text, or one that the name finder had to know beforehand.
 pub fn find(text: &str, query: &Query<'_>) -> Result<Findings, Unscannable> {
     find_raw(text.as_bytes(), Escapes::None, query)
 }

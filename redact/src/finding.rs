@@ -6,6 +6,9 @@ use std::ops::Range;
 use crate::context::CueGroup;
 use crate::entity::Entity;
 
+/// The rule of names that somebody else has found.
+pub(crate) const ANALYZER: &str = "analyzer";
+
 /// How sure a finding is, in percent. Integers compare and hash; thresholds stay exact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Score(u8);

@@ -32,7 +32,7 @@ pub use entity::{Entity, EntitySet, InvalidEntity, MAX_CUSTOM};
 pub use explain::{CodePoints, code_points, decoded};
 pub use find::{Findings, NearMisses, Query, Unscannable, find};
 pub use finding::{Evidence, NearMiss, Score, Span, Why};
-pub use names::{NameFinder, NameKind, NameSpan};
+pub use names::{NameFinder, NameKind, NameSpan, Unanalyzed};
 pub use policy::{
     Action, CustomSpec, Filter, InvalidPolicy, NonText, Policy, PolicySpec, PseudonymFormat, PseudonymSpec,
 };

@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use crate::finding::Span;
+use crate::finding::{ANALYZER, Span};
 
 /// Unites what overlaps. The best evidence names the union: checksum before form in context before
 /// form before words, then the nearer cue, then the higher score, then the earlier entity.
@@ -16,7 +16,9 @@ pub(crate) fn merge(text: &[u8], spans: Vec<Span>) -> Vec<Span> {
     let mut outside = Vec::new();
     for name in names {
         let parts = pieces(&name.range, &merged).into_iter();
-        let kept = parts.filter_map(|part| if part == name.range { Some(part) } else { trimmed(text, part) });
+        let capital = if name.rule == ANALYZER { Capital::Indifferent } else { Capital::Needed };
+        let kept = parts
+            .filter_map(|part| if part == name.range { Some(part) } else { trimmed(text, part, capital) });
         outside.extend(kept.map(|range| Span { range, ..name.clone() }));
     }
     merged.extend(outside);
@@ -59,12 +61,19 @@ fn pieces(whole: &Range<usize>, spans: &[Span]) -> Vec<Range<usize>> {
     parts
 }
 
-/// What a rule left of a name is a name if it begins with a capital letter.
-fn trimmed(text: &[u8], part: Range<usize>) -> Option<Range<usize>> {
+/// Whether what is left of a name must begin with a capital letter to be one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Capital {
+    Needed,
+    Indifferent,
+}
+
+/// What a rule left of a name, without what stands around it.
+fn trimmed(text: &[u8], part: Range<usize>, capital: Capital) -> Option<Range<usize>> {
     let belongs = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80;
     let piece = &text[part.clone()];
     let start = part.start + piece.iter().position(belongs)?;
     let end = part.start + piece.iter().rposition(belongs)? + 1;
-    let capital = text[start].is_ascii_uppercase() || text[start] >= 0x80;
-    capital.then_some(start..end)
+    let is_capital = text[start].is_ascii_uppercase() || text[start] >= 0x80;
+    (is_capital || capital == Capital::Indifferent).then_some(start..end)
 }

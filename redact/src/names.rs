@@ -28,4 +28,18 @@ pub struct NameSpan {
 pub trait NameFinder: Sync {
     /// Appends the names of `text`; `recall_bias` nats are taken from "no name".
     fn find(&self, text: &str, recall_bias: f32, out: &mut Vec<NameSpan>);
+
+    /// Appends the names that somebody else has found in a whole value beforehand, and that count whatever stands
+    /// around them. Called once for each value in which names are looked for, with its normalised text.
+    ///
+    /// # Errors
+    /// Somebody should have looked at the value and has not: it must not be sent.
+    fn known(&self, _value: &str, _out: &mut Vec<NameSpan>) -> Result<(), Unanalyzed> {
+        Ok(())
+    }
 }
+
+/// A value that nobody has looked at who should have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a value was not analyzed")]
+pub struct Unanalyzed;

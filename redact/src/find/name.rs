@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::Query;
 use crate::context::key_words;
 use crate::entity::Entity;
-use crate::finding::{Evidence, Score, Span};
-use crate::names::{NameFinder, NameKind, NameSpan};
+use crate::finding::{ANALYZER, Evidence, Score, Span};
+use crate::names::{NameFinder, NameKind, NameSpan, Unanalyzed};
 
 /// Longest piece of text that the tagger sees at once.
 const PIECE: usize = 512;
@@ -92,17 +92,23 @@ impl Names {
     }
 
     /// Reads one piece: a line, or the part of one that ends at a space. Returns its length, zero at the end.
+    ///
+    /// # Errors
+    /// The finder had to know the text beforehand, and does not.
     pub(super) fn step(
         &mut self,
         text: &[u8],
         finder: &dyn NameFinder,
         query: &Query<'_>,
         spans: &mut Vec<Span>,
-    ) -> usize {
+    ) -> Result<usize, Unanalyzed> {
         let from = self.at;
+        if from == 0 && !text.is_empty() {
+            self.known(text, finder, query, spans)?;
+        }
         let len = piece(&text[from..]);
         self.at += len;
-        let Ok(piece) = std::str::from_utf8(&text[from..from + len]) else { return len };
+        let Ok(piece) = std::str::from_utf8(&text[from..from + len]) else { return Ok(len) };
         self.found.clear();
         finder.find(piece, query.policy.filter.recall_bias(), &mut self.found);
         for name in std::mem::take(&mut self.found) {
@@ -117,7 +123,34 @@ impl Names {
                 spans.push(span);
             }
         }
-        len
+        Ok(len)
+    }
+
+    /// What somebody else has found. It stands also where the tagger would take a name for code.
+    fn known(
+        &mut self,
+        text: &[u8],
+        finder: &dyn NameFinder,
+        query: &Query<'_>,
+        spans: &mut Vec<Span>,
+    ) -> Result<(), Unanalyzed> {
+        let value = std::str::from_utf8(text).map_err(|_| Unanalyzed)?;
+        finder.known(value, &mut self.found)?;
+        self.found.sort_by_key(|name| name.start);
+        for name in std::mem::take(&mut self.found) {
+            if value.get(name.start..name.end).is_none_or(str::is_empty) {
+                return Err(Unanalyzed);
+            }
+            let span = Span { rule: ANALYZER, ..named(&name, 0) };
+            if span.entity == Entity::Location {
+                self.join(text, &span, spans);
+            }
+            if query.policy.entities.contains(span.entity) {
+                spans.push(span);
+            }
+        }
+        self.next_address = 0; // The tagger's places begin at the start again.
+        Ok(())
     }
 
     /// A place that follows a street, after a comma or a line's end, belongs to the address.

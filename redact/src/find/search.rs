@@ -53,7 +53,7 @@ impl Search {
     /// same in all calls.
     ///
     /// # Errors
-    /// More than 4,096 findings.
+    /// More than 4,096 findings, or a text that the name finder had to know beforehand.
     pub(crate) fn step(&mut self, text: &[u8], query: &Query<'_>) -> Result<Option<usize>, Unscannable> {
         let spent = match &mut self.stage {
             Stage::Scan => self.scan(text, query)?,
@@ -80,7 +80,10 @@ impl Search {
             }
             Stage::Names(names) => {
                 let finder = query.names.filter(|_| query.policy.entities.wants_names());
-                let spent = finder.map_or(0, |finder| names.step(text, finder, query, &mut self.spans));
+                let spent = match finder {
+                    Some(finder) => names.step(text, finder, query, &mut self.spans)?,
+                    None => 0,
+                };
                 if spent == 0 {
                     self.stage = Stage::Done;
                 }

@@ -1,3 +1,5 @@
+mod known;
+
 use super::*;
 use crate::finding::Score;
 use crate::names::{NameKind, NameSpan};
