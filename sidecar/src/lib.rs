@@ -4,6 +4,7 @@
 
 mod adapter;
 mod admin;
+mod analyzer;
 mod api;
 mod breaker;
 mod callers;

@@ -9,6 +9,7 @@ use chaperone_protocol::name::PartnerName;
 use chaperone_protocol::snapshot::Snapshot;
 use tokio_util::task::TaskTracker;
 
+use crate::analyzer::Analyzers;
 use crate::clock;
 use crate::gate::{Gate, Gates};
 use crate::outbound::Outbound;
@@ -23,6 +24,7 @@ pub(crate) struct World {
     /// Those of partners: found without a lock.
     pub(crate) gates: BTreeMap<PartnerName, Arc<Gate>>,
     pub(crate) policies: Policies,
+    pub(crate) analyzers: Analyzers,
     /// What pseudonyms are derived with. Made up where nobody sent one: then only caches of prompts notice a restart.
     pub(crate) pseudonyms: PseudonymKey,
 }
@@ -50,9 +52,20 @@ impl Live {
         let outbound_before = before.as_ref().map_or(&none, |world| &world.outbound);
         let outbound = Outbound::of((&snapshot, &keys), outbound_before, network, tasks);
         let policies = Policies::of(&snapshot);
+        let no_analyzers = Analyzers::default();
+        let analyzers_before = before.as_ref().map_or(&no_analyzers, |world| &world.analyzers);
+        let analyzers = Analyzers::of((&snapshot, &keys), analyzers_before, network, tasks);
         let pseudonyms = keys.pseudonyms().or(before.as_ref().map(|world| &world.pseudonyms)).cloned();
         let pseudonyms = pseudonyms.unwrap_or_else(|| PseudonymKey::new(clock::random()));
         let gates = gates.configure(&snapshot);
-        self.0.store(Some(Arc::new(World { snapshot, keys, outbound, gates, policies, pseudonyms })));
+        self.0.store(Some(Arc::new(World {
+            snapshot,
+            keys,
+            outbound,
+            gates,
+            policies,
+            analyzers,
+            pseudonyms,
+        })));
     }
 }

@@ -1,5 +1,6 @@
 //! Every metric of the sidecar. Labels are enums, or names from the snapshot, so their number is bounded.
 
+mod analyzer;
 mod answers;
 mod gates;
 
@@ -10,6 +11,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+pub(crate) use self::analyzer::AnalyzerMetrics;
 pub(crate) use self::answers::AnswerMetrics;
 pub(crate) use self::gates::GateMetrics;
 
@@ -62,6 +64,7 @@ pub(crate) struct Pii {
     pub(crate) foreign_tags: IntCounter,
     pub(crate) bound_hits: IntCounterVec,
     pub(crate) scan: Histogram,
+    pub(crate) analyzers: AnalyzerMetrics,
 }
 
 impl Pii {
@@ -100,6 +103,7 @@ impl Pii {
                 &["bound"],
             )?,
             scan,
+            analyzers: AnalyzerMetrics::new(registry)?,
         })
     }
 }

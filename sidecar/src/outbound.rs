@@ -7,6 +7,7 @@ mod connect;
 mod http2;
 mod names;
 pub(crate) mod network;
+mod pool;
 mod tls;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -34,6 +35,7 @@ use tokio_util::task::TaskTracker;
 use self::connect::{ConnectError, Connector, Offer};
 use self::http2::Http2;
 use self::network::Network;
+pub(crate) use self::pool::Pool;
 use crate::exchange::{Reached, StreamOptions};
 
 /// How long an idle connection is kept: below the 60 s after which common load balancers forget it.

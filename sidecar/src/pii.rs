@@ -37,11 +37,8 @@ impl PairPolicy {
     /// `None` if the engine refuses the policy: nothing may be sent under it then.
     pub(crate) fn of(pii: &Pii) -> Option<Self> {
         // Weights that do not load find no names, and text must not pass as if they had.
-        match pii.ner {
-            Ner::Off => {}
-            Ner::Embedded => drop(Tagger::embedded().ok()?),
-            // Not asked by this build yet, and text must not pass as if it had been.
-            Ner::Presidio(_) => return None,
+        if pii.ner != Ner::Off {
+            Tagger::embedded().ok()?;
         }
         let requests = redact::Policy::compile(&requests(pii)).ok()?;
         let answers = match answers(pii) {

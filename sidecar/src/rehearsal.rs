@@ -4,6 +4,7 @@
 
 pub(crate) mod partner;
 
+mod analyzers;
 mod day;
 mod faults;
 mod hints;

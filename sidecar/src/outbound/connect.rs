@@ -10,7 +10,7 @@ use std::time::Duration;
 use chaperone_protocol::address::{Reach, reach};
 use chaperone_protocol::keys::Keys;
 use chaperone_protocol::reason::Reason;
-use chaperone_protocol::snapshot::{AddressPolicy, Endpoint, Partner};
+use chaperone_protocol::snapshot::{AddressPolicy, Endpoint, Partner, Tls};
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -90,25 +90,45 @@ struct Target {
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
+/// Who is dialled.
+#[derive(Clone, Copy)]
+pub(super) struct Peer<'p> {
+    pub(super) endpoint: &'p Endpoint,
+    pub(super) tls: &'p Tls,
+    pub(super) addresses: AddressPolicy,
+    /// From dialling to the end of the TLS handshake.
+    pub(super) limit: Duration,
+}
+
 impl Connector {
     /// # Errors
-    /// In words for the log: which part of the partner's TLS settings cannot be used.
-    pub(super) fn new(
-        partner: &Partner,
+    /// In words for the log: the partner has no endpoint, or as [`Connector::to`].
+    pub(super) fn new(partner: &Partner, network: (&Keys, &Network), offer: Offer) -> Result<Self, String> {
+        let peer = Peer {
+            endpoint: partner.endpoint.as_ref().ok_or("it has no endpoint")?,
+            tls: &partner.tls,
+            addresses: partner.addresses,
+            limit: partner.timeouts.connect,
+        };
+        Self::to(peer, network, offer)
+    }
+
+    /// # Errors
+    /// In words for the log: which part of the TLS settings cannot be used.
+    pub(super) fn to(
+        Peer { endpoint, tls, addresses, limit }: Peer<'_>,
         (keys, network): (&Keys, &Network),
         offer: Offer,
     ) -> Result<Self, String> {
-        let endpoint = partner.endpoint.clone().ok_or("it has no endpoint")?;
         let tls = if endpoint.is_tls() {
-            let name = partner.tls.server_name.as_deref().unwrap_or(endpoint.host()).to_owned();
+            let name = tls.server_name.as_deref().unwrap_or(endpoint.host()).to_owned();
             let name = ServerName::try_from(name).map_err(|_| "tls.serverName is not a host name")?;
-            let config: Arc<ClientConfig> = tls::client_config(&partner.tls, keys, offer)?;
+            let config: Arc<ClientConfig> = tls::client_config(tls, keys, offer)?;
             Some((TlsConnector::from(config), name))
         } else {
             None
         };
-        let (addresses, limit) = (partner.addresses, partner.timeouts.connect);
-        let network = network.clone();
+        let (endpoint, network) = (endpoint.clone(), network.clone());
         Ok(Self(Arc::new(Target { offer, endpoint, addresses, limit, network, tls })))
     }
 

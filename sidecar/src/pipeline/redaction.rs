@@ -3,6 +3,8 @@
 //! The data runtime has one thread, so the engine gives it back between steps. A redaction serves every attempt at its
 //! partner; the next partner gets one of its own.
 
+mod analysis;
+
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,11 +15,12 @@ use chaperone_protocol::name::{PartnerName, is_sane_id};
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::reason::Reason;
 use chaperone_protocol::snapshot::Target;
-use chaperone_redact::{Counts, Engine, Progress, Refused, Rules, Unscannable, Vault};
+use chaperone_redact::{Counts, Engine, NameFinder, Progress, Refused, Rules, Unscannable, Vault};
 use http::HeaderMap;
 use tokio::time::timeout;
 
 use super::attempt::Call;
+use crate::analyzer::Assisted;
 use crate::clock;
 use crate::defect::caught;
 use crate::pii::{self, PairPolicy, Rewrite, hint, identifier};
@@ -39,18 +42,21 @@ pub(super) struct Redaction {
     pub(super) correlation_id: String,
 }
 
-/// The last redaction of a request.
+/// The last redaction of a request, and what analyzers have found in it.
 #[derive(Default)]
-pub(crate) struct Redactions(Mutex<Option<(PartnerName, Arc<Redaction>)>>);
+pub(crate) struct Redactions {
+    last: Mutex<Option<(PartnerName, Arc<Redaction>)>>,
+    analyses: analysis::Analyses,
+}
 
 impl Redactions {
     fn of(&self, partner: &PartnerName) -> Option<Arc<Redaction>> {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.as_ref().filter(|(of, _)| of == partner).map(|(_, redaction)| Arc::clone(redaction))
     }
 
     fn keep(&self, partner: &PartnerName, redaction: &Arc<Redaction>) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some((partner.clone(), Arc::clone(redaction)));
     }
 }
@@ -58,7 +64,7 @@ impl Redactions {
 /// Redacts the request for `target`.
 ///
 /// # Errors
-/// The policy blocks what stands in it, or it cannot be scanned.
+/// The policy blocks what stands in it, or it cannot be scanned or analyzed.
 pub(super) async fn redact(
     call: &Call<'_>,
     target: &Target,
@@ -71,18 +77,14 @@ pub(super) async fn redact(
     let policy = call.world.policies.get(&call.route.alias, partner).ok_or_else(no_policy)?;
     let scope = pii::scope_text(policy.written.scope, conversation(call.headers)?, record.request_id());
     let mut vault = vault(&call.world.pseudonyms, partner, scope);
+    let analyses = Box::pin(analysis::all(call, policy, record)).await?;
     let began = clock::now();
-    let rules =
-        Rules { policy: &policy.requests, table: pii::field_table(call.prompt.api()), names: policy.names() };
+    let assisted = policy.names().map(|own| Assisted { own, analyses: &analyses });
+    let names = assisted.as_ref().map(|assisted| assisted as &dyn NameFinder);
+    let rules = Rules { policy: &policy.requests, table: pii::field_table(call.prompt.api()), names };
     let scanned = scan(call.prompt.body(), rules, &mut vault, PATIENCE).await;
     let took = clock::now() - began;
-    let engine = scanned.map_err(|failure| {
-        record.redacted(&policy.requests, failure.found(), took);
-        if let Some(bound) = failure.bound() {
-            record.bound_hit(bound);
-        }
-        failure.refusal(policy)
-    })?;
+    let engine = scanned.map_err(|failure| refuse(&failure, policy, record, took))?;
     record.redacted(&policy.requests, engine.counts(), took);
     let prompt = Redacted::new(call.prompt, &engine, hint(policy, call.prompt.api(), call.prompt.body()))?;
     let mut id = |id: &str| {
@@ -94,6 +96,14 @@ pub(super) async fn redact(
     let redaction = Arc::new(Redaction { prompt, rewrite, request_id, correlation_id });
     call.redactions.keep(partner, &redaction);
     Ok(redaction)
+}
+
+fn refuse(failure: &Failure, policy: &PairPolicy, record: &mut Record, took: Duration) -> Refusal {
+    record.redacted(&policy.requests, failure.found(), took);
+    if let Some(bound) = failure.bound() {
+        record.bound_hit(bound);
+    }
+    failure.refusal(policy)
 }
 
 fn vault(key: &PseudonymKey, partner: &PartnerName, scope: &str) -> Vault {

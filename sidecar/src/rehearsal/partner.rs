@@ -45,6 +45,8 @@ pub(crate) enum Act {
     Close,
     /// A status with headers (each with its line end) and a body.
     Status(u16, &'static str, &'static str),
+    /// 200 and this body, after a wait.
+    Answer(Duration, String),
     /// A bare status, after a wait.
     Later(Duration, u16),
     /// 200, and these pieces of an event stream, one after the other; then it ends as HTTP has it.
@@ -180,6 +182,10 @@ async fn play(stream: &mut DuplexStream, act: Act, mode: Mode) -> bool {
         Act::Silence => hold(stream).await,
         Act::Status(status, headers, body) => {
             answer(stream, status, &format!("content-type: application/json\r\n{headers}"), body).await
+        }
+        Act::Answer(wait, body) => {
+            sleep(wait).await;
+            answer(stream, 200, "content-type: application/json\r\n", &body).await
         }
         Act::Later(wait, status) => {
             sleep(wait).await;

@@ -1,0 +1,79 @@
+//! What stands between requests and one analyzer: its breaker, and how many questions it is asked at a time.
+//!
+//! An analyzer is no partner: what it does wrong opens no partner's breaker, and costs no partner's retries.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chaperone_protocol::limits;
+use chaperone_protocol::snapshot::BreakerPolicy;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+use crate::breaker::{Breaker, Refused, Ticket, Transition};
+use crate::clock;
+
+/// Survives snapshots, as long as the endpoint stays.
+#[derive(Debug)]
+pub(super) struct Guard {
+    breaker: Mutex<Breaker>,
+    places: Semaphore,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self { breaker: Mutex::new(Breaker::new()), places: Semaphore::new(limits::PII_QUESTIONS) }
+    }
+}
+
+/// Leave for one question. Dropped without a verdict it says nothing about the analyzer.
+pub(super) struct Pass<'g> {
+    guard: &'g Guard,
+    ticket: Option<Ticket>,
+    _place: SemaphorePermit<'g>,
+}
+
+impl Guard {
+    /// Waits for a place. Whoever calls bounds the wait.
+    ///
+    /// # Errors
+    /// The breaker refuses, until then.
+    pub(super) async fn enter(self: &Arc<Self>) -> Result<(Pass<'_>, Option<Transition>), Refused> {
+        // Before the wait too: nobody waits for an analyzer that is left alone.
+        self.with(|breaker| breaker.check(clock::now()))?;
+        let place = self.places.acquire().await.expect("the places are never closed");
+        let (ticket, change) = self.with(|breaker| breaker.admit(clock::now()))?;
+        Ok((Pass { guard: self, ticket: Some(ticket), _place: place }, change))
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> T {
+        // A panic under the lock leaves counters that are off by one at worst.
+        change(&mut self.breaker.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Pass<'_> {
+    /// It answered.
+    pub(super) fn answered(mut self, now: Instant) -> Option<Transition> {
+        let mut ticket = self.ticket.take()?;
+        self.guard.with(|breaker| {
+            let change = breaker.commit(&mut ticket, &BreakerPolicy::default(), now);
+            breaker.ended(ticket);
+            change
+        })
+    }
+
+    /// It did not, or not so that it can be used.
+    pub(super) fn failed(mut self, now: Instant) -> Option<Transition> {
+        let ticket = self.ticket.take()?;
+        let at = (now, clock::random_number());
+        self.guard.with(|breaker| breaker.fail(ticket, &BreakerPolicy::default(), None, at))
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.guard.with(|breaker| breaker.forget(ticket));
+        }
+    }
+}
