@@ -56,16 +56,11 @@ pub(super) fn mark(out: &mut Candidates<'_>, at: usize) {
     let text = out.text;
     let forms = [b"%40".as_slice(), b"&#64;", b"&#x40;", b"&commat;"];
     let Some(form) = forms.into_iter().find(|form| text[at..].starts_with(form)) else { return };
+    let start = at + form.len();
+    let Some(end) = domain(text, start, text.len().min(start + LONGEST)) else { return };
     let local =
         text[..at].iter().rev().take(LONGEST).take_while(|byte| is_part(**byte) || **byte == b'%').count();
-    let start = at + form.len();
-    let len = text[start..]
-        .iter()
-        .take(LONGEST)
-        .take_while(|byte| is_part(**byte) || b"%&#;".contains(byte))
-        .count();
-    out.work += (local + len) as u64;
-    let Some(end) = domain(text, start, start + len) else { return };
+    out.work += (local + end - start) as u64;
     if local > 0 {
         out.settle(&ENCODED, at - local..end);
     }

@@ -21,7 +21,7 @@ static LOOPBACK: Rule = Rule::new("ip-loopback", Entity::Ip, 40, 40).unmoved();
 const LONGEST_V6: usize = 45;
 
 /// A strict dotted quad.
-pub(super) fn version_4(out: &mut Candidates<'_>, number: &Number) {
+pub(super) fn version_4(out: &mut Candidates<'_>, number: &Number<'_>) {
     let Some(end) = quad(out.text, number) else { return };
     let start = number.start();
     let before = out.before(start);
@@ -49,7 +49,7 @@ fn like_version(text: &[u8], range: &Range<usize>) -> bool {
     behind_word && plain && !private && text[range.clone()].split(|byte| *byte == b'.').all(small)
 }
 
-fn quad(text: &[u8], number: &Number) -> Option<usize> {
+fn quad(text: &[u8], number: &Number<'_>) -> Option<usize> {
     if number.len() < 4 || number.uniform(4) != Some(b'.') {
         return None;
     }
@@ -85,8 +85,11 @@ pub(super) fn version_6(out: &mut Candidates<'_>, start: usize) {
         return;
     }
     let rest = &text[start..text.len().min(start + LONGEST_V6 + 1)];
-    let mut len =
-        rest.iter().take_while(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.')).count();
+    let (mut len, mut colons) = (0, 0);
+    for byte in rest.iter().take_while(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.')) {
+        len += 1;
+        colons += usize::from(*byte == b':');
+    }
     out.work += len as u64;
     while len > 0 && (rest[len - 1] == b'.' || (rest[len - 1] == b':' && !rest[..len].ends_with(b"::"))) {
         len -= 1;
@@ -94,7 +97,10 @@ pub(super) fn version_6(out: &mut Candidates<'_>, start: usize) {
     if rest.get(len).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
         return;
     }
-    judge_6(out, start, start + len);
+    // Seven colons part eight groups, of which an embedded address stands for two, or two of them for any number.
+    if colons >= 6 || out.text[start..start + len].windows(2).any(|pair| pair == b"::") {
+        judge_6(out, start, start + len);
+    }
 }
 
 fn judge_6(out: &mut Candidates<'_>, start: usize, end: usize) {

@@ -57,7 +57,8 @@ pub(super) fn token(out: &mut Candidates<'_>, word: &Range<usize>) {
     if joined {
         return;
     }
-    let known = rows(rest[0]).find_map(|row| matches(rest, row).map(|len| (row, len)));
+    let head = rest.first_chunk().copied().unwrap_or_default();
+    let known = rows(head).find_map(|row| matches(rest, row).map(|len| (row, len)));
     if let Some((row, len)) = known {
         return out.settle(&row.rule, word.start..word.start + len);
     }
@@ -69,19 +70,22 @@ pub(super) fn token(out: &mut Candidates<'_>, word: &Range<usize>) {
     }
 }
 
-/// The prefixes that begin with a letter, in their order: nearly always none or one.
-fn rows(first: u8) -> impl Iterator<Item = &'static Prefix> {
-    /// One bit for each prefix.
-    static BY_FIRST: [u128; 128] = {
-        let mut table = [0; 128];
+/// The prefixes that begin with two bytes, in their order: nearly always none or one.
+fn rows(head: [u8; 2]) -> impl Iterator<Item = &'static Prefix> {
+    /// One bit for each prefix, by its first and by its second byte.
+    static BY_BYTE: [[u128; 128]; 2] = {
+        let mut tables = [[0; 128]; 2];
         let mut row = 0;
         while row < PREFIXES.len() {
-            table[PREFIXES[row].prefix.as_bytes()[0] as usize] |= 1 << row;
+            let prefix = PREFIXES[row].prefix.as_bytes();
+            tables[0][prefix[0] as usize] |= 1 << row;
+            tables[1][prefix[1] as usize] |= 1 << row;
             row += 1;
         }
-        table
+        tables
     };
-    let mut left = BY_FIRST.get(usize::from(first)).copied().unwrap_or_default();
+    let rows = |place: usize| BY_BYTE[place].get(usize::from(head[place])).copied().unwrap_or_default();
+    let mut left = rows(0) & rows(1);
     std::iter::from_fn(move || {
         let row = PREFIXES.get(left.trailing_zeros() as usize)?;
         left &= left - 1;
