@@ -26,12 +26,12 @@ mod worth;
 use std::ops::Range;
 
 use crate::scan::Candidates;
-use number::Number;
+pub(crate) use number::Groups;
 pub(crate) use secret::keyed;
 pub(crate) use worth::plain_word as is_worth;
 
 /// A run of digits that touches no letter.
-pub(crate) fn on_number(out: &mut Candidates<'_>, digits: &Range<usize>) {
+pub(crate) fn on_number(out: &mut Candidates<'_>, groups: &mut Groups, digits: &Range<usize>) {
     let start = digits.start;
     let worth = worth::number(out.text, digits);
     if worth != worth::Number::Full {
@@ -56,8 +56,8 @@ pub(crate) fn on_number(out: &mut Candidates<'_>, digits: &Range<usize>) {
         return;
     }
     let attached = out.before(start).is_some_and(|byte| byte == b'_');
-    let number = Number::read(out.text, start);
-    out.work += number.read_bytes() as u64;
+    let number = groups.number(out.text, start);
+    out.work += number.span() as u64;
     if attached {
         return;
     }
@@ -110,7 +110,7 @@ pub(crate) fn on_plain_word(out: &mut Candidates<'_>, word: Range<usize>) {
 }
 
 /// A run of letters and digits.
-pub(crate) fn on_mixed_word(out: &mut Candidates<'_>, word: Range<usize>) {
+pub(crate) fn on_mixed_word(out: &mut Candidates<'_>, groups: &mut Groups, word: Range<usize>) {
     // The API's paths join them: `/bot123456789:AA…`.
     if out.text[word.clone()].starts_with(b"bot") {
         secret::bot_token(out, word.start + 3);
@@ -132,14 +132,14 @@ pub(crate) fn on_mixed_word(out: &mut Candidates<'_>, word: Range<usize>) {
     national::word(out, &word);
     identity::word(out, &word);
     address::post_code(out, word.start);
-    number_before_extension(out, &word);
+    number_before_extension(out, groups, &word);
 }
 
 /// "5550123x12" and "12th of March" begin with a number; phones and dates care.
-fn number_before_extension(out: &mut Candidates<'_>, word: &Range<usize>) {
+fn number_before_extension(out: &mut Candidates<'_>, groups: &mut Groups, word: &Range<usize>) {
     if out.text[word.start].is_ascii_digit() {
-        let number = Number::read(out.text, word.start);
-        out.work += number.read_bytes() as u64;
+        let number = groups.number(out.text, word.start);
+        out.work += number.span() as u64;
         phone::number(out, &number);
         birth::date(out, &number);
     }

@@ -7,7 +7,7 @@
 mod classes;
 
 use crate::finding::{Candidate, NearMiss, Rule, Why};
-use crate::recognizer;
+use crate::recognizer::{self, Groups};
 use classes::{CHUNK, Classes, Window};
 
 /// What recognizers write to: candidates, and near misses if somebody wants explanations.
@@ -77,9 +77,10 @@ impl<'t> Candidates<'t> {
 }
 
 /// Where a scan is, and the word that it is in.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Scan {
     at: usize,
+    groups: Groups,
     word: Option<Word>,
     /// Whether the last chunk had bytes beyond ASCII.
     wide: bool,
@@ -135,7 +136,7 @@ impl Scan {
         }
         // Whether a word ends at the end of a block is seen in the next one.
         if let Some(word) = self.word.take_if(|_| until == text.len()) {
-            hand_on(out, word.kind, word.start..until);
+            self.hand_on(out, word.kind, word.start..until);
         }
     }
 
@@ -159,7 +160,7 @@ impl Scan {
                 || beside_wide
                 || head.is_none_or(|head| recognizer::is_worth(head, end - word.start))
             {
-                hand_on(out, kind, word.start..end);
+                self.hand_on(out, kind, word.start..end);
             }
             starts &= !1;
         }
@@ -183,18 +184,18 @@ impl Scan {
                 if behind == 0 {
                     self.word = Some(Word { start, kind });
                 } else {
-                    hand_on(out, kind, start..start + len);
+                    self.hand_on(out, kind, start..start + len);
                 }
             }
         }
     }
-}
 
-/// Hands on a run of letters and digits.
-fn hand_on(out: &mut Candidates<'_>, kind: Kind, word: std::ops::Range<usize>) {
-    match kind {
-        Kind::Letters => recognizer::on_plain_word(out, word),
-        Kind::Digits => recognizer::on_number(out, &word),
-        Kind::Mixed => recognizer::on_mixed_word(out, word),
+    /// Hands on a run of letters and digits.
+    fn hand_on(&mut self, out: &mut Candidates<'_>, kind: Kind, word: std::ops::Range<usize>) {
+        match kind {
+            Kind::Letters => recognizer::on_plain_word(out, word),
+            Kind::Digits => recognizer::on_number(out, &mut self.groups, &word),
+            Kind::Mixed => recognizer::on_mixed_word(out, &mut self.groups, word),
+        }
     }
 }

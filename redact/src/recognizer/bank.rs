@@ -12,7 +12,7 @@ static SORT_CODE: Rule = Rule::new("sort-code", Entity::BankAccount, 10, 80).bes
 static ACCOUNT: Rule = Rule::new("account", Entity::BankAccount, 5, 60).beside(&[CueGroup::Account]);
 
 /// Judges a number that only a cue can make an account.
-pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
+pub(super) fn number(out: &mut Candidates<'_>, number: &Number<'_>) {
     let text = out.text;
     if !number.begins_cleanly() {
         return;
@@ -62,7 +62,7 @@ fn routing(digits: &[u8]) -> bool {
 }
 
 /// Groups of two to four digits with one separator, 8 to 17 digits in all.
-fn in_groups(number: &Number) -> Option<usize> {
+fn in_groups(number: &Number<'_>) -> Option<usize> {
     let count = number.len().min(6);
     let lengths = number.lengths(count)?;
     let total = number.total(count);

@@ -20,7 +20,7 @@ pub(super) const MONTHS: &[&str] = &[
 const ORDINALS: [&str; 5] = ["st", "nd", "rd", "th", "er"];
 
 /// A date that begins with digits.
-pub(super) fn date(out: &mut Candidates<'_>, number: &Number) {
+pub(super) fn date(out: &mut Candidates<'_>, number: &Number<'_>) {
     if !number.begins_cleanly() {
         return;
     }
@@ -43,7 +43,7 @@ fn is_year(year: u32) -> bool {
     (1900..=LATEST).contains(&year)
 }
 
-fn numeric(text: &[u8], number: &Number) -> Option<usize> {
+fn numeric(text: &[u8], number: &Number<'_>) -> Option<usize> {
     if number.len() >= 3 && matches!(number.uniform(3), Some(b'-' | b'/' | b'.' | b' ')) {
         let part = |index: usize| value(text, number.group(index));
         let valid = match number.lengths(3)? {
@@ -77,7 +77,7 @@ fn day_and_month(first: u32, second: u32) -> bool {
 }
 
 /// "12 March 1985", "12. März 1985", "12th of March, 1985", "12 de marzo de 1985".
-fn day_first(text: &[u8], number: &Number) -> Option<usize> {
+fn day_first(text: &[u8], number: &Number<'_>) -> Option<usize> {
     let behind = skip(text, number.end(0), b". -/");
     text.get(behind).filter(|byte| byte.is_ascii_alphabetic() || **byte >= 0x80)?;
     (1..=31).contains(&value(text, number.group(0))).then_some(())?;
@@ -106,7 +106,7 @@ pub(super) fn month_first(out: &mut Candidates<'_>, word: &Range<usize>) {
     }
 }
 
-fn east_asian(text: &[u8], number: &Number) -> Option<usize> {
+fn east_asian(text: &[u8], number: &Number<'_>) -> Option<usize> {
     (number.total(1) >= 4 && is_year(value(text, number.group(0)))).then_some(())?;
     let rest = std::str::from_utf8(text.get(number.end(0)..text.len().min(number.end(0) + 16))?);
     let rest = match rest {

@@ -17,7 +17,7 @@ static SHORT: Rule =
     Rule::new("card-short", Entity::CreditCard, 30, 85).checked("issuer range and Luhn").beside(CUES);
 
 /// Finds the longest card that begins at the number's first digit.
-pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
+pub(super) fn number(out: &mut Candidates<'_>, number: &Number<'_>) {
     let may_begin = matches!(number.total(1), 4 | 8 | 12..=19);
     if !may_begin || number.total(number.len()) < 12 || !begins(out.text, number.start()) {
         return;
@@ -71,7 +71,7 @@ fn grouped(lengths: &[u8]) -> bool {
 }
 
 /// One separator throughout; a line feed may stand for it where a line was wrapped.
-fn separated(text: &[u8], number: &Number, count: usize) -> bool {
+fn separated(text: &[u8], number: &Number<'_>, count: usize) -> bool {
     let mut gaps = (0..count - 1).map(|index| number.gap(text, index)).filter(|gap| *gap != b"\n");
     let Some(first) = gaps.next() else { return true };
     matches!(first, b" " | b"-" | b"." | b"  ") && gaps.all(|gap| gap == first)

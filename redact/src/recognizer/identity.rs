@@ -19,7 +19,7 @@ static DOCUMENT: Rule =
     Rule::new("document", Entity::NationalId, 5, 65).beside(&[CueGroup::Document]).unmoved();
 
 /// Digits alone.
-pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
+pub(super) fn number(out: &mut Candidates<'_>, number: &Number<'_>) {
     let range = number.start()..number.end(0);
     if !number.begins_cleanly() || !ends_cleanly(out.text, range.end) {
         return grouped(out, number);
@@ -35,7 +35,7 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
 }
 
 /// "123 456 789" and "12-345-678", as licences of several states are written.
-fn grouped(out: &mut Candidates<'_>, number: &Number) {
+fn grouped(out: &mut Candidates<'_>, number: &Number<'_>) {
     const SHAPES: [Shape; 5] = [
         Shape::of(&[3, 3, 3]),
         Shape::of(&[2, 3, 3]),

@@ -67,7 +67,7 @@ static DIGITS: &[Row] = &[
 ];
 
 /// Numbers that are digits alone.
-pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
+pub(super) fn number(out: &mut Candidates<'_>, number: &Number<'_>) {
     let text = out.text;
     if !number.begins_cleanly() {
         return;
@@ -135,11 +135,16 @@ pub(super) fn lettered(out: &mut Candidates<'_>, word: &Range<usize>) {
 
 /// British national insurance numbers, written together or in pairs.
 pub(super) fn spaced(out: &mut Candidates<'_>, start: usize) {
-    let fits = |at: usize, letter: u8| letter.is_ascii_digit() == (2..8).contains(&at);
+    if !out.text[start].is_ascii_uppercase() || !begins_cleanly(out.text, start) {
+        return;
+    }
+    let fits = |at: usize, letter: u8| match at {
+        0 => !b"DFIQUV".contains(&letter),
+        2..8 => letter.is_ascii_digit(),
+        _ => letter.is_ascii_alphabetic(),
+    };
     let Some((letters, end)) = nine(out.text, start, 14, b" -", fits) else { return };
-    let clean = begins_cleanly(out.text, start) && ends_cleanly(out.text, end);
-    let upper = out.text[start].is_ascii_uppercase();
-    if clean && upper && nino(&letters) {
+    if ends_cleanly(out.text, end) && nino(&letters) {
         out.propose(&NINO, start..end);
     }
 }
@@ -175,8 +180,7 @@ fn nine(
 fn nino(letters: &[u8; 9]) -> bool {
     let [first, second, .., last] = letters;
     let pair = [*first, *second];
-    !b"DFIQUV".contains(first)
-        && !b"DFIQUVO".contains(second)
+    !b"DFIQUVO".contains(second)
         && ![*b"BG", *b"GB", *b"NK", *b"KN", *b"TN", *b"NT", *b"ZZ"].contains(&pair)
         && matches!(last, b'A'..=b'D')
 }

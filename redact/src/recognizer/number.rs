@@ -1,110 +1,35 @@
 //! Groups of digits with their separators: what cards, phones, dates and ids are made of.
 
+mod groups;
+
 use std::ops::Range;
 
-/// Most groups that one number may have.
-const MAX_GROUPS: usize = 10;
-/// More digits than any number that we look for: what follows them need not be read.
-const MAX_DIGITS: usize = 20;
-/// Bytes that are read at once.
-const STRIDE: usize = 8;
-/// Longest group that is measured, in whole strides; nothing that we look for is longer.
-const MAX_GROUP: usize = 5 * STRIDE;
+pub(crate) use groups::Groups;
+use groups::{LONGEST_GROUP, MOST_DIGITS};
 
-/// The groups that begin at one position, as far as separators of one to three bytes join them. What recognizers ask
-/// is noted while the bytes are read, since a dozen of them ask. It spans less than 128 bytes, so that one tells where
-/// a group is.
+/// The groups that begin at one position, at most ten; what follows twenty digits does not count.
 #[derive(Debug)]
-pub(super) struct Number {
-    start: usize,
+pub(super) struct Number<'g> {
+    groups: &'g Groups,
+    /// Its first group.
+    first: usize,
     len: usize,
-    /// The lengths of the first eight groups.
-    shape: u64,
-    /// Where groups begin, counted from the first one's start.
-    starts: [u8; MAX_GROUPS],
-    lengths: [u8; MAX_GROUPS],
-    /// How many digits each group and those before it have.
-    totals: [u8; MAX_GROUPS],
-    /// The digits, and room for what a stride reads beyond them.
-    digits: [u8; MAX_DIGITS + STRIDE],
-    /// The separator behind the first group, and how many groups it alone joins.
-    separator: Option<(u8, usize)>,
-    /// Whether nothing before it touches it.
     begins_cleanly: bool,
 }
 
-impl Number {
-    /// Reads forward from the first digit at `start`.
-    pub(super) fn read(text: &[u8], start: usize) -> Self {
-        let mut number = Self {
-            start,
-            len: 0,
-            shape: 0,
-            starts: [0; MAX_GROUPS],
-            lengths: [0; MAX_GROUPS],
-            totals: [0; MAX_GROUPS],
-            digits: [0; MAX_DIGITS + STRIDE],
-            separator: None,
-            begins_cleanly: begins_cleanly(text, start),
-        };
-        let (mut at, mut count) = (start, 0);
-        loop {
-            let len = number.read_group(text, at, count);
-            at += len;
-            count += len;
-            if number.len == MAX_GROUPS || len == MAX_GROUP || count >= MAX_DIGITS {
-                return number;
-            }
-            let gap = separator(text, at);
-            if gap == 0 {
-                return number;
-            }
-            number.separator = match (number.len, number.separator) {
-                (1, _) => (gap == 1).then_some((text[at], 2)),
-                (joined, Some((mark, groups))) if joined == groups && gap == 1 && text[at] == mark => {
-                    Some((mark, groups + 1))
-                }
-                (_, separator) => separator,
-            };
-            at += gap;
-        }
-    }
-
-    /// Reads the group at `at`, behind `count` digits; returns its length.
-    #[expect(clippy::cast_possible_truncation, reason = "a number spans less than 128 bytes")]
-    fn read_group(&mut self, text: &[u8], at: usize, count: usize) -> usize {
-        let mut len = 0;
-        loop {
-            let (digits, values) = leading_digits(&text[at + len..]);
-            if let Some(place) = self.digits[count..].get_mut(len..len + STRIDE) {
-                place.copy_from_slice(&values);
-            }
-            len += digits;
-            if digits < STRIDE || len == MAX_GROUP {
-                break;
-            }
-        }
-        self.starts[self.len] = (at - self.start) as u8;
-        self.lengths[self.len] = len as u8;
-        self.totals[self.len] = (count + len) as u8;
-        if self.len < Shape::MAX_GROUPS {
-            self.shape |= (len as u64) << (8 * self.len);
-        }
-        self.len += 1;
-        len
-    }
-
+impl Number<'_> {
     pub(super) const fn len(&self) -> usize {
         self.len
     }
 
     pub(super) fn group(&self, index: usize) -> Range<usize> {
-        let start = self.start + usize::from(self.starts[index]);
-        start..start + usize::from(self.lengths[index])
+        let group = self.first + index;
+        let start = self.groups.start + usize::from(self.groups.starts[group]);
+        start..start + usize::from(self.groups.lengths[group])
     }
 
-    pub(super) const fn start(&self) -> usize {
-        self.start
+    pub(super) fn start(&self) -> usize {
+        self.group(0).start
     }
 
     /// End of the group at `index`.
@@ -117,24 +42,26 @@ impl Number {
         self.begins_cleanly
     }
 
-    /// Bytes that were read.
-    pub(super) fn read_bytes(&self) -> usize {
-        self.end(self.len - 1) - self.start
+    /// Bytes from its start to its end.
+    pub(super) fn span(&self) -> usize {
+        self.end(self.len - 1) - self.start()
     }
 
     /// Lengths of the first `count` groups, or `None` if there are fewer.
     pub(super) fn lengths(&self, count: usize) -> Option<&[u8]> {
-        self.lengths[..self.len].get(..count)
+        self.groups.lengths[self.first..][..self.len].get(..count)
     }
 
     /// How many digits the first `count` groups have, which are one or more.
     pub(super) fn total(&self, count: usize) -> usize {
-        self.totals[count - 1].into()
+        let totals = &self.groups.totals[self.first..];
+        usize::from(totals[count] - totals[0])
     }
 
     /// Whether the first groups have exactly these lengths.
-    pub(super) const fn shaped(&self, shape: Shape) -> bool {
-        self.shape & shape.mask == shape.lengths
+    pub(super) fn shaped(&self, shape: Shape) -> bool {
+        let lengths = self.groups.lengths[self.first..].first_chunk().copied().map_or(0, u64::from_le_bytes);
+        shape.groups <= self.len && lengths & shape.mask == shape.lengths
     }
 
     /// What stands between the groups at `index` and `index + 1`.
@@ -144,27 +71,15 @@ impl Number {
 
     /// The one separator between the first `count` groups, which are two or more, if it is one byte and always the same.
     pub(super) fn uniform(&self, count: usize) -> Option<u8> {
-        self.separator.filter(|(_, groups)| count <= *groups).map(|(mark, _)| mark)
+        let marks = &self.groups.marks[self.first..][..count - 1];
+        (marks[0] != 0 && marks.iter().all(|mark| *mark == marks[0])).then_some(marks[0])
     }
 
     /// The digits of the first `count` groups; of a number longer than any that we look for, the first.
     pub(super) fn digits(&self, count: usize) -> &[u8] {
-        &self.digits[..self.total(count).min(MAX_DIGITS)]
+        let before = usize::from(self.groups.totals[self.first]);
+        &self.groups.digits[before..][..self.total(count).min(MOST_DIGITS)]
     }
-}
-
-/// How many of the first eight bytes are digits, up to the first other byte, and their values.
-fn leading_digits(text: &[u8]) -> (usize, [u8; STRIDE]) {
-    let bytes = text.first_chunk().copied().unwrap_or_else(|| {
-        let mut padded = [0; STRIDE];
-        padded[..text.len()].copy_from_slice(text);
-        padded
-    });
-    let values = u64::from_le_bytes(bytes) ^ u64::from_le_bytes([b'0'; STRIDE]);
-    // The highest bit of every byte that is more than nine. Such a byte may change those behind it, which do not count.
-    let others = values | values.wrapping_add(u64::from_le_bytes([0x80 - 10; STRIDE]));
-    let others = others & u64::from_le_bytes([0x80; STRIDE]);
-    (others.trailing_zeros() as usize / 8, values.to_le_bytes())
 }
 
 /// Lengths of groups, a byte for each, so that a form is compared at once.
@@ -232,11 +147,11 @@ pub(super) fn ends_cleanly(text: &[u8], end: usize) -> bool {
 }
 
 fn digits_at(text: &[u8], at: usize) -> usize {
-    text.iter().skip(at).take(MAX_GROUP).take_while(|byte| byte.is_ascii_digit()).count()
+    text.iter().skip(at).take(LONGEST_GROUP).take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 fn digits_before(text: &[u8], at: usize) -> usize {
-    text[..at].iter().rev().take(MAX_GROUP).take_while(|byte| byte.is_ascii_digit()).count()
+    text[..at].iter().rev().take(LONGEST_GROUP).take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 /// Whether a number may begin here: no letter, digit or joining mark before it.

@@ -22,7 +22,7 @@ const NATIONAL_DIGITS: std::ops::RangeInclusive<usize> = 7..=12;
 const MOST_GROUPS: usize = 6;
 
 /// A number that begins with this group, or with the mark right before it.
-pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
+pub(super) fn number(out: &mut Candidates<'_>, number: &Number<'_>) {
     let text = out.text;
     let start = number.start();
     if out.before(start) == Some(b'+') {
@@ -38,7 +38,7 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
 }
 
 /// `+` or `00`, country, subscriber: the longest run of groups whose length the country uses.
-fn plus(out: &mut Candidates<'_>, number: &Number, start: usize, first_digit: usize) {
+fn plus(out: &mut Candidates<'_>, number: &Number<'_>, start: usize, first_digit: usize) {
     let text = out.text;
     let plus = text[start] == b'+';
     if plus && start.checked_sub(1).is_some_and(|at| text[at].is_ascii_alphanumeric() || text[at] == b'+') {
@@ -64,7 +64,7 @@ fn plus(out: &mut Candidates<'_>, number: &Number, start: usize, first_digit: us
 }
 
 /// How many of the first `most` groups marks join that stand in telephone numbers.
-fn joined(text: &[u8], number: &Number, most: usize) -> usize {
+fn joined(text: &[u8], number: &Number<'_>, most: usize) -> usize {
     1 + (0..number.len().min(most) - 1).take_while(|index| joins(number.gap(text, *index))).count()
 }
 
@@ -83,7 +83,7 @@ enum Lead {
 }
 
 /// Numbers without a country: the grouping tells.
-fn national(out: &mut Candidates<'_>, number: &Number) {
+fn national(out: &mut Candidates<'_>, number: &Number<'_>) {
     let text = out.text;
     if number.total(1) > *NATIONAL_DIGITS.end() || number.total(number.len()) < *NATIONAL_DIGITS.start() {
         return;
@@ -121,7 +121,7 @@ fn behind_digit(text: &[u8], start: usize) -> bool {
 }
 
 /// A further group of the same kind: the number is longer than the form.
-fn follows_by_group(text: &[u8], number: &Number, count: usize) -> bool {
+fn follows_by_group(text: &[u8], number: &Number<'_>, count: usize) -> bool {
     count < number.len() && matches!(number.gap(text, count - 1), b"-" | b"." | b"/")
 }
 
@@ -129,7 +129,7 @@ fn ends_or_extends(text: &[u8], end: usize) -> bool {
     ends_cleanly(text, end) || extension(text, end) > end
 }
 
-fn form(text: &[u8], number: &Number, count: usize, lead: Lead) -> Option<&'static Rule> {
+fn form(text: &[u8], number: &Number<'_>, count: usize, lead: Lead) -> Option<&'static Rule> {
     let digits = number.digits(count);
     let lengths = number.lengths(count)?;
     let dotted = count > 1 && number.uniform(count) == Some(b'.');

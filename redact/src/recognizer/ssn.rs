@@ -13,7 +13,7 @@ static BARE: Rule = Rule::new("ssn-bare", Entity::Ssn, 5, 60).beside(CUES);
 static SAMPLE: Rule = Rule::new("ssn-sample", Entity::Ssn, 40, 40).unmoved();
 
 /// Grouped 3-2-4 with one kind of separator, or nine bare digits.
-pub(super) fn number(out: &mut Candidates<'_>, number: &Number) {
+pub(super) fn number(out: &mut Candidates<'_>, number: &Number<'_>) {
     let text = out.text;
     let count = if number.shaped(const { Shape::of(&[3, 2, 4]) }) {
         3
