@@ -55,8 +55,8 @@ soak: ## The same at full counts: a day of 100,000 requests among failing partne
 bench-gate: ## Instructions and allocations of redaction against their baseline; counted, so no clock decides
 	cargo bench -p chaperone-redact --bench gate --locked
 
-bench: ## How fast redaction is, beside one automaton of the same rules, and how long a neighbour waits
-	cargo bench -p chaperone-redact --bench speed --bench neighbour --locked
+bench: ## How fast redaction is, what it adds to a request and to memory, and how long a neighbour waits
+	cargo bench -p chaperone-redact --bench speed --bench request --bench neighbour --locked
 
 fuzz: ## Ten minutes of random input for each of walker, engine, streams and restoring
 	redact/fuzz/run 600

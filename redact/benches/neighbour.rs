@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+mod clock;
 mod texts;
 
 use std::process::ExitCode;
@@ -56,10 +57,10 @@ async fn longest_wait(body: &str) -> Result<Duration> {
         engine.finish().map(|_| ())
     };
     let stream = async {
-        let (mut longest, mut last) = (Duration::ZERO, now());
+        let (mut longest, mut last) = (Duration::ZERO, clock::now());
         loop {
             tokio::task::yield_now().await;
-            let turn = now();
+            let turn = clock::now();
             longest = longest.max(turn - last);
             last = turn;
             WAIT.set(longest);
@@ -71,15 +72,6 @@ async fn longest_wait(body: &str) -> Result<Duration> {
         done = prompt => done.context("refused")?,
     }
     Ok(WAIT.take())
-}
-
-/// Processor time of this thread.
-fn now() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(
-        u64::try_from(time.tv_sec).unwrap_or_default(),
-        u32::try_from(time.tv_nsec).unwrap_or_default(),
-    )
 }
 
 thread_local! {
