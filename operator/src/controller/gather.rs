@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chaperone_crds::condition::{Condition, Sidecars};
-use chaperone_crds::field::pii::Ner;
 use chaperone_crds::model_route::LastDrill;
-use chaperone_crds::partner::{Breakers, Tls};
+use chaperone_crds::partner::Breakers;
 use chaperone_protocol::keys::Credential;
 use chaperone_protocol::snapshot::Scope;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -15,6 +14,7 @@ use kube::core::DynamicObject;
 use serde::de::DeserializeOwned;
 
 use super::stores::Stores;
+use crate::beside;
 use crate::compile::{Finding, Kind, ObjectRef, Reason};
 use crate::feed::Pass;
 use crate::report::Status;
@@ -168,39 +168,13 @@ fn key_of(namespace: Option<String>, name: String) -> Option<ObjectKey> {
 
 /// Secrets and ConfigMaps that Partners and routes name and that are not among those that may be read.
 pub(super) fn missing(world: &World) -> BTreeSet<Unlabelled> {
-    let mut missing = BTreeSet::new();
-    let mut look = |owner: &ObjectKey, secrets: &[Option<&String>], config_map: Option<&String>| {
-        let beside = |name: &String| Some(ObjectKey { namespace: owner.namespace.clone(), name: name.parse().ok()? });
-        let secrets = secrets.iter().flatten().filter_map(|name| beside(name));
-        missing.extend(secrets.filter(|key| !world.secrets.contains_key(key)).map(Unlabelled::Secret));
-        let config_map = config_map.and_then(beside).filter(|key| !world.config_maps.contains_key(key));
-        missing.extend(config_map.map(Unlabelled::ConfigMap));
+    let by_partners = world.partners.iter().flat_map(|(key, partner)| beside::partner(key, &partner.spec));
+    let by_routes = world.routes.iter().flat_map(|(key, route)| beside::route(key, &route.spec));
+    let is_missing = |object: &Unlabelled| match object {
+        Unlabelled::Secret(key) => !world.secrets.contains_key(key),
+        Unlabelled::ConfigMap(key) => !world.config_maps.contains_key(key),
     };
-    for (key, partner) in &world.partners {
-        let spec = &partner.spec;
-        let tls = spec.tls.as_ref();
-        let api_key = spec.api_key_secret_ref.as_ref().map(|reference| &reference.name);
-        look(key, &[api_key, tls.and_then(client)], tls.and_then(ca));
-        let analyzer = analyzer_tls(spec.pii.as_ref().and_then(|pii| pii.ner.as_ref()));
-        look(key, &[analyzer.and_then(client)], analyzer.and_then(ca));
-    }
-    for (key, route) in &world.routes {
-        let analyzer = analyzer_tls(route.spec.pii.as_ref().and_then(|pii| pii.ner.as_ref()));
-        look(key, &[analyzer.and_then(client)], analyzer.and_then(ca));
-    }
-    missing
-}
-
-fn client(tls: &Tls) -> Option<&String> {
-    Some(&tls.client_cert_secret_ref.as_ref()?.name)
-}
-
-fn ca(tls: &Tls) -> Option<&String> {
-    Some(&tls.ca_config_map_key_ref.as_ref()?.name)
-}
-
-fn analyzer_tls(ner: Option<&Ner>) -> Option<&Tls> {
-    ner?.presidio.as_ref()?.tls.as_ref()
+    by_partners.chain(by_routes).filter(is_missing).collect()
 }
 
 /// The Secret whose key each Partner uses, with its `resourceVersion`.

@@ -3,9 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::publish::{Edition, Generations};
+use chaperone_protocol::keys::CredentialHash;
+use chaperone_protocol::name::CredentialName;
+
+use super::publish::{Edition, Generations, Secrets};
+use crate::beside;
 use crate::compile::{Kind, ObjectRef};
-use crate::world::{ObjectKey, World};
+use crate::world::{ObjectKey, Unlabelled, World};
 
 /// What one scope does not get for now.
 #[derive(Debug, Default)]
@@ -15,28 +19,77 @@ pub(crate) struct Holds {
 
 #[derive(Debug)]
 struct Hold {
-    /// The generation that was refused.
-    generation: i64,
+    /// What was refused.
+    form: Form,
     /// Uids of the Pods that refused it.
     by: BTreeSet<String>,
 }
 
-impl Holds {
-    /// Holds `object` back, as the Pod `by` refuses it. `false` if it already is: then it was not to blame, or not alone.
-    pub(crate) fn add(&mut self, object: ObjectRef, generation: i64, by: &str) -> bool {
-        let fresh = || Hold { generation, by: BTreeSet::new() };
-        let is_new = self.objects.get(&object).is_none_or(|hold| hold.generation != generation);
-        let hold = self.objects.entry(object).or_insert_with(fresh);
-        if is_new {
-            *hold = fresh();
+/// What makes an object what it is: its own content, and that of what it names beside it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Form {
+    generation: i64,
+    config_maps: BTreeMap<ObjectKey, Option<BTreeMap<String, String>>>,
+    values: BTreeMap<CredentialName, CredentialHash>,
+}
+
+impl Form {
+    /// Of an object of this world. `None`: there is none.
+    pub(crate) fn of(object: &ObjectRef, generations: &Generations, world: &World, secrets: &Secrets) -> Option<Self> {
+        let generation = *generations.get(object)?;
+        let key = &object.key;
+        let named: Vec<_> = match object.kind {
+            Kind::Partner => world.partners.get(key).map(|it| beside::partner(key, &it.spec).collect()),
+            Kind::ModelRoute => world.routes.get(key).map(|it| beside::route(key, &it.spec).collect()),
+            Kind::TenantQuota => None,
         }
-        hold.by.insert(by.to_owned());
-        is_new
+        .unwrap_or_default();
+        let (mut config_maps, mut values) = (BTreeMap::new(), BTreeMap::new());
+        for named in named {
+            match named {
+                Unlabelled::ConfigMap(key) => {
+                    let content = world.config_maps.get(&key).cloned();
+                    config_maps.insert(key, content);
+                }
+                Unlabelled::Secret(key) => values.extend(secrets.values_of(&key)),
+            }
+        }
+        Some(Self { generation, config_maps, values })
     }
 
-    /// Lets go of what was edited or deleted since.
-    pub(crate) fn release(&mut self, generations: &Generations) {
-        self.objects.retain(|object, hold| generations.get(object) == Some(&hold.generation));
+    /// Its generation.
+    pub(crate) fn generation(&self) -> i64 {
+        self.generation
+    }
+}
+
+impl Holds {
+    /// Holds `object` back, as the Pod `by` refuses it in this form. `false` if it already is: then it was not to
+    /// blame, or not alone.
+    pub(crate) fn add(&mut self, object: ObjectRef, form: Form, by: &str) -> bool {
+        match self.objects.get_mut(&object) {
+            Some(hold) if hold.form == form => {
+                hold.by.insert(by.to_owned());
+                false
+            }
+            _ => {
+                self.objects.insert(object, Hold { form, by: [by.to_owned()].into() });
+                true
+            }
+        }
+    }
+
+    /// Lets go of what was edited or deleted since, or that names something which was: `form` has what there is now.
+    /// Returns whether there was any that is the same but for what it names.
+    pub(crate) fn release(&mut self, form: impl Fn(&ObjectRef) -> Option<Form>) -> bool {
+        let mut is_same_object = false;
+        self.objects.retain(|object, hold| {
+            let now = form(object);
+            let is_held = now.as_ref() == Some(&hold.form);
+            is_same_object |= !is_held && now.is_some_and(|now| now.generation == hold.form.generation);
+            is_held
+        });
+        is_same_object
     }
 
     /// Lets go of what nobody but this Pod refused: it is gone, or begins anew. Returns whether there was any.

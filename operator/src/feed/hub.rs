@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::canary::{Rollout, StreamId};
-use super::hold::Holds;
+use super::hold::{Form, Holds};
 use super::learned::{Acquaintance, Hints, Learned};
 use super::publish::{Edition, Generations, KeySet, Offer, Secrets};
 use super::roster::{Inside, Pod, Refusal, Roster, Tally};
@@ -198,11 +198,13 @@ impl Hub {
         let refusal =
             |generation| Refusal { generation, path: nack.path.clone(), problem: nack.problem.clone() };
         let blamed = edition.contents.at(&nack.path);
-        let blamed = blamed.and_then(|object| Some((edition.generations.get(&object).copied()?, object)));
+        let blamed = blamed.and_then(|object| {
+            Some((Form::of(&object, &edition.generations, &edition.world, &self.secrets)?, object))
+        });
         let is_news = match blamed {
-            Some((generation, object)) => {
-                member.refuses(object.clone(), refusal(generation));
-                state.holds.add(object, generation, &pod.uid)
+            Some((form, object)) => {
+                member.refuses(object.clone(), refusal(form.generation()));
+                state.holds.add(object, form, &pod.uid)
             }
             None => {
                 let before = state.rollout.promoted().map(|promoted| Arc::clone(&promoted.generations));
@@ -233,7 +235,11 @@ impl Hub {
             for met in self.roster.judge_again(scope, &state.acquaintance) {
                 is_news |= self.learned.add(&met, &scope.namespace, now);
             }
-            state.holds.release(&pass.generations);
+            let form = |object: &ObjectRef| Form::of(object, &pass.generations, &pass.world, &pass.secrets);
+            if state.holds.release(form) {
+                // With another Secret the same snapshot may do.
+                state.rollout.forgive();
+            }
             let edition = if state.holds.is_empty() {
                 Edition::new(document, contents, &pass.world, &pass.generations, self.epoch)
             } else {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chaperone_protocol::keys::{Keys, PseudonymKey};
+use chaperone_protocol::keys::{CredentialHash, Keys, PseudonymKey};
 use chaperone_protocol::limits;
 use chaperone_protocol::name::CredentialName;
 use chaperone_protocol::snapshot::{Scope, Tls, Version};
@@ -13,7 +13,7 @@ use chaperone_protocol::wire::Document;
 
 use crate::compile::{Contents, ObjectRef};
 use crate::root::Root;
-use crate::world::World;
+use crate::world::{ObjectKey, World};
 
 /// Bytes of serialised keys besides the credentials, at most.
 const AROUND: usize = 128;
@@ -81,6 +81,13 @@ pub(crate) struct Secrets {
 }
 
 impl Secrets {
+    /// Which values this Secret has.
+    pub(crate) fn values_of(&self, secret: &ObjectKey) -> impl Iterator<Item = (CredentialName, CredentialHash)> {
+        let prefix = format!("{secret}/");
+        let names = self.keys.names().filter(move |name| name.as_str().starts_with(&prefix));
+        names.filter_map(|name| Some((name.clone(), self.keys.get(name)?.hash())))
+    }
+
     /// The keys of `scope`: those of `names`, as far as one frame holds them.
     pub(crate) fn of<'n>(&self, scope: &Scope, names: impl IntoIterator<Item = &'n CredentialName>) -> Keys {
         let mut keys = Keys::default();

@@ -43,6 +43,29 @@ pub(in crate::feed) fn object(kind: Kind, name: &str) -> ObjectRef {
     ObjectRef { kind, key: ObjectKey { namespace: "shop".parse().unwrap(), name: name.parse().unwrap() } }
 }
 
+/// A partner of API `alpha` with a key and an authority, whose ConfigMap has `authority` and whose Secret `key`, and a
+/// route to it, all in their first generation.
+pub(in crate::feed) fn pass_beside(authority: &str, key: &str) -> Pass {
+    let mut pass = pass(&[]);
+    let mut world = (*pass.world).clone();
+    let (partner, route) = (object(Kind::Partner, "alpha"), object(Kind::ModelRoute, "chat"));
+    let spec = json!({
+        "adapter": "OpenAI", "endpoint": "https://api.example", "models": [{"name": "m1"}],
+        "apiKeySecretRef": {"name": "alpha", "key": "key"},
+        "tls": {"caConfigMapKeyRef": {"name": "alpha", "key": "ca.crt"}},
+    });
+    let spec = serde_json::from_value(spec).unwrap();
+    world.partners.insert(partner.key.clone(), Object { created: None, spec });
+    let spec = serde_json::from_value(json!({"alias": "chat", "targets": [{"partner": "alpha"}]})).unwrap();
+    world.routes.insert(route.key.clone(), Object { created: None, spec });
+    world.config_maps.insert(partner.key.clone(), [("ca.crt".to_owned(), authority.to_owned())].into());
+    world.secrets.insert(partner.key.clone(), ["key".to_owned()].into());
+    pass.secrets.keys.insert("shop/alpha/key".parse().unwrap(), Credential::new(key.as_bytes().to_vec()));
+    pass.generations.extend([(partner, 1), (route, 1)]);
+    pass.world = Arc::new(world);
+    pass
+}
+
 /// A mock partner and a route to it for each alias, in these generations; what a route says changes with them.
 pub(in crate::feed) fn pass(routes: &[(&str, i64)]) -> Pass {
     let mut world = World::default();

@@ -2,7 +2,7 @@ mod health;
 
 use std::time::Duration;
 
-use super::testing::{object, pass, pod, scope};
+use super::testing::{object, pass, pass_beside, pod, scope};
 use super::*;
 use chaperone_crds::condition::{BehindState, Sidecars};
 use chaperone_protocol::keys::Credential;
@@ -343,6 +343,29 @@ fn an_object_is_tried_again_when_who_refused_it_is_gone_or_begins_anew() {
     fleet.publish(&edited);
     fleet.acknowledge_all();
     assert_eq!(counts(&fleet.tally("chat", &edited)), (3, 0, 0));
+}
+
+#[test]
+fn an_object_is_tried_again_when_what_it_names_in_a_config_map_or_secret_has_changed() {
+    let [bad, good] = ["one", "other"].map(|name| crate::certificate::for_test(name).1);
+    for repaired in [pass_beside(&good, "key"), pass_beside(&bad, "other key")] {
+        let refused = pass_beside(&bad, "key");
+        let mut fleet = Fleet::of(3, &[]);
+        fleet.publish_pass(&refused);
+        assert!(fleet.refuse(0, "partners.alpha.tls.ca"));
+        fleet.publish_pass(&refused);
+        fleet.acknowledge_all();
+        let tallies = fleet.hub.tallies(&refused.generations, &BTreeMap::new());
+        assert_eq!(counts(&tallies[&object(Kind::Partner, "alpha")]), (0, 1, 2), "it is held back");
+        let held = fleet.offered(0);
+        fleet.publish_pass(&refused);
+        assert_eq!(fleet.offered(0), held, "as long as nothing has changed");
+
+        fleet.publish_pass(&repaired);
+        fleet.acknowledge_all();
+        let tallies = fleet.hub.tallies(&repaired.generations, &BTreeMap::new());
+        assert_eq!(counts(&tallies[&object(Kind::Partner, "alpha")]), (3, 0, 0));
+    }
 }
 
 #[test]
