@@ -33,6 +33,7 @@ use self::issue::Data;
 use self::rotation::Awareness;
 use crate::clock;
 use crate::desk::Desk;
+use crate::feed::Unaware;
 use crate::leader::Leadership;
 
 /// How often the leader looks at the leaf's age.
@@ -188,7 +189,11 @@ impl Certificate {
         };
         let data = secret.data.take().unwrap_or_default();
         let wait = if rotation::is_under_way(&data) { AGAIN } else { LOOK };
-        let awareness = awareness(&data, desk, elected);
+        let unaware = unaware(&data, desk, elected);
+        let awareness = match unaware {
+            Some(Unaware { connected: 0, missing: _ }) => Awareness::All,
+            Some(_) | None => Awareness::Some,
+        };
         let next = match issue::renewed(&data, &self.names, now)? {
             Some(renewed) => Some(renewed),
             None => {
@@ -197,14 +202,16 @@ impl Certificate {
             }
         };
         let Some(next) = next else { return Ok(wait) };
-        let signs_early = awareness == Awareness::Some && rotation::is_under_way(&data) && !rotation::is_under_way(&next);
+        let signs = rotation::is_under_way(&data) && !rotation::is_under_way(&next);
         secret.data = Some(next);
         // With the version that was read: of two writers one is told so, and looks again.
         let replaced = self.secrets.replace(&self.name, &PostParams::default(), &secret).await;
         replaced.map_err(|error| error.to_string())?;
-        if signs_early {
+        if signs && unaware != Some(Unaware::default()) {
             tracing::warn!(
                 secret = self.name,
+                connected = unaware.map(|it| it.connected),
+                missing = unaware.map(|it| it.missing),
                 "the new authority signs before every sidecar says that it knows it; the column PROGRAMMED has who lags"
             );
         }
@@ -223,14 +230,12 @@ impl Certificate {
     }
 }
 
-/// What sidecars know of the authorities in `data`. A new leader does not know before they have had time to return.
-fn awareness(data: &Data, desk: &Desk, elected: Instant) -> Awareness {
+/// Who does not know the authorities in `data`. `None`: nobody can say, as a new leader before sidecars have had time to
+/// return.
+fn unaware(data: &Data, desk: &Desk, elected: Instant) -> Option<Unaware> {
     let now = clock::now();
-    let has_all = |authorities| desk.lead(now, |hub| hub.all_trust(authorities)) == Some(true);
-    match issue::text(data, issue::CA) {
-        Some(authorities) if now >= elected + rotation::RETURNING && has_all(authorities) => Awareness::All,
-        _ => Awareness::Some,
-    }
+    let authorities = issue::text(data, issue::CA).filter(|_| now >= elected + rotation::RETURNING)?;
+    desk.lead(now, |hub| hub.unaware(authorities))
 }
 
 /// The authorities in `data`, if sidecars can use them.

@@ -17,7 +17,7 @@ pub(crate) mod server;
 mod session;
 mod stream;
 
-pub(crate) use self::hub::{Hub, Pass};
+pub(crate) use self::hub::{Hub, Pass, Unaware};
 pub(crate) use self::learned::Standing;
 #[cfg(test)]
 pub(crate) use self::roster::Refusal;

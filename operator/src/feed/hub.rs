@@ -282,15 +282,22 @@ impl Hub {
         self.scopes.values().filter_map(|state| state.rollout.deadline()).min()
     }
 
-    /// Whether every connected sidecar has in force what names these authorities of the feed.
-    pub(crate) fn all_trust(&self, authorities: &str) -> bool {
-        self.scopes.iter().all(|(scope, state)| {
+    /// Sidecars that do not have in force what names these authorities of the feed.
+    pub(crate) fn unaware(&self, authorities: &str) -> Unaware {
+        let mut unaware = Unaware::default();
+        for (scope, state) in &self.scopes {
             let editions = [state.rollout.promoted(), state.rollout.newest()];
             let naming = editions.into_iter().flatten().filter(|it| it.world.feed_ca.as_deref() == Some(authorities));
             let versions: BTreeSet<_> = naming.map(|edition| &edition.version).collect();
-            let mut connected = self.roster.of(scope).filter(|member| member.stream.is_some());
-            connected.all(|member| member.held.as_ref().is_some_and(|held| versions.contains(held)))
-        })
+            let knows = |held: &Option<Version>| held.as_ref().is_some_and(|held| versions.contains(held));
+            for member in self.roster.of(scope).filter(|member| !knows(&member.held)) {
+                match member.stream {
+                    Some(_) => unaware.connected += 1,
+                    None => unaware.missing += 1,
+                }
+            }
+        }
+        unaware
     }
 
     /// How every object stands. `unseen` are injected Pods that run and never had a stream, by scope.
@@ -347,6 +354,15 @@ impl Hub {
             is_new
         });
     }
+}
+
+/// How many sidecars do not know something yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Unaware {
+    /// With a stream: they will soon, unless they refuse it.
+    pub(crate) connected: usize,
+    /// Without one, though their Pods exist: nobody can say when.
+    pub(crate) missing: usize,
 }
 
 /// Whether a Pod is there after its stream has ended.

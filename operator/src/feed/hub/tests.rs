@@ -257,26 +257,31 @@ fn a_wave_does_not_wait_for_a_pod_that_was_deleted() {
 }
 
 #[test]
-fn authorities_are_trusted_when_every_connected_sidecar_has_acknowledged_them() {
+fn who_has_not_acknowledged_authorities_is_counted_and_who_is_missing_apart() {
     let naming = |authorities: &str| {
         let mut pass = pass(&[("chat", 1)]);
         let world = World { feed_ca: Some(authorities.to_owned()), ..(*pass.world).clone() };
         pass.world = Arc::new(world);
         pass
     };
+    let unaware = |connected, missing| Unaware { connected, missing };
     let mut fleet = Fleet::of(2, &[("chat", 1)]);
-    assert!(!fleet.hub.all_trust("old"), "nothing names any");
+    assert_eq!(fleet.hub.unaware("old"), unaware(2, 0), "nothing names any");
     fleet.publish_pass(&naming("old"));
     fleet.acknowledge_all();
-    assert!(fleet.hub.all_trust("old"));
+    assert_eq!(fleet.hub.unaware("old"), unaware(0, 0));
     fleet.publish_pass(&naming("old and new"));
-    assert!(!fleet.hub.all_trust("old and new"));
+    assert_eq!(fleet.hub.unaware("old and new"), unaware(2, 0));
     while fleet.acknowledge(0) {}
-    assert!(!fleet.hub.all_trust("old and new"), "the second does not know them");
+    assert_eq!(fleet.hub.unaware("old and new"), unaware(1, 0), "the second does not know them");
+    let (second, id) = (fleet.sidecars[1].pod.clone(), fleet.sidecars[1].connection.id);
+    fleet.hub.disconnected(&second, id, PodFate::Exists, fleet.now);
+    assert_eq!(fleet.hub.unaware("old and new"), unaware(0, 1), "it is missing");
+    fleet.connect("pod-1");
     fleet.acknowledge_all();
-    assert!(fleet.hub.all_trust("old and new"));
+    assert_eq!(fleet.hub.unaware("old and new"), unaware(0, 0));
     fleet.connect("pod-2");
-    assert!(!fleet.hub.all_trust("old and new"), "one that has just come has said nothing yet");
+    assert_eq!(fleet.hub.unaware("old and new"), unaware(1, 0), "one that has just come has said nothing yet");
 }
 
 #[test]
