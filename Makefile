@@ -49,8 +49,9 @@ test-node: ## Pods on a real node; needs root, containerd, runc, CNI plugins and
 	CHAPERONE_E2E=3 cargo run -q -p chaperone-e2e --bin chaperone-e2e-tools --locked
 	CHAPERONE_E2E=3 CHAPERONE_E2E_REQUIRED=1 cargo test -p chaperone-e2e --locked --test 'node_*'
 
-soak: ## The same at full counts: a day of 100,000 requests among failing partners
+soak: ## The same at full counts: a day of 100,000 requests among failing partners, half an hour without an operator
 	CHAPERONE_DAY=100000 cargo test --release -p chaperone-sidecar --lib --locked -- --nocapture a_day_with
+	CHAPERONE_SOAK_MINUTES=$(or $(CHAPERONE_SOAK_MINUTES),30) cargo test -p chaperone-e2e --test soak_orphan --locked -- --nocapture
 
 bench-gate: ## Instructions and allocations of redaction against their baseline; counted, so no clock decides
 	cargo bench -p chaperone-redact --bench gate --locked

@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use crate::usage::Usage;
 use crate::{settings, wait};
 
 /// Lines of output that a failed test shows of each process.
@@ -148,12 +149,20 @@ impl Process {
         stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with('Z') || rest.is_empty())
     }
 
+    /// What it uses now.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn usage(&self) -> Result<Usage> {
+        Usage::of(self.id().with_context(|| format!("{} has ended", self.name))?)
+    }
+
     /// Resident memory in bytes, the most it ever was.
     ///
     /// # Errors
     /// If the process has ended.
     pub fn peak_memory(&self) -> Result<u64> {
-        self.status_bytes("VmHWM:")
+        Ok(self.usage()?.peak)
     }
 
     /// Resident memory in bytes, now.
@@ -161,7 +170,7 @@ impl Process {
     /// # Errors
     /// If the process has ended.
     pub fn memory(&self) -> Result<u64> {
-        self.status_bytes("VmRSS:")
+        Ok(self.usage()?.resident)
     }
 
     /// Time that it has used of processors so far, in ticks of 10 ms.
@@ -169,21 +178,7 @@ impl Process {
     /// # Errors
     /// If the process has ended.
     pub fn cpu_ticks(&self) -> Result<u64> {
-        let id = self.id().with_context(|| format!("{} has ended", self.name))?;
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-        // Behind the name in parentheses: fields 14 and 15 of proc(5), user and system.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks =
-            |field: usize| -> Result<u64> { Ok(fields.get(field - 3).context("no times in stat")?.parse()?) };
-        Ok(ticks(14)? + ticks(15)?)
-    }
-
-    fn status_bytes(&self, field: &str) -> Result<u64> {
-        let id = self.id().with_context(|| format!("{} has ended", self.name))?;
-        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).context("no memory in status")?;
-        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kilobytes * 1024)
+        Ok(self.usage()?.ticks)
     }
 
     /// Sends `SIGTERM`.

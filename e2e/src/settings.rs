@@ -1,5 +1,8 @@
 //! What the environment says about a run of the tests. Read here and nowhere else.
 use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
 
 /// Reads one variable; an empty one counts as absent.
 #[expect(clippy::disallowed_methods, reason = "the one place of this crate that reads the environment")]
@@ -24,6 +27,16 @@ pub fn golden_files_are_written() -> bool {
 #[must_use]
 pub fn chaperone_binary() -> Option<PathBuf> {
     variable("CHAPERONE_BIN").map(PathBuf::from)
+}
+
+/// How long tests of endurance take, where the caller wants more than seconds: `CHAPERONE_SOAK_MINUTES`.
+///
+/// # Errors
+/// If it is no number: a run of seconds would prove nothing.
+pub fn soak() -> Result<Option<Duration>> {
+    let Some(minutes) = variable("CHAPERONE_SOAK_MINUTES") else { return Ok(None) };
+    let minutes: u64 = minutes.parse().context("CHAPERONE_SOAK_MINUTES is a number")?;
+    Ok(Some(Duration::from_secs(60 * minutes)))
 }
 
 /// Which tests may run: `CHAPERONE_E2E`, see [`crate::tier`].
