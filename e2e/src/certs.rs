@@ -84,6 +84,17 @@ impl TestCa {
         self.sign(stem, CertificateParams::new(names)?)
     }
 
+    /// As [`TestCa::issue_for`], good until this year begins.
+    ///
+    /// # Errors
+    /// As [`TestCa::issue_for`].
+    pub fn issue_until(&self, stem: &str, names: &[&str], year: i32) -> Result<Issued> {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut params = CertificateParams::new(names)?;
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        self.sign(stem, params)
+    }
+
     /// A server's certificate for `name` that was good for a day, years ago.
     ///
     /// # Errors

@@ -202,6 +202,7 @@ async fn values_that_nothing_honours_are_refused_by_name() -> Result<()> {
         ("replica=3", "replica"),
         ("replicas=0", "replicas"),
         (r#"watchNamespaces=["Shop"]"#, "watchNamespaces"),
+        ("certificate.certManager.enabled=true", "certificate.certManager.issuerRef.name is required"),
         (r#"image.digest="latest""#, "digest"),
         (r#"image.repository="""#, "image.repository is required"),
         (r#"sidecar.image.repository="""#, "sidecar.image.repository is required"),

@@ -2,6 +2,8 @@
 //! The chart as users install it: install, helm test, upgrade, rollback, uninstall, on a real API server.
 #[path = "cluster_helm/application.rs"]
 mod application;
+#[path = "cluster_helm/certificate.rs"]
+mod certificate;
 
 use std::io::Write as _;
 use std::time::Duration;

@@ -38,7 +38,7 @@ impl Readiness {
         let is_missing = self.trust.as_ref().is_some_and(|trust| *trust.borrow() == Trust::Missing);
         is_missing.then_some(
             "the webhook configuration that --webhook-configuration names has no caBundle of ours yet; \
-             is it installed, and may we patch it?\n",
+             is it installed, and may whoever keeps it there patch it?\n",
         )
     }
 }

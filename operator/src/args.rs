@@ -3,7 +3,18 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+
+/// Who makes the certificate of feed and webhook, and renews it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Issuer {
+    /// The leading operator, by an authority of its own.
+    Operator,
+    /// Somebody else: the Secret is read and never written. Its `ca.crt` goes into the webhook configuration.
+    Secret,
+    /// cert-manager, which puts its authority into the webhook configuration too.
+    CertManager,
+}
 
 /// Brings Partners, ModelRoutes and TenantQuotas to sidecars.
 #[derive(Debug, Clone, Parser)]
@@ -48,6 +59,9 @@ pub struct Args {
     /// Leave the sidecar's user to the cluster, as OpenShift wants it, instead of 65532.
     #[arg(long, env = "CHAPERONE_SIDECAR_ANY_USER")]
     pub sidecar_any_user: bool,
+    /// Who makes the certificate of both, and renews it.
+    #[arg(long, env = "CHAPERONE_CERTIFICATE_FROM", value_enum, default_value_t = Issuer::Operator, value_name = "ISSUER")]
+    pub certificate_from: Issuer,
     /// Secret that holds the certificate of both, and the authority that signs it.
     #[arg(long, env = "CHAPERONE_TLS_SECRET", default_value = "chaperone-tls", value_name = "NAME")]
     pub tls_secret: String,

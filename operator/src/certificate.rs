@@ -3,6 +3,7 @@
 //! No cert-manager is needed. An authority for ten years signs a leaf for ninety days; the leader renews the leaf when
 //! two thirds of its life are over. Who loses the race to create the Secret reads the winner's. The authority is changed
 //! in steps (`rotation`): by age, or when the Secret's annotation `chaperone.dev/rotate-authority` gets another value.
+//! Where somebody else makes the certificate, all of this is theirs: the Secret is followed, and never written.
 
 mod expiry;
 mod issue;
@@ -21,16 +22,18 @@ use kube::api::PostParams;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use rustls::ServerConfig;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::client::verify_server_name;
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use self::issue::Data;
 use self::rotation::Awareness;
+use crate::args::Issuer;
 use crate::clock;
 use crate::desk::Desk;
 use crate::feed::Unaware;
@@ -108,10 +111,15 @@ impl Certificate {
         self.authority.subscribe()
     }
 
-    /// Follows the Secret, and makes or renews its content while this process leads: `desk` knows what sidecars trust.
-    /// Ends when it is dropped.
-    pub(crate) async fn run(self, leadership: watch::Receiver<Leadership>, desk: Arc<Desk>) {
-        tokio::join!(self.follow(&desk), self.renew(leadership, &desk));
+    /// Follows the Secret; where the operator is the `issuer`, makes or renews its content while this process leads:
+    /// `desk` knows what sidecars trust. Ends when it is dropped.
+    pub(crate) async fn run(self, issuer: Issuer, leadership: watch::Receiver<Leadership>, desk: Arc<Desk>) {
+        match issuer {
+            Issuer::Operator => {
+                tokio::join!(self.follow(&desk), self.renew(leadership, &desk));
+            }
+            Issuer::Secret | Issuer::CertManager => self.follow(&desk).await,
+        }
     }
 
     async fn follow(&self, desk: &Desk) {
@@ -121,6 +129,7 @@ impl Certificate {
             match event {
                 Ok(secret) => {
                     let taken = certified(&secret).and_then(|key| {
+                        self.is_ours(&key)?;
                         let end = key.cert.first().and_then(|leaf| expiry::expiry(leaf));
                         desk.metrics.certificate_expiry.set(end.map_or(0, jiff::Timestamp::as_second));
                         self.leaf.replace(key);
@@ -136,13 +145,21 @@ impl Certificate {
         }
     }
 
+    /// Whether it is a certificate for both Services: somebody else may have made it for others.
+    fn is_ours(&self, key: &CertifiedKey) -> Result<(), String> {
+        let leaf = key.cert.first().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
+        let leaf = leaf.ok_or("tls.crt is no certificate")?;
+        for name in &self.names {
+            let server = ServerName::try_from(name.as_str()).map_err(|error| error.to_string())?;
+            verify_server_name(&leaf, &server).map_err(|_| format!("tls.crt is not for {name}"))?;
+        }
+        Ok(())
+    }
+
     fn trust(&self, secret: &Secret) -> Result<(), String> {
-        let Some(data) = &secret.data else { return Ok(()) };
-        let authority = match data.get(issue::CA) {
-            Some(_) => Some(trusted(data)?.to_owned()),
-            // Somebody else's certificate may come without: sidecars trust what they were started with.
-            None => None,
-        };
+        let data = secret.data.as_ref().filter(|data| data.contains_key(issue::CA));
+        let data = data.ok_or("it has no ca.crt, by which sidecars and the API server know the operator")?;
+        let authority = Some(trusted(data)?.to_owned());
         self.authority.send_if_modified(|known| {
             let is_new = *known != authority;
             *known = authority;

@@ -20,7 +20,7 @@ use crate::desk::Desk;
 use crate::feed::server::{self, Feed};
 use crate::health::{self, Outcomes};
 use crate::identity::Identifier;
-use crate::injector::bundle::{self, Trust};
+use crate::injector::bundle::{self, Bundle, Trust};
 use crate::injector::{self, Settings, watchdog};
 use crate::leader::Candidate;
 use crate::metrics::Metrics;
@@ -66,7 +66,7 @@ pub async fn run(args: Args) -> Result<()> {
     let Handed { probes, assignment } = handed;
     tasks.spawn(controller.run(leadership.clone()));
     tasks.spawn(root.run(leadership.clone()));
-    tasks.spawn(certificate.run(leadership, Arc::clone(&desk)));
+    tasks.spawn(certificate.run(args.certificate_from, leadership, Arc::clone(&desk)));
     tasks.spawn(writer::run(client.clone(), Arc::clone(&desk), assignment));
     tasks.spawn(health::run(Arc::clone(&desk), probes, outcomes));
     tasks.spawn({
@@ -80,8 +80,9 @@ pub async fn run(args: Args) -> Result<()> {
         Some(settings) => {
             let listener = bind(args.webhook_listen, "webhook").await?;
             let (trust, trusted) = watch::channel(Trust::Missing);
-            let configuration = args.webhook_configuration.clone();
-            tasks.spawn(bundle::run(client.clone(), configuration, authority.clone(), trust));
+            let bundle =
+                Bundle { configuration: args.webhook_configuration.clone(), issuer: args.certificate_from };
+            tasks.spawn(bundle::run(client.clone(), bundle, authority.clone(), trust));
             tasks.spawn(watchdog::run(client.clone(), Arc::clone(&watched), Arc::clone(&desk), args.namespace.clone()));
             let injector = Arc::new(injector::server::Injector { settings, authority, desk: Arc::clone(&desk) });
             tasks.spawn(injector::server::run(injector, listener, Arc::clone(&leaf)));

@@ -27,6 +27,24 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- with $image.digest }}{{ $repository }}@{{ . }}{{ else }}{{ $repository }}:{{ $image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
 
+{{- /* The Secret with the certificate of feed and webhook. Whoever makes it has one of his own, so that none overwrites another's. */ -}}
+{{- define "chaperone.tlsSecret" -}}
+{{- $certificate := .Values.certificate -}}
+{{- if and $certificate.existingSecret $certificate.certManager.enabled -}}
+{{- fail "certificate.existingSecret and certificate.certManager.enabled both say where the certificate comes from: set one of them" -}}
+{{- end -}}
+{{- if $certificate.certManager.enabled -}}chaperone-tls-issued
+{{- else -}}{{ $certificate.existingSecret | default "chaperone-tls" }}
+{{- end -}}
+{{- end }}
+
+{{- define "chaperone.certificateFrom" -}}
+{{- if .Values.certificate.certManager.enabled -}}cert-manager
+{{- else if .Values.certificate.existingSecret -}}secret
+{{- else -}}operator
+{{- end -}}
+{{- end }}
+
 {{- define "chaperone.gatewaySelector" -}}
 app.kubernetes.io/name: chaperone
 app.kubernetes.io/component: gateway

@@ -9,7 +9,7 @@ env:
   - {name: CHAPERONE_ADMIN, value: "0.0.0.0:4142"}
   - {name: CHAPERONE_FEED_ADDRESS, value: chaperone-feed.{{ include "chaperone.namespace" . }}.svc:443}
   - {name: CHAPERONE_FEED_SERVER_NAME, value: chaperone-feed.{{ include "chaperone.namespace" . }}.svc}
-  - {name: CHAPERONE_FEED_CA, valueFrom: {secretKeyRef: {name: chaperone-tls, key: ca.crt}}}
+  - {name: CHAPERONE_FEED_CA, valueFrom: {secretKeyRef: {name: {{ include "chaperone.tlsSecret" . }}, key: ca.crt}}}
   - {name: CHAPERONE_TOKEN_FILE, value: /var/run/secrets/chaperone.dev/token}
   - {name: CHAPERONE_STATE_DIR, value: /var/run/chaperone}
   - {name: CHAPERONE_START, value: RequireConfig}

@@ -1,5 +1,5 @@
 //! Keeps the authority in the webhook configuration, under a field manager of its own: what installs the
-//! configuration leaves the field out, and so never takes it back.
+//! configuration leaves the field out, and so never takes it back. Where cert-manager does so, only looks.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -13,6 +13,8 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+
+use crate::args::Issuer;
 
 /// Owner of the field.
 const MANAGER: &str = "chaperone-cabundle";
@@ -28,10 +30,16 @@ pub(crate) enum Trust {
     InPlace,
 }
 
+/// The configuration, and who keeps the authority in it.
+pub(crate) struct Bundle {
+    pub(crate) configuration: String,
+    pub(crate) issuer: Issuer,
+}
+
 /// Follows configuration and authority until it is dropped; says once that both agree.
 pub(crate) async fn run(
     client: Client,
-    name: String,
+    Bundle { configuration: name, issuer }: Bundle,
     mut authority: watch::Receiver<Option<String>>,
     trust: watch::Sender<Trust>,
 ) {
@@ -58,6 +66,9 @@ pub(crate) async fn run(
             trust.send_replace(Trust::InPlace);
             continue;
         };
+        if issuer == Issuer::CertManager {
+            continue;
+        }
         let owner = PatchParams::apply(MANAGER).force();
         let written = configurations.patch(&name, &owner, &Patch::Apply(&patch)).await;
         has_failed = written.is_err();
