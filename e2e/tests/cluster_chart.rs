@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use chaperone_crds::read_documents;
 use chaperone_e2e::cluster::{Cluster, Said};
 use chaperone_e2e::platform::{cluster_rules, own_rules, unbound_rules, watch_rules};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What every release must name.
 const IMAGE: &str =
@@ -106,6 +106,11 @@ async fn the_chart_grants_what_the_operator_is_tested_with_and_keeps_its_kinds()
     let (objects, _) = dry_run(&cluster, home.name(), &[]).await?;
     assert_eq!(of_kind(&objects, "ClusterRole")[0]["rules"], cluster_rules());
     assert_eq!(of_kind(&objects, "Role")[0]["rules"], own_rules());
+    let (evicting, _) = dry_run(&cluster, home.name(), &["injector.evictUninjected=true"]).await?;
+    let may_evict = json!({"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]});
+    let rules = of_kind(&evicting, "ClusterRole")[0]["rules"].as_array().context("rules")?.clone();
+    let (evicts, others): (Vec<Value>, Vec<Value>) = rules.into_iter().partition(|rule| *rule == may_evict);
+    assert_eq!((evicts.len(), Value::from(others)), (1, cluster_rules()));
     let shop = cluster.namespace("shop", &[]).await?;
     let (watching, _) =
         dry_run(&cluster, home.name(), &[&format!(r#"watchNamespaces=["{}"]"#, shop.name())]).await?;

@@ -4,6 +4,8 @@
 mod application;
 #[path = "cluster_helm/certificate.rs"]
 mod certificate;
+#[path = "cluster_helm/eviction.rs"]
+mod eviction;
 
 use std::io::Write as _;
 use std::time::Duration;

@@ -19,6 +19,7 @@ pub enum Issuer {
 /// Brings Partners, ModelRoutes and TenantQuotas to sidecars.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "chaperone-operator", version)]
+#[expect(clippy::struct_excessive_bools, reason = "flags, each typed by name")]
 pub struct Args {
     /// Namespace that the operator runs in: its Lease, its certificate and its Pods are there.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
@@ -62,6 +63,10 @@ pub struct Args {
     /// Who makes the certificate of both, and renews it.
     #[arg(long, env = "CHAPERONE_CERTIFICATE_FROM", value_enum, default_value_t = Issuer::Operator, value_name = "ISSUER")]
     pub certificate_from: Issuer,
+    /// Evict Pods that should have a sidecar, have none, and could have one: one at a time, as their
+    /// PodDisruptionBudgets allow.
+    #[arg(long, env = "CHAPERONE_EVICT_UNINJECTED")]
+    pub evict_uninjected: bool,
     /// Secret that holds the certificate of both, and the authority that signs it.
     #[arg(long, env = "CHAPERONE_TLS_SECRET", default_value = "chaperone-tls", value_name = "NAME")]
     pub tls_secret: String,

@@ -13,11 +13,20 @@ pub(crate) fn recorder(client: &Client) -> Recorder {
 }
 
 /// A warning; a note that is too long loses its end.
-pub(crate) fn warning(reason: &str, action: &str, mut note: String) -> Event {
+pub(crate) fn warning(reason: &str, action: &str, note: String) -> Event {
+    event(EventType::Warning, reason, action, note)
+}
+
+/// What is as it should be.
+pub(crate) fn normal(reason: &str, action: &str, note: String) -> Event {
+    event(EventType::Normal, reason, action, note)
+}
+
+fn event(type_: EventType, reason: &str, action: &str, mut note: String) -> Event {
     let end = (0..=NOTE.min(note.len())).rev().find(|end| note.is_char_boundary(*end));
     note.truncate(end.unwrap_or_default());
     Event {
-        type_: EventType::Warning,
+        type_,
         reason: reason.to_owned(),
         note: Some(note),
         action: action.to_owned(),

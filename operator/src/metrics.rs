@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     pub(crate) refused: IntCounterVec,
     pub(crate) injections: IntCounterVec,
     pub(crate) uninjected: IntGaugeVec,
+    pub(crate) evictions: IntCounterVec,
     pub(crate) nacks: IntCounter,
     pub(crate) status_writes: IntCounterVec,
 }
@@ -66,6 +67,7 @@ impl Metrics {
             )?,
             refused: counters("chaperone_feed_refused_total", "Streams that were not admitted", "reason")?,
             injections,
+            evictions: counters("chaperone_evictions_total", "Evictions of Pods without a sidecar", "outcome")?,
             status_writes: counters("chaperone_status_writes_total", "Statuses written, by outcome", "outcome")?,
             compile: seconds("chaperone_compile_duration_seconds", "Compiling and publishing once")?,
             certificate_expiry: gauge(

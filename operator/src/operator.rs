@@ -21,7 +21,8 @@ use crate::feed::server::{self, Feed};
 use crate::health::{self, Outcomes};
 use crate::identity::Identifier;
 use crate::injector::bundle::{self, Bundle, Trust};
-use crate::injector::{self, Settings, watchdog};
+use crate::injector::watchdog::{self, Eviction};
+use crate::injector::{self, Settings};
 use crate::leader::Candidate;
 use crate::metrics::Metrics;
 use crate::pods::Pods;
@@ -83,7 +84,9 @@ pub async fn run(args: Args) -> Result<()> {
             let bundle =
                 Bundle { configuration: args.webhook_configuration.clone(), issuer: args.certificate_from };
             tasks.spawn(bundle::run(client.clone(), bundle, authority.clone(), trust));
-            tasks.spawn(watchdog::run(client.clone(), Arc::clone(&watched), Arc::clone(&desk), args.namespace.clone()));
+            let eviction = if args.evict_uninjected { Eviction::On(trusted.clone()) } else { Eviction::Off };
+            let (watched, home) = (Arc::clone(&watched), args.namespace.clone());
+            tasks.spawn(watchdog::run(client.clone(), watched, Arc::clone(&desk), home, eviction));
             let injector = Arc::new(injector::server::Injector { settings, authority, desk: Arc::clone(&desk) });
             tasks.spawn(injector::server::run(injector, listener, Arc::clone(&leaf)));
             Some(trusted)

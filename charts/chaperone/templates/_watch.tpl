@@ -4,6 +4,10 @@
 {{- $namespaces | toJson -}}
 {{- end }}
 
+{{- define "chaperone.evicts" -}}
+{{- if and .Values.injector.enabled .Values.injector.evictUninjected }}yes{{ end -}}
+{{- end }}
+
 {{- /* What it may do in each namespace that it watches. */ -}}
 {{- define "chaperone.watchRules" -}}
 - apiGroups: [chaperone.dev]
@@ -20,4 +24,10 @@
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+{{- if include "chaperone.evicts" . }}
+# Of Pods that have no sidecar and could have one.
+- apiGroups: [""]
+  resources: [pods/eviction]
+  verbs: [create]
+{{- end }}
 {{- end }}

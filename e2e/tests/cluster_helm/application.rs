@@ -15,7 +15,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 /// A server, which stays, and a program that uses an SDK, which ends.
-const SERVER: &str = "registry.test/app";
+pub(crate) const SERVER: &str = "registry.test/app";
 const PYTHON: &str = "registry.test/python";
 
 /// What stands for the images of applications.

@@ -1,8 +1,9 @@
 //! Finds Pods that should have a sidecar and have none, counts them by reason, and tells their owners: only while
-//! leading. It changes no Pod.
+//! leading. It changes no Pod, unless it is told to evict those that could have one.
 //!
-//! `unattended` knows which they are and why, and has no I/O.
+//! `unattended` knows which they are and why, and has no I/O; `evictor` evicts.
 
+mod evictor;
 mod unattended;
 
 use std::collections::BTreeSet;
@@ -19,6 +20,8 @@ use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use self::evictor::Evictor;
+pub(crate) use self::evictor::Eviction;
 use self::unattended::{News, Reason, Unattended};
 use crate::clock;
 use crate::desk::Desk;
@@ -39,11 +42,11 @@ const PODS: &str = "chaperone.dev/injected!=true,chaperone.dev/inject!=disabled"
 type Metadata<K> = PartialObjectMeta<K>;
 
 /// Watches until it is dropped. `home` is the operator's own namespace.
-pub(crate) async fn run(client: Client, watched: Arc<Watched>, desk: Arc<Desk>, home: String) {
+pub(crate) async fn run(client: Client, watched: Arc<Watched>, desk: Arc<Desk>, home: String, eviction: Eviction) {
     let (opted_in, namespaces) = watch::channel(BTreeSet::new());
     let follow = follow_namespaces(&client, &home, opted_in);
     let watchdog = Watchdog { client: client.clone(), watched, desk, recorder: event::recorder(&client), home: home.clone() };
-    tokio::join!(follow, watchdog.run(namespaces));
+    tokio::join!(follow, watchdog.run(namespaces, Evictor::new(&client, eviction)));
 }
 
 /// Tells which namespaces ask for sidecars.
@@ -83,20 +86,20 @@ struct Watchdog {
 }
 
 impl Watchdog {
-    async fn run(self, mut namespaces: watch::Receiver<BTreeSet<String>>) {
+    async fn run(self, mut namespaces: watch::Receiver<BTreeSet<String>>, mut evictor: Evictor) {
         let mut unattended = Unattended::default();
         loop {
             let opted_in = namespaces.borrow_and_update().clone();
             tokio::select! {
                 changed = namespaces.changed() => if changed.is_err() { return },
-                () = self.follow(&opted_in, &mut unattended) => {}
+                () = self.follow(&opted_in, &mut unattended, &mut evictor) => {}
             }
         }
     }
 
     /// Follows Pods while these namespaces ask for sidecars. Which do not is known again by a new list alone: the Pods
     /// of the others are not kept.
-    async fn follow(&self, opted_in: &BTreeSet<String>, unattended: &mut Unattended) {
+    async fn follow(&self, opted_in: &BTreeSet<String>, unattended: &mut Unattended, evictor: &mut Evictor) {
         let config = watcher::Config::default().labels(PODS).fields(NOT_ENDED).streaming_lists();
         let mut events = self.watched.events::<Metadata<Pod>>(&self.client, &config);
         let mut rounds = interval(ROUND);
@@ -119,7 +122,12 @@ impl Watchdog {
                     Some(Err(error)) => tracing::warn!(%error, "cannot follow Pods without a sidecar"),
                     None => return,
                 },
-                _ = rounds.tick() => self.round(unattended).await,
+                _ = rounds.tick() => {
+                    self.round(unattended).await;
+                    if self.desk.is_leading(clock::now()) {
+                        evictor.turn(&unattended.evictable(), &self.desk, &self.recorder).await;
+                    }
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::evictor::Candidate;
 use crate::injector::patch::{self, Refusal};
 
 /// Pods that are kept. Of more, the count stays here.
@@ -121,6 +122,20 @@ impl Unattended {
 
     pub(super) fn count(&self, reason: Reason) -> usize {
         self.pods.values().filter(|known| known.why.as_ref().is_some_and(|(why, _)| *why == reason)).count()
+    }
+
+    /// Pods that could have a sidecar, and that something makes anew. Not those of Jobs: they end by themselves, and one that
+    /// is evicted may count as failed.
+    pub(super) fn evictable(&self) -> Vec<Candidate> {
+        let is_made_anew = |known: &Known| !matches!(known.owner.kind.as_deref(), Some("Pod" | "Job") | None);
+        let could = |known: &Known| matches!(known.why, Some((Reason::NotAsked, _)));
+        let pods = self.pods.iter().filter(|(_, known)| could(known) && is_made_anew(known));
+        pods.map(|(uid, known)| {
+            let Known { namespace, name, owner, .. } = known;
+            let (namespace, name) = (namespace.clone(), name.clone());
+            Candidate { uid: uid.clone(), namespace, name, owner: owner.clone() }
+        })
+        .collect()
     }
 
     /// What owners have not been told yet.

@@ -85,3 +85,20 @@ fn a_pod_without_an_owner_is_told_itself_and_one_that_leaves_is_let_go() {
     unattended.seen(&leaving.metadata);
     assert_eq!(unattended.count(Reason::NotAsked), 0);
 }
+
+#[test]
+fn evictable_is_who_could_have_one_and_is_made_anew() {
+    let job = json!([{"apiVersion": "batch/v1", "kind": "Job", "name": "once", "uid": "job", "controller": true}]);
+    let pods = [
+        pod("web-1", &json!({})),
+        pod("host", &json!({"spec": {"hostNetwork": true}})),
+        pod("static", &json!({"metadata": {"annotations": {STATIC: "x"}}})),
+        pod("refused", &json!({"metadata": {"annotations": {"chaperone.dev/port": "80"}}})),
+        pod("alone", &json!({"metadata": {"ownerReferences": null}})),
+        pod("once", &json!({"metadata": {"ownerReferences": job}})),
+    ];
+    let mut unattended = seen_and_explained(&pods);
+    unattended.seen(&pod("unexplained", &json!({})).metadata);
+    let names: Vec<String> = unattended.evictable().into_iter().map(|candidate| candidate.name).collect();
+    assert_eq!(names, ["web-1"]);
+}
