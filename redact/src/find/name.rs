@@ -1,5 +1,7 @@
 //! Asks the tagger piece by piece, and joins places to addresses.
 
+mod form;
+
 use std::ops::Range;
 
 use super::Query;
@@ -112,9 +114,21 @@ impl Names {
         self.found.clear();
         finder.find(piece, query.policy.filter.recall_bias(), &mut self.found);
         for name in std::mem::take(&mut self.found) {
-            let span = named(&name, from);
+            let mut span = named(&name, from);
             if in_code(text, &span.range) || is_unit(text, &span) {
                 continue;
+            }
+            if span.entity == Entity::Person {
+                if form::is_eponym(text, &span.range) {
+                    continue;
+                }
+                let whole = form::whole(piece.as_bytes(), name.start..name.end);
+                span.range = from + whole.start..from + whole.end;
+                let last = spans.last_mut().filter(|last| last.entity == Entity::Person);
+                if let Some(last) = last.filter(|last| form::is_joined(text, &last.range, &span.range)) {
+                    last.range.end = span.range.end;
+                    continue;
+                }
             }
             if span.entity == Entity::Location {
                 self.join(text, &span, spans);
