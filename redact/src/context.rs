@@ -23,6 +23,9 @@ const REACH_BEFORE: usize = 48;
 const REACH_AFTER: usize = 24;
 /// A negative cue stands right before its number: "order no. 123".
 const REACH_NEGATIVE: usize = 16;
+/// A cue of two letters counts up to this far.
+const REACH_SHORT: usize = 6;
+
 struct Lexicon {
     /// First letters of all patterns: where a word begins otherwise, nothing is searched.
     heads: Letters,
@@ -130,7 +133,9 @@ impl Context {
             .filter_map(|hit| {
                 let distance = distance(text, &hit.range, candidate)?;
                 let word = cues::TABLE[hit.row].word;
-                Some(Support { word, distance, at: Some(hit.range.start) })
+                // Two letters say much else, unless they stand right beside the number.
+                let near = word.len() > 2 || distance <= REACH_SHORT;
+                near.then_some(Support { word, distance, at: Some(hit.range.start) })
             })
             .min_by_key(|support| support.distance)
     }
@@ -313,9 +318,10 @@ fn ends_sentence(text: &[u8], word: usize, between: &Range<usize>) -> bool {
 /// Words that end with a full stop inside a sentence: "passport no. C01X00T47".
 fn abbreviates(before: &[u8]) -> bool {
     let word = before.rsplit(|byte| !byte.is_ascii_alphabetic()).next().unwrap_or_default();
-    [b"no".as_slice(), b"nr", b"num", b"nbr", b"tel", b"ref", b"lic", b"acct", b"cod", b"fisc"]
-        .iter()
-        .any(|known| word.eq_ignore_ascii_case(known))
+    word.ends_with(b"nr")
+        || [b"no".as_slice(), b"nr", b"num", b"nbr", b"tel", b"ref", b"lic", b"acct", b"cod", b"fisc"]
+            .iter()
+            .any(|known| word.eq_ignore_ascii_case(known))
 }
 
 fn stops(rest: &[u8], next: Option<&u8>) -> bool {
@@ -325,11 +331,17 @@ fn stops(rest: &[u8], next: Option<&u8>) -> bool {
 }
 
 /// Whether what follows a question answers it: at once, on the next line, or in words that a mark
-/// leads in ("Caller: 123", "Sure, 123"). "Lost your passport? Booking AB123456" does not.
+/// leads in ("Caller: 123", "Sure, 123", "It's 123"). "Lost your passport? Booking AB123456" does not.
 fn answers(rest: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 8] = [b"It", b"Yes", b"Sure", b"That", b"My", b"Oui", b"Ja", b"Es"];
+    let reply = rest.trim_ascii_start();
+    let begins = |word: &[u8]| {
+        reply.strip_prefix(word).is_some_and(|rest| !rest.first().is_some_and(u8::is_ascii_alphabetic))
+    };
     rest.first() == Some(&b'\n')
         || rest.iter().all(u8::is_ascii_whitespace)
         || rest.iter().any(|byte| matches!(byte, b':' | b','))
+        || BEGINNINGS.into_iter().any(begins)
 }
 
 /// The other side's turn in a conversation: "Your number, please. Caller: 123".

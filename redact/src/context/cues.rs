@@ -16,6 +16,8 @@ pub(crate) enum CueGroup {
     License,
     Account,
     Routing,
+    /// A branch of an Australian bank.
+    Bsb,
     /// A national number, of any kind that we know.
     NationalId,
     /// National numbers whose only check digit every tenth number has: their own words speak for them, and for no other.
@@ -47,7 +49,7 @@ const fn cue(word: &'static str, groups: &'static [CueGroup]) -> Cue {
 }
 
 use CueGroup::{
-    Aadhaar, Account, Address, Birth, Bsn, Card, Cpf, Document, Formed, Iban, Ip, Itin, License, Mac,
+    Aadhaar, Account, Address, Birth, Bsb, Bsn, Card, Cpf, Document, Formed, Iban, Ip, Itin, License, Mac,
     NationalId, Negative, Nhs, Passport, Pesel, Phone, Routing, Sin, Ssn, Steuer, Wallet,
 };
 
@@ -60,7 +62,7 @@ pub(crate) const TABLE: &[Cue] = &[
     cue("maestro", &[Card]), cue("amex", &[Card]), cue("american express", &[Card]), cue("diners", &[Card]),
     cue("discover", &[Card]), cue("jcb", &[Card]), cue("unionpay", &[Card]), cue("pan", &[Card]),
     cue("kreditkarte*", &[Card]), cue("karte*", &[Card]), cue("carte", &[Card]),
-    cue("carte bancaire", &[Card]), cue("tarjeta*", &[Card]), cue("carta di credito", &[Card]),
+    cue("carte bancaire", &[Card]), cue("tarjeta*", &[Card]), cue("carta di credito", &[Card]), cue("信用卡*", &[Card]), cue("卡号*", &[Card]),
     // IBAN
     cue("iban", &[Iban, Account]),
     // SSN
@@ -78,7 +80,7 @@ pub(crate) const TABLE: &[Cue] = &[
     cue("rückruf*", &[Phone]), cue("téléphone", &[Phone]), cue("tél", &[Phone]), cue("mob", &[Phone]), cue("cel", &[Phone]), cue("gsm", &[Phone]), cue("natel", &[Phone]), cue("tfno", &[Phone]), cue("tlf", &[Phone]), cue("my number", &[Phone]), cue("new number", &[Phone]), cue("portable", &[Phone]), cue("appelez*", &[Phone]),
     cue("teléfono", &[Phone]), cue("móvil", &[Phone]), cue("movil", &[Phone]), cue("celular", &[Phone]),
     cue("llame*", &[Phone]), cue("llama*", &[Phone]), cue("llámame", &[Phone]), cue("telefoon*", &[Phone]), cue("cellulare", &[Phone]),
-    cue("telemóvel", &[Phone]), cue("msisdn", &[Phone]), cue("電話", &[Phone]), cue("电话*", &[Phone]), cue("手机*", &[Phone]),
+    cue("telemóvel", &[Phone]), cue("msisdn", &[Phone]), cue("電話*", &[Phone]), cue("携帯*", &[Phone]), cue("电话*", &[Phone]), cue("联系电话*", &[Phone]), cue("手机*", &[Phone]),
     cue("тел", &[Phone]), cue("телефон*", &[Phone]),
     // Network
     cue("ip", &[Ip]), cue("ip address*", &[Ip]), cue("ipv4", &[Ip]), cue("ipv6", &[Ip]), cue("host", &[Ip]),
@@ -92,11 +94,11 @@ pub(crate) const TABLE: &[Cue] = &[
     cue("dob", &[Birth]), cue("d.o.b.", &[Birth]), cue("d.o.b", &[Birth]), cue("born", &[Birth]), cue("birth", &[Birth]), cue("date of birth", &[Birth]),
     cue("birth date", &[Birth]), cue("birthdate", &[Birth]), cue("birthday*", &[Birth]), cue("bday", &[Birth]),
     cue("geboren*", &[Birth]), cue("geb", &[Birth]), cue("geburtsdatum", &[Birth]), cue("geburtstag*", &[Birth]),
-    cue("né le", &[Birth]), cue("née le", &[Birth]), cue("née", &[Birth]), cue("naissance", &[Birth]),
+    cue("né le", &[Birth]), cue("née le", &[Birth]), cue("née", &[Birth]), cue("né(e)", &[Birth]), cue("naissance", &[Birth]),
     cue("date de naissance", &[Birth]), cue("nacido*", &[Birth]), cue("nacida*", &[Birth]), cue("nació", &[Birth]),
     cue("nacimiento", &[Birth]), cue("fecha de nacimiento", &[Birth]), cue("nato il", &[Birth]), cue("nata il", &[Birth]),
     cue("data di nascita", &[Birth]), cue("geboortedatum", &[Birth]), cue("data de nascimento", &[Birth]),
-    cue("cumpleaños", &[Birth]), cue("anniversaire", &[Birth]), cue("生年月日", &[Birth]), cue("出生*", &[Birth]),
+    cue("cumpleaños", &[Birth]), cue("anniversaire", &[Birth]), cue("生年月日*", &[Birth]), cue("出生*", &[Birth]),
     cue("дата рождения", &[Birth]), cue("родился", &[Birth]), cue("родилась", &[Birth]),
     // Passports and licences
     cue("passport*", &[Passport]), cue("reisepass*", &[Passport]), cue("pass-nr", &[Passport]), cue("passnummer", &[Passport]),
@@ -104,7 +106,7 @@ pub(crate) const TABLE: &[Cue] = &[
     cue("travel document*", &[Passport]), cue("паспорт*", &[Passport]), cue("护照*", &[Passport]),
     cue("driver license*", &[License]), cue("drivers license*", &[License]), cue("driver's license*", &[License]),
     cue("driving licence*", &[License]), cue("driving license*", &[License]), cue("driver licence*", &[License]),
-    cue("driver's licence*", &[License]), cue("driver's lic", &[License]), cue("drivers lic", &[License]), cue("driver lic", &[License]), cue("drivers licence*", &[License]), cue("dl", &[License]), cue("dl no", &[License]), cue("dln", &[License]), cue("dl#", &[License]),
+    cue("driver's licence*", &[License]), cue("driver's lic", &[License]), cue("drivers lic", &[License]), cue("driver lic", &[License]), cue("drivers licence*", &[License]), cue("dl", &[License]), cue("dl no", &[License]), cue("dl number", &[License]), cue("dln", &[License]), cue("dl#", &[License]),
     cue("license number", &[License]), cue("licence number", &[License]), cue("license no", &[License]), cue("licence no", &[License]),
     cue("führerschein*", &[License]), cue("fuehrerschein*", &[License]), cue("permis de conduire", &[License]), cue("permis", &[License]), cue("permis de construire", &[]),
     cue("licencia de conducir", &[License]), cue("carnet de conducir", &[License]), cue("permiso de conducir", &[License]),
@@ -117,7 +119,7 @@ pub(crate) const TABLE: &[Cue] = &[
     cue("konto*", &[Account]), cue("bankverbindung", &[Account]), cue("compte", &[Account]), cue("numéro de compte", &[Account]),
     cue("cuenta*", &[Account]), cue("conto corrente", &[Account]), cue("sort code*", &[Account, Routing]), cue("sortcode", &[Account, Routing]),
     cue("routing*", &[Routing]), cue("aba", &[Routing]), cue("rtn", &[Routing]), cue("transit", &[Routing]), cue("blz", &[Routing, Account]),
-    cue("bankleitzahl", &[Routing, Account]), cue("bsb", &[Routing, Account]), cue("ach", &[Routing, Account]), cue("wire", &[Routing, Account]),
+    cue("bankleitzahl", &[Routing, Account]), cue("bsb", &[Routing, Account, Bsb]), cue("ach", &[Routing, Account]), cue("wire", &[Routing, Account]),
     // National numbers
     cue("nhs*", &[Nhs, Negative]), cue("national insurance*", &[Formed]), cue("ni number", &[Formed]), cue("ni no", &[Formed]), cue("nino", &[Formed]),
     cue("itin", &[Itin]), cue("aadhaar*", &[Aadhaar, Negative]), cue("aadhar*", &[Aadhaar, Negative]), cue("uidai", &[Aadhaar]), cue("pesel", &[Pesel]),
@@ -136,7 +138,7 @@ pub(crate) const TABLE: &[Cue] = &[
     cue("live at", &[Address]), cue("lives at", &[Address]), cue("living at", &[Address]), cue("live on", &[Address]), cue("i live", &[Address]),
     cue("ship to", &[Address]), cue("shipping", &[Address]), cue("deliver*", &[Address]), cue("delivery", &[Address]), cue("mail to", &[Address]), cue("send it to", &[Address]),
     cue("send to", &[Address]), cue("home", &[Address]), cue("resid*", &[Address]), cue("located at", &[Address]), cue("moved to", &[Address]), cue("billing", &[Address]),
-    cue("anschrift*", &[Address]), cue("adresse*", &[Address]), cue("wohn*", &[Address]), cue("habite", &[Address]), cue("domicil*", &[Address]), cue("dirección", &[Address]),
+    cue("anschrift*", &[Address]), cue("adresse*", &[Ip, Address]), cue("wohn*", &[Address]), cue("habite", &[Address]), cue("domicil*", &[Address]), cue("dirección", &[Address]),
     cue("direccion", &[Address]), cue("vivo", &[Address]), cue("vive", &[Address]), cue("indirizzo", &[Address]), cue("pick up at", &[Address]), // Longer than "address", so that these are none of them.
     cue("email address*", &[]),
     cue("e-mail address*", &[]), cue("memory address*", &[]), cue("web address*", &[]),
@@ -146,9 +148,9 @@ pub(crate) const TABLE: &[Cue] = &[
     cue("tracking*", &[Negative]), cue("part number", &[Negative]), cue("part no", &[Negative]), cue("part #", &[Negative]), cue("part", &[Negative]), cue("p/n", &[Negative]),
     cue("sku", &[Negative]), cue("serial*", &[Negative]), cue("uuid", &[Negative]), cue("guid", &[Negative]), cue("sha", &[Negative]), cue("sha1", &[Negative]), cue("commit", &[Negative]), cue("id", &[Negative]), cue("ids", &[Negative]),
     cue("ticket*", &[Negative]), cue("case", &[Negative]), cue("case number", &[Negative]), cue("ref", &[Negative]), cue("reference*", &[Negative]), cue("product", &[Negative]),
-    cue("model", &[Negative]), cue("firmware", &[Negative]), cue("kernel", &[Negative]), cue("runtime", &[Negative]), cue("sdk", &[Negative]), cue("package", &[Negative]), cue("library", &[Negative]), cue("patch", &[Negative]), cue("release", &[Negative]), cue("section", &[Negative]), cue("chapter", &[Negative]), cue("oid", &[Negative]),
+    cue("model", &[Negative]), cue("firmware", &[Negative]), cue("kernel", &[Negative]), cue("runtime", &[Negative]), cue("sdk", &[Negative]), cue("package", &[Negative]), cue("library", &[Negative]), cue("dotnet", &[Negative]), cue("chrome", &[Negative]), cue("firefox", &[Negative]), cue("patch", &[Negative]), cue("release", &[Negative]), cue("section", &[Negative]), cue("chapter", &[Negative]), cue("oid", &[Negative]),
     cue("timestamp", &[Negative]), cue("epoch", &[Negative]), cue("revision", &[Negative]), cue("rev", &[Negative]), cue("barcode", &[Negative]), cue("ean", &[Negative]),
     cue("upc", &[Negative]), cue("gtin", &[Negative]), cue("imei", &[Negative]), cue("doi", &[Negative]), cue("rfc", &[Negative]), cue("port", &[Negative]),
-    cue("bestellung*", &[Negative]), cue("bestellnummer", &[Negative]), cue("rechnung*", &[Negative]), cue("auftrag*", &[Negative]), cue("artikel*", &[Negative]), cue("sendung*", &[Negative]),
+    cue("bestellung*", &[Negative]), cue("bestellnummer", &[Negative]), cue("rechnung*", &[Negative]), cue("auftrag*", &[Negative]), cue("art.-nr", &[Negative]), cue("kundennummer", &[Negative]), cue("kunden-nr", &[Negative]), cue("kd.-nr", &[Negative]), cue("bestell-nr", &[Negative]), cue("artikel*", &[Negative]), cue("sendung*", &[Negative]),
     cue("commande", &[Negative]), cue("facture", &[Negative]), cue("pedido", &[Negative]), cue("factura", &[Negative]), cue("seguimiento", &[Negative]),
 ];

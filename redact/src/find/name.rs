@@ -119,7 +119,7 @@ impl Names {
                 continue;
             }
             if span.entity == Entity::Person {
-                if form::is_eponym(text, &span.range) {
+                if form::is_eponym(text, &span.range) || form::is_other(&text[span.range.clone()]) {
                     continue;
                 }
                 let whole = form::whole(piece.as_bytes(), name.start..name.end);

@@ -9,6 +9,7 @@ use crate::scan::Candidates;
 static ROUTING: Rule =
     Rule::new("aba", Entity::BankAccount, 20, 90).checked("ABA check digit").beside(&[CueGroup::Routing]);
 static SORT_CODE: Rule = Rule::new("sort-code", Entity::BankAccount, 10, 80).beside(&[CueGroup::Routing]);
+static BSB: Rule = Rule::new("bsb", Entity::BankAccount, 5, 80).beside(&[CueGroup::Bsb]);
 static ACCOUNT: Rule = Rule::new("account", Entity::BankAccount, 5, 60).beside(&[CueGroup::Account]);
 
 /// Judges a number that only a cue can make an account.
@@ -27,14 +28,25 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number<'_>) {
         let last = if joined && ends_cleanly(text, number.end(3)) { 3 } else { 2 };
         return out.propose(&SORT_CODE, number.start()..number.end(last));
     }
+    if number.shaped(const { Shape::of(&[3, 3]) })
+        && number.uniform(2) == Some(b'-')
+        && ends_cleanly(text, number.end(1))
+    {
+        return out.propose(&BSB, number.start()..number.end(1));
+    }
+    let digits = number.digits(1);
+    // "021000021/4455667788": both halves of one account.
+    if number.len() == 2 && number.uniform(2) == Some(b'/') && digits.len() == 9 && routing(digits) {
+        out.propose(&ROUTING, first);
+        return out.propose(&ACCOUNT, number.group(1));
+    }
     if !ends_cleanly(text, first.end) {
         return;
     }
-    let digits = number.digits(1);
     if digits.len() == 9 && routing(digits) {
         out.propose(&ROUTING, first.clone());
     }
-    if counts(text, first.end) {
+    if counts(text, first.end) || is_date(digits) {
         return;
     }
     if (6..=17).contains(&digits.len()) && digits.iter().any(|digit| *digit != digits[0]) {
@@ -44,9 +56,22 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number<'_>) {
     }
 }
 
-/// "12345678 followers": a number of things.
+/// "Account opened 20190304".
+fn is_date(digits: &[u8]) -> bool {
+    let pair = |at: usize| digits[at] * 10 + digits[at + 1];
+    digits.len() == 8
+        && matches!(pair(0), 19 | 20)
+        && (1..=12).contains(&pair(4))
+        && (1..=31).contains(&pair(6))
+}
+
+/// "12345678 followers", "1500000 EUR": a number of things or of money.
 fn counts(text: &[u8], end: usize) -> bool {
     let Some(rest) = text[end..].strip_prefix(b" ") else { return false };
+    let is_money = [b"EUR".as_slice(), b"USD", b"GBP", b"CHF", b"JPY", "€".as_bytes(), b"$", "£".as_bytes()];
+    if is_money.iter().any(|unit| rest.starts_with(unit)) {
+        return true;
+    }
     let len = rest.iter().take(24).take_while(|byte| byte.is_ascii_lowercase()).count();
     let word = &rest[..len];
     len >= 4

@@ -14,7 +14,7 @@ const MAX_DOMAIN: usize = 253;
 /// What follows `@` in package and image names and is no domain.
 const FILE_SUFFIXES: &[&str] = &[
     "png", "jpg", "jpeg", "gif", "svg", "webp", "js", "ts", "css", "json", "md", "txt", "py", "rs", "yaml",
-    "yml", "html",
+    "yml", "html", "avif", "ico", "pdf",
 ];
 
 /// Looks both ways from an `@`.

@@ -24,10 +24,7 @@ const LONGEST_V6: usize = 45;
 pub(super) fn version_4(out: &mut Candidates<'_>, number: &Number<'_>) {
     let Some(end) = quad(out.text, number) else { return };
     let start = number.start();
-    let before = out.before(start);
-    if matches!(before, Some(b'.' | b':'))
-        && start.checked_sub(2).is_some_and(|at| out.text[at].is_ascii_hexdigit() || out.text[at] == b':')
-    {
+    if goes_before(&out.text[..start]) {
         return;
     }
     let first = number.digits(4);
@@ -39,14 +36,32 @@ pub(super) fn version_4(out: &mut Candidates<'_>, number: &Number<'_>) {
     }
 }
 
-/// Behind a word and a space, without port and prefix length, and all numbers below 32: "protobuf
+/// The end of a longer row, or of an address of version 6: but "80:10.8.0.4" is a port and an address.
+fn goes_before(before: &[u8]) -> bool {
+    match before {
+        [.., last, b'.'] => last.is_ascii_alphanumeric() || *last == b':',
+        [.., b':', b':'] => true,
+        [rest @ .., b':'] => {
+            let group = rest.iter().rev().take(5).take_while(|byte| byte.is_ascii_hexdigit()).count();
+            group > 0 && rest[..rest.len() - group].ends_with(b":")
+        }
+        _ => false,
+    }
+}
+
+/// Behind a word and a mark ("nginx/1.25.3.1", `foo==1.2.3.4`), without port and prefix length, and all numbers below 32: "protobuf
 /// 3.21.12.0". Private networks begin with 10.
 fn like_version(text: &[u8], range: &Range<usize>) -> bool {
-    let behind_word = matches!(text[..range.start], [.., word, b' '] if word.is_ascii_alphanumeric());
-    let plain = !matches!(text.get(range.end), Some(b':' | b'/'));
+    let behind_word = matches!(text[..range.start], [.., word, b' '] if word.is_ascii_alphanumeric() || word >= 0x80)
+        || text[..range.start].ends_with(b"==")
+        || matches!(text[..range.start], [.., letter, b'/' | b'-'] if letter.is_ascii_alphabetic());
+    let plain = !matches!(text.get(range.end), Some(b':' | b'/')) && !text[range.end..].starts_with(b" port");
     let small = |group: &[u8]| group.len() == 1 || (group.len() == 2 && group < b"32".as_slice());
+    let mut groups = text[range.clone()].split(|byte| *byte == b'.');
+    // Second numbers of releases are often zero.
+    let release = groups.clone().next().is_some_and(small) && groups.clone().nth(1) == Some(b"0");
     let private = text[range.clone()].starts_with(b"10.");
-    behind_word && plain && !private && text[range.clone()].split(|byte| *byte == b'.').all(small)
+    behind_word && plain && !private && (release || groups.all(small))
 }
 
 fn quad(text: &[u8], number: &Number<'_>) -> Option<usize> {

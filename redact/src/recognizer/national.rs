@@ -85,9 +85,10 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number<'_>) {
             }
         }
     }
-    // Anything else ends in a digit, or before the letter.
+    // Anything else ends in a digit, or before a letter that is no control letter.
     let next = out.at(number.end(0)).unwrap_or(b' ');
-    if matches!(next, b'.' | b'-') || (number.total(1) == 8 && next.is_ascii_alphabetic()) {
+    let spaced = next == b' ' && out.at(number.end(0) + 1).is_some_and(|letter| letter.is_ascii_alphabetic());
+    if matches!(next, b'.' | b'-') || (number.total(1) == 8 && (next.is_ascii_alphabetic() || spaced)) {
         spanish(out, number.start());
     }
 }

@@ -160,13 +160,26 @@ pub(super) fn begins_cleanly(text: &[u8], start: usize) -> bool {
     let previous = before.checked_sub(1).and_then(|at| text.get(at));
     match text[before] {
         b'-' | b'.' | b'/' => !previous.is_some_and(u8::is_ascii_alphanumeric),
-        // "1,234" and "3,1415" go on; "4711,212-555-0147" are fields of a row.
         b',' => {
-            let grouped = text.get(start + digits_at(text, start)) == Some(&b'-');
-            !previous.is_some_and(u8::is_ascii_digit) || grouped || digits_before(text, before) >= 4
+            let follows = previous.is_some_and(u8::is_ascii_digit);
+            !follows || digits_before(text, before) >= 4 || begins_field(text, before, start)
         }
         b'_' | b'$' => false,
         byte => !byte.is_ascii_alphanumeric(),
+    }
+}
+
+/// "1,234" and "3,1415" go on behind their commas; "7,212-555-0147" and "7,5551234" are fields of a row.
+fn begins_field(text: &[u8], comma: usize, start: usize) -> bool {
+    let run = digits_at(text, start);
+    let next = text.get(start + run);
+    let goes_on = text.get(start + run + 1).is_some_and(u8::is_ascii_digit);
+    match next {
+        Some(b'-') => true,
+        Some(b'/') if goes_on => true,
+        Some(b'.') if goes_on => run <= 2,
+        Some(b' ') if goes_on => run == 4,
+        _ => run == 0 || (run >= 7 && !text[..comma].ends_with(b"0")),
     }
 }
 

@@ -185,8 +185,15 @@ fn trunk_zero(digits: &[u8], lengths: &[u8], lead: Lead) -> bool {
         Lead::Parenthesis => 8,
         Lead::None => 9,
     };
+    // No subscriber's number begins with a zero.
+    let zero = lengths.len() == 2 && digits[usize::from(lengths[0])] == 0;
     // 3-2-4 is how social security numbers are written.
-    shaped && lengths != [3, 2, 4] && digits[0] == 0 && digits[1] != 0 && (least..=12).contains(&digits.len())
+    shaped
+        && !zero
+        && lengths != [3, 2, 4]
+        && digits[0] == 0
+        && digits[1] != 0
+        && (least..=12).contains(&digits.len())
 }
 
 /// "x12", "ext. 12", "Durchwahl 12": part of the number.

@@ -222,6 +222,11 @@ pub(super) const NAMES: &[&str] = &[
     "encryptionkey",
     "sharedaccesskey",
     "sharedsecret",
+    "storagekey",
+    "masterkey",
+    "subscriptionkey",
+    "consumerkey",
+    "bearer",
 ];
 
 /// `name = value`, `name: value`, `"name": "value"`.
@@ -248,13 +253,16 @@ pub(super) fn said(out: &mut Candidates<'_>, word: &Range<usize>) {
     }
 }
 
-/// "My API key 7cTQ2c12bjOK…": a long word right behind the name, with nothing that assigns.
+/// "My API key 7cTQ2c12bjOK…", "Bearer 7cTQ2c12bjOK…": a long word right behind the name, with nothing that assigns.
+/// "--password hunter2Hunter", "Authorization: Basic aHVu…": a word of any length.
 pub(super) fn named(out: &mut Candidates<'_>, word: &Range<usize>) {
-    if word.len() >= LONG
-        && word.start >= out.settled_to.max(out.assigned_to)
-        && out.before(word.start) == Some(b' ')
-        && is_named(out.text, word.start)
-    {
+    if out.before(word.start) != Some(b' ') || word.start < out.settled_to.max(out.assigned_to) {
+        return;
+    }
+    let before = &out.text[word.start.saturating_sub(40)..word.start - 1];
+    let is_option = || before.rsplit(|byte| *byte == b' ').next().is_some_and(|name| name.starts_with(b"--"));
+    let is_basic = || before.ends_with(b"uthorization: Basic");
+    if is_named(out.text, word.start) && (word.len() >= LONG || is_option()) || is_basic() {
         assigned(out, word.start);
     }
 }
@@ -270,6 +278,10 @@ fn assigned(out: &mut Candidates<'_>, from: usize) {
 fn value(text: &[u8], from: usize) -> Range<usize> {
     let skip = run(&text[from..], 6, |byte| matches!(byte, b' ' | b'"' | b'\'' | b'`' | b'=' | b'>' | b'\\'));
     let start = from + skip;
+    let quote = text[from..start].last().filter(|mark| matches!(mark, b'"' | b'\'' | b'`'));
+    if let Some(len) = quote.and_then(|quote| quoted(&text[start..], *quote)) {
+        return start..start + len;
+    }
     let ends = |byte| {
         matches!(
             byte,
@@ -282,6 +294,12 @@ fn value(text: &[u8], from: usize) -> Range<usize> {
     let len = query.filter(|cut| text[start + cut..start + len].contains(&b'=')).unwrap_or(len);
     let trimmed = text[start..start + len].iter().rev().take_while(|byte| matches!(byte, b'.' | b':' | b'?'));
     start..start + len - trimmed.count().min(len)
+}
+
+/// The length of a word that a quote ends, whatever marks it has.
+fn quoted(rest: &[u8], quote: u8) -> Option<usize> {
+    let len = run(rest, LONGEST, |byte| byte > b' ' && byte != quote && byte != b'\\');
+    (rest.get(len) == Some(&quote)).then_some(len)
 }
 
 /// The value of a JSON key that names a credential.
@@ -372,7 +390,7 @@ fn is_placeholder(value: &[u8]) -> bool {
 
 /// Words joined by `_`, `-` or dots, or one plain word.
 fn is_words(value: &[u8]) -> bool {
-    let mut parts = value.split(|byte| matches!(byte, b'_' | b'-' | b'.' | b'/' | b':'));
+    let mut parts = value.split(|byte| matches!(byte, b'_' | b'-' | b'.' | b'/' | b':' | b'|'));
     // `config.apiKey`, `Kind::FirstToken`, `&ObjectKey` are code: no digit, and no other mark.
     let code = value.iter().all(|byte| byte.is_ascii_alphabetic() || b"._:&*".contains(byte))
         && value.iter().any(|byte| b".:&*".contains(byte));

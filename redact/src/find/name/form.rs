@@ -21,11 +21,28 @@ const CALLS: &[&str] = &[
 /// What is named after somebody: "the Markov chain", "Crohn's disease".
 #[rustfmt::skip]
 const NAMESAKES: &[&str] = &[
-    "algorithm", "burner", "cage", "chain", "chains", "coefficient", "coil", "conjecture", "constant", "counter",
+    "algorithm", "burner", "cage", "chain", "chains", "calendar", "coding", "coefficient", "coil", "conjecture", "constant", "counter",
     "criterion", "diagram", "dish", "disease", "distribution", "effect", "equation", "equations", "equilibrium",
     "filter", "inequality", "lemma", "lymphoma", "matrix", "palsy", "paradox", "principle", "razor", "sequence",
     "syndrome", "theorem", "transform", "uncertainty",
 ];
+
+/// Words of offices, which the tagger takes for names where they stand alone.
+#[rustfmt::skip]
+const OFFICES: &[&str] = &[
+    "Vice", "President", "Chief", "Officer", "Manager", "Director", "Executive", "Senior", "Engineer", "Secretary",
+    "Chairman", "Treasurer", "Assistant",
+];
+const WEEKDAYS: &[&str] = &["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+
+/// Whether a supposed name is an office ("Vice President"), or a day of several words ("Ash Wednesday").
+pub(super) fn is_other(name: &[u8]) -> bool {
+    let listed = |list: &[&str], word: &[u8]| list.iter().any(|known| known.as_bytes() == word);
+    let mut words = name.split(|byte| *byte == b' ');
+    let day =
+        words.clone().count() > 1 && words.clone().next_back().is_some_and(|word| listed(WEEKDAYS, word));
+    day || words.all(|word| listed(OFFICES, word))
+}
 
 /// Whether a name of one word names a thing.
 pub(super) fn is_eponym(text: &[u8], name: &Range<usize>) -> bool {
@@ -51,7 +68,8 @@ pub(super) fn whole(piece: &[u8], name: Range<usize>) -> Range<usize> {
         Some(title) => name.start + title.len() + 1,
         None => family_name_before(piece, name.start).unwrap_or(name.start),
     };
-    start..family_name_after(piece, name.end).unwrap_or(name.end)
+    let doubled = piece[start..name.end].contains(&b' ').then(|| second_half(piece, name.end)).flatten();
+    start..doubled.or_else(|| family_name_after(piece, name.end)).unwrap_or(name.end)
 }
 
 /// "SMITH, Jane" at the start of a line or a field.
@@ -63,6 +81,16 @@ fn family_name_before(piece: &[u8], start: usize) -> Option<usize> {
     let leads = lead.trim_ascii_end().last().is_none_or(|mark| b"\n\"(|:".contains(mark));
     let called = CALLS.iter().any(|call| call.as_bytes() == word);
     (letters >= 3 && leads && !called).then_some(lead.len())
+}
+
+/// The end of "Gareth Pugh-Davies" behind "Gareth Pugh".
+fn second_half(piece: &[u8], end: usize) -> Option<usize> {
+    let rest =
+        piece[end..].strip_prefix(b"-").filter(|rest| rest.first().is_some_and(u8::is_ascii_uppercase))?;
+    Some(
+        end + 1
+            + rest.iter().take(24).take_while(|byte| byte.is_ascii_alphabetic() || **byte >= 0x80).count(),
+    )
 }
 
 /// The end of "Pieter van den Berg" behind "Pieter".
@@ -112,6 +140,8 @@ mod tests {
             ("Pieter van den Berg belde", "Pieter", "Pieter van den Berg"),
             ("Pieter den hond", "Pieter", "Pieter"),
             ("Mohammed bin Rashid", "Mohammed", "Mohammed bin Rashid"),
+            ("Gareth Pugh-Davies chairs", "Gareth Pugh", "Gareth Pugh-Davies"),
+            ("a Smith-led team", "Smith", "Smith"),
         ] {
             let found = whole(text.as_bytes(), place(text, name));
             assert_eq!(text.get(found), Some(wanted), "{text}");

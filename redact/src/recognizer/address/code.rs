@@ -144,6 +144,7 @@ pub(super) fn read(text: &[u8], start: usize) -> Option<Code> {
             digits_alone(text, first.letters(), start)?
         }
         b"A9A9A9" => Order::AfterPlace,
+        b"99999-999" if place(text, end).is_none() => Order::AfterPlace,
         b"9999AA" | b"99-999" | b"9999-999" | b"99999-999" | b"A-99999" | b"A-9999" | b"AA-9999" => {
             Order::BeforePlace
         }

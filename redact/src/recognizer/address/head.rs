@@ -13,6 +13,12 @@ use crate::finding::Rule;
 
 /// What a number follows without a name: "Postfach 1234".
 const BOXES: &[&str] = &["postfach", "apartado"];
+/// What a number follows that counts something else: "Tier 2 Support Lane".
+#[rustfmt::skip]
+const COUNTED: &[&str] = &[
+    "tier", "level", "phase", "version", "chapter", "page", "table", "figure", "step", "part", "type", "class", "grade",
+    "gate", "terminal", "platform", "season", "episode", "round", "stage",
+];
 /// Most words that are read back from a post code.
 const MOST_WORDS: usize = 16;
 const MOST_LINES: usize = 4;
@@ -53,7 +59,9 @@ fn number_first(text: &[u8], end: usize) -> Option<usize> {
         let word = previous(text, at, b" .")?;
         let letters = &text[word.clone()];
         if house_number(letters) {
-            return (names > 0 && !touched(text, word.start)).then_some(word.start);
+            let counted =
+                previous(text, word.start, b" ").is_some_and(|before| known(COUNTED, &text[before]));
+            return (names > 0 && !counted && !touched(text, word.start)).then_some(word.start);
         }
         if !(capital(letters) || ordinal(letters)) {
             return None;
