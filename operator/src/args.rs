@@ -40,7 +40,8 @@ pub struct Args {
     #[arg(long, env = "CHAPERONE_FEED_SERVICE", default_value = "chaperone-feed", value_name = "NAME")]
     pub feed_service: String,
     /// Port of that Service, which injected sidecars dial.
-    #[arg(long, env = "CHAPERONE_FEED_PORT", default_value_t = 443, value_name = "PORT")]
+    // No variable: a Service `chaperone-feed` puts a CHAPERONE_FEED_PORT of its own, a URL, into Pods beside it.
+    #[arg(long, default_value_t = 443, value_name = "PORT")]
     pub feed_port: u16,
     /// Service through which the API server reaches the webhook: the certificate is made for it too.
     #[arg(long, env = "CHAPERONE_WEBHOOK_SERVICE", default_value = "chaperone-webhook", value_name = "NAME")]
@@ -85,4 +86,24 @@ pub struct Args {
     /// Kubeconfig file [default: that of KUBECONFIG, else the Pod's own ServiceAccount].
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Kubernetes puts `<SERVICE>_PORT`, `<SERVICE>_SERVICE_HOST` and more into every Pod for each Service beside it,
+    /// whatever its name.
+    #[test]
+    fn no_variable_is_one_that_a_service_can_set() {
+        let command = Args::command();
+        let names: Vec<&str> = command.get_arguments().filter_map(|it| it.get_env()?.to_str()).collect();
+        assert!(names.contains(&"CHAPERONE_FEED_SERVICE"), "{names:?}");
+        for name in names {
+            let is_of_service = ["_PORT", "_SERVICE_HOST"].iter().any(|end| name.ends_with(end));
+            assert!(!is_of_service && !name.contains("_PORT_"), "{name}");
+        }
+    }
 }

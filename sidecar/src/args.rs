@@ -78,3 +78,23 @@ impl Args {
         Settings { feed: Some(feed), start, ..settings }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Kubernetes puts `<SERVICE>_PORT`, `<SERVICE>_SERVICE_HOST` and more into every Pod for each Service beside it,
+    /// whatever its name; and the Pods that we are in are others'.
+    #[test]
+    fn no_variable_is_one_that_a_service_can_set() {
+        let command = Args::command();
+        let names: Vec<&str> = command.get_arguments().filter_map(|it| it.get_env()?.to_str()).collect();
+        assert!(names.contains(&"CHAPERONE_FEED_ADDRESS"), "{names:?}");
+        for name in names {
+            let is_of_service = ["_PORT", "_SERVICE_HOST"].iter().any(|end| name.ends_with(end));
+            assert!(!is_of_service && !name.contains("_PORT_"), "{name}");
+        }
+    }
+}
