@@ -1,11 +1,12 @@
 //! Puts a sidecar into new Pods that ask for one: every replica answers the API server, leading or not.
 //!
 //! `patch` decides and has no I/O; `wish` is what annotations ask for; `sidecar` is what is put in; `server` speaks
-//! TLS, to as many at a time as `places` has; `bundle` tells the API server whom to trust; `watchdog` finds the Pods that came past all this.
+//! TLS, to as many at a time as `places` has, of as much as `room` holds; `bundle` tells the API server whom to trust; `watchdog` finds the Pods that came past all this.
 
 pub(crate) mod bundle;
 mod patch;
 mod places;
+mod room;
 pub(crate) mod server;
 mod sidecar;
 pub(crate) mod watchdog;

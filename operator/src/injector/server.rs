@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use super::places::{Place, Places};
+use super::room::Room;
 use super::{Settings, answer};
 use crate::certificate::{Leaf, acceptor};
 use crate::clock;
@@ -29,8 +30,8 @@ use crate::desk::Desk;
 const PATH: &str = "/inject";
 /// Connections at a time. API servers keep theirs, and share them among requests.
 const CONNECTIONS: usize = 256;
-/// Bytes of a question: an object of 1.5 MB, as large as etcd takes one, in JSON.
-const REVIEW_BYTES: usize = 4 << 20;
+/// Bytes of a question that a connection holds before [`Room`] has them.
+const BUFFER_BYTES: usize = 32 << 10;
 /// A handshake must be through in this time, and so must a question; the API server itself waits for less. Nor does a
 /// connection stay for longer without a first review.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,30 +48,30 @@ pub(crate) struct Injector {
 /// Serves until it is dropped.
 pub(crate) async fn run(injector: Arc<Injector>, listener: TcpListener, leaf: Arc<Leaf>) {
     let acceptor = acceptor(leaf, b"http/1.1");
-    let (tasks, places) = (TaskTracker::new(), Places::new(CONNECTIONS));
+    let (tasks, places, room) = (TaskTracker::new(), Places::new(CONNECTIONS), Room::new());
     loop {
         let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let place = places.enter(peer.ip().to_canonical());
-        let (injector, acceptor) = (Arc::clone(&injector), acceptor.clone());
+        let (injector, acceptor, room) = (Arc::clone(&injector), acceptor.clone(), room.clone());
         tasks.spawn(async move {
             tokio::select! {
                 () = place.cut.cancelled() => {}
-                () = connection(&injector, stream, acceptor, &place) => {}
+                () = connection((&injector, &room), stream, acceptor, &place) => {}
             }
         });
     }
 }
 
-async fn connection(injector: &Injector, stream: TcpStream, acceptor: TlsAcceptor, place: &Place) {
+async fn connection((injector, room): (&Injector, &Room), stream: TcpStream, acceptor: TlsAcceptor, place: &Place) {
     let Ok(Ok(stream)) = timeout(PATIENCE, acceptor.accept(stream)).await else { return };
     let reviewed = &Notify::new();
     let service = service_fn(|request| async move {
         place.asked();
         let asked = clock::now();
-        let response = respond(injector, request).await;
+        let response = respond((injector, room), request).await;
         if response.status() == StatusCode::OK {
             injector.desk.metrics.injection.observe((clock::now() - asked).as_secs_f64());
             reviewed.notify_one();
@@ -82,6 +83,7 @@ async fn connection(injector: &Injector, stream: TcpStream, acceptor: TlsAccepto
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
         .max_headers(64)
+        .max_buf_size(BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     tokio::select! {
@@ -92,13 +94,14 @@ async fn connection(injector: &Injector, stream: TcpStream, acceptor: TlsAccepto
     let _ = serving.await;
 }
 
-async fn respond(injector: &Injector, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn respond((injector, room): (&Injector, &Room), request: Request<Incoming>) -> Response<Full<Bytes>> {
     if request.uri().path() != PATH || request.method() != Method::POST {
         return text(StatusCode::NOT_FOUND, "POST /inject only\n");
     }
-    let body = timeout(PATIENCE, Limited::new(request.into_body(), REVIEW_BYTES).collect()).await;
-    let Ok(Ok(body)) = body else { return text(StatusCode::BAD_REQUEST, "the question did not arrive whole\n") };
-    let review: Result<AdmissionReview<Pod>, _> = serde_json::from_slice(&body.to_bytes());
+    let Ok(Some(question)) = timeout(PATIENCE, room.read(request.into_body())).await else {
+        return text(StatusCode::BAD_REQUEST, "the question did not arrive whole\n");
+    };
+    let review: Result<AdmissionReview<Pod>, _> = serde_json::from_slice(&question.bytes);
     let request: Option<AdmissionRequest<Pod>> = review.ok().and_then(|review| review.try_into().ok());
     let Some(request) = request else { return text(StatusCode::BAD_REQUEST, "not an AdmissionReview of a Pod\n") };
     let Some(authority) = injector.authority.borrow().clone() else {

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use http_body_util::BodyExt;
 use hyper::client::conn::http1::SendRequest;
 use rustls_pki_types::ServerName;
 use serde_json::{Value, json};
@@ -78,10 +79,16 @@ async fn ask(sender: &mut SendRequest<Full<Bytes>>, body: String) -> Response<In
 
 /// Asks of a Pod that wants no sidecar.
 async fn review(sender: &mut SendRequest<Full<Bytes>>) {
+    review_of(sender, "").await;
+}
+
+/// As [`review`], of a Pod with such an annotation.
+async fn review_of(sender: &mut SendRequest<Full<Bytes>>, annotation: &str) {
     let gvk = json!({"group": "", "version": "v1", "kind": "Pod"});
     let gvr = json!({"group": "", "version": "v1", "resource": "pods"});
     let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
         "uid": "1", "kind": gvk, "resource": gvr, "namespace": "shop", "operation": "DELETE", "userInfo": {},
+        "oldObject": {"metadata": {"annotations": {"example.org/long": annotation}}},
     }});
     let answer = ask(sender, review.to_string()).await;
     assert_eq!((answer.status(), answer.headers().get(header::CONNECTION)), (StatusCode::OK, None));
@@ -133,4 +140,10 @@ async fn a_connection_without_a_review_ends_after_ten_seconds_and_one_with_a_rev
     assert!(waited <= PATIENCE + Duration::from_secs(1), "{waited:?}");
     tokio::time::resume();
     review(&mut kept).await;
+}
+
+#[tokio::test]
+async fn a_pod_as_large_as_any_is_reviewed() {
+    let webhook = Webhook::begin().await;
+    review_of(&mut webhook.connect(API_SERVER).await, &"x".repeat(1_500_000)).await;
 }
