@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    IsCa, KeyPair,
+    IsCa, Issuer, KeyPair,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -100,10 +100,7 @@ impl TestCa {
     /// # Errors
     /// If `name` is none, or files cannot be written.
     pub fn issue_expired(&self, name: &str) -> Result<Issued> {
-        let mut params = CertificateParams::new(vec![name.to_owned()])?;
-        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-        params.not_after = rcgen::date_time_ymd(2020, 1, 2);
-        self.sign(&format!("{name}-expired"), params)
+        self.sign(&format!("{name}-expired"), expired(name)?)
     }
 
     /// A client's certificate, which tells an API server who calls: the common name and the organization.
@@ -119,16 +116,42 @@ impl TestCa {
     }
 
     fn sign(&self, stem: &str, params: CertificateParams) -> Result<Issued> {
-        let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &self.issuer)?;
-        let issued = Issued {
-            certificate: self.folder.join(format!("{stem}.crt")),
-            key: self.folder.join(format!("{stem}.key")),
-        };
-        std::fs::write(&issued.certificate, certificate.pem())?;
-        std::fs::write(&issued.key, key.serialize_pem())?;
-        Ok(issued)
+        issued(params, &self.issuer, (&self.folder, stem))
     }
+}
+
+/// A server's certificate for `name`, good for a day years ago, under the authority of this name and key; two PEM files
+/// in `folder`.
+///
+/// # Errors
+/// If the key is none, or files cannot be written.
+pub fn expired_under(authority: &str, key: &str, name: &str, folder: &Path) -> Result<Issued> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.distinguished_name = named(authority);
+    // Name and key are all that a signature takes from an authority.
+    let issuer = Issuer::new(params, KeyPair::from_pem(key)?);
+    issued(expired(name)?, &issuer, (folder, "expired"))
+}
+
+fn expired(name: &str) -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(vec![name.to_owned()])?;
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2020, 1, 2);
+    Ok(params)
+}
+
+fn issued(
+    params: CertificateParams,
+    issuer: &Issuer<'_, KeyPair>,
+    (folder, stem): (&Path, &str),
+) -> Result<Issued> {
+    let key = KeyPair::generate()?;
+    let certificate = params.signed_by(&key, issuer)?;
+    let issued =
+        Issued { certificate: folder.join(format!("{stem}.crt")), key: folder.join(format!("{stem}.key")) };
+    std::fs::write(&issued.certificate, certificate.pem())?;
+    std::fs::write(&issued.key, key.serialize_pem())?;
+    Ok(issued)
 }
 
 /// A key pair without a certificate, as two PEM files in `folder`: private as `sa.key`, public as `sa.pub`.

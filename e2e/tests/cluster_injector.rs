@@ -388,3 +388,43 @@ async fn f71_without_an_injector_pods_wait_or_are_told_of_and_are_injected_when_
     until_pods(&platform, &tenant, "starts", &[true]).await?;
     until_uninjected(&platform, 0).await
 }
+
+/// Operators run, and their authority is known; but what the API server meets is past its time.
+#[tokio::test(flavor = "multi_thread")]
+async fn f71_an_expired_certificate_lets_pods_wait_and_says_so_or_start_and_be_told_of() -> Result<()> {
+    let test = "f71_an_expired_certificate_lets_pods_wait_and_says_so_or_start_and_be_told_of";
+    let Some(platform) = Platform::injecting(test, 1, 1).await? else { return Ok(()) };
+    let (home, tenant) = (platform.home().to_owned(), platform.tenant(0).to_owned());
+    opt_in(&platform, &tenant).await?;
+
+    let expired = platform.expire_webhook(FailurePolicy::Fail).await?;
+    let refused = wait::until("a Pod that is not admitted", KNOWN, || async {
+        Ok(platform.admitted(&tenant, &plain("app")).await?.0.err())
+    });
+    let refused = refused.await?;
+    assert!(refused.contains("certificate has expired"), "{refused}");
+    platform.admitted(&home, &plain("app")).await?.0.map_err(anyhow::Error::msg)?;
+    platform.apply(&tenant, &[deployment("waits")]).await?;
+    until_event(&platform, &tenant, "FailedCreate", &["ReplicaSet", "certificate has expired"]).await?;
+    assert!(pods_of(&platform, &tenant, "waits").await?.is_empty());
+    platform.install_webhook(FailurePolicy::Fail).await?;
+    drop(expired);
+    until_pods(&platform, &tenant, "waits", &[true]).await?;
+
+    let expired = platform.expire_webhook(FailurePolicy::Ignore).await?;
+    wait::until("a Pod that is admitted as it is", KNOWN, || async {
+        let (stored, _) = platform.admitted(&tenant, &plain("app")).await?;
+        Ok(stored.ok().filter(|pod| injection(pod).is_none()).map(drop))
+    })
+    .await?;
+    platform.apply(&tenant, &[deployment("starts")]).await?;
+    until_pods(&platform, &tenant, "starts", &[false]).await?;
+    // Within a minute, as long as a test waits for anything.
+    until_uninjected(&platform, 1).await?;
+    until_event(&platform, &tenant, "NotInjected", &["ReplicaSet", "starts-"]).await?;
+    platform.install_webhook(FailurePolicy::Ignore).await?;
+    drop(expired);
+    platform.cluster.kubectl(&["rollout", "restart", "-n", &tenant, "deployment/starts"]).await?.ok()?;
+    until_pods(&platform, &tenant, "starts", &[true]).await?;
+    until_uninjected(&platform, 0).await
+}

@@ -1,11 +1,16 @@
 //! The injector of a platform: the chart's own webhook configuration, whose Service leads the API server to this
 //! machine by a foreign name.
 use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::Api;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
-use super::Platform;
 use super::manifest::Injection;
+use super::{Platform, TLS};
+use crate::certs;
 use crate::kubelet::Kubelet;
 use crate::relay::{Fault, Relay};
 
@@ -43,6 +48,34 @@ impl Platform {
     /// If operators do not inject here, or the API server refuses it.
     pub async fn install_webhook(&self, policy: FailurePolicy) -> Result<()> {
         let port = self.webhook.as_ref().context("operators that inject")?.address().port();
+        self.install_webhook_at(port, policy).await
+    }
+
+    /// Lets the API server meet a certificate of the operators' own authority that has expired. Lasts as long as what is
+    /// returned; the webhook's configuration leads there until it is applied again.
+    ///
+    /// # Errors
+    /// If operators have no authority yet, or the API server refuses the configuration.
+    pub async fn expire_webhook(&self, policy: FailurePolicy) -> Result<JoinSet<()>> {
+        let secrets: Api<Secret> = Api::namespaced(self.cluster.client(), self.home());
+        let data = secrets.get(TLS).await?.data.unwrap_or_default();
+        let key = std::str::from_utf8(&data.get("ca.key").context("ca.key")?.0)?;
+        let (folder, name) = (tempfile::tempdir()?, format!("chaperone-webhook.{}.svc", self.home()));
+        let issued = certs::expired_under("chaperone", key, &name, folder.path())?;
+        let acceptor = certs::acceptor(&issued.certificate, &issued.key)?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        self.install_webhook_at(listener.local_addr()?.port(), policy).await?;
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // Whoever looks at the certificate goes away again.
+                let _ = acceptor.accept(stream).await;
+            }
+        });
+        Ok(task)
+    }
+
+    async fn install_webhook_at(&self, port: u16, policy: FailurePolicy) -> Result<()> {
         let values = [
             "image.repository=none".to_owned(),
             "sidecar.image.repository=none".to_owned(),
