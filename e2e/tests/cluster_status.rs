@@ -123,6 +123,11 @@ async fn f57_a_bad_object_has_a_condition_with_a_remedy_and_changes_nothing_else
             ],
         )
         .await?;
+    let negative = json!({"apiVersion": "v1", "kind": "List", "items": [route("negative", "mock", 100)]})
+        .to_string()
+        .replace("100", "-100");
+    let refused = platform.cluster.kubectl_with(&["apply", "-n", &bad, "-f", "-"], &negative).await?;
+    assert!(!refused.is_success && refused.stderr.contains("spec.maxTokens.cap"), "{}", refused.stderr);
     let cases = [
         ("modelroutes/unknown-partner", "ResolvedRefs", "NotFound", "create it"),
         ("partners/cycle-a", "Accepted", "FallbackCycle", "remove"),
@@ -137,7 +142,7 @@ async fn f57_a_bad_object_has_a_condition_with_a_remedy_and_changes_nothing_else
         let found = platform.condition(&bad, object, (condition, "False"), PATIENCE).await?;
         assert_eq!(found["reason"], reason, "{object}: {found}");
         let message = found["message"].as_str().unwrap_or_default();
-        assert!(message.contains(remedy), "{object}: {message}");
+        assert!(message.contains("spec.") && message.contains(remedy), "{object}: {message}");
     }
     assert_eq!(version(&other).await?, before, "the snapshot of another namespace has changed");
     until_text(&same, "chat", "hello", PATIENCE).await?;
