@@ -7,11 +7,12 @@ use base64::Engine as _;
 use chaperone_e2e::client;
 use chaperone_e2e::feed::{token, token_of};
 use chaperone_e2e::kubelet::view::PodView;
-use chaperone_e2e::partner::Partner;
+use chaperone_e2e::partner::script::{Shape, Step};
+use chaperone_e2e::partner::{Partner, says};
 use chaperone_e2e::platform::{PATIENCE, Platform, ask, mock, object, quota, route, text};
 use chaperone_e2e::wait;
 use chaperone_protocol::wire::feed::{AUDIENCE, GoAwayReason, LeaderFrame};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use serde_json::{Value, json};
@@ -146,7 +147,11 @@ async fn f63_a_rotated_secret_is_used_at_once_a_deleted_one_refused_and_neither_
     let objects =
         [secret("sk-canary-one"), object("Partner", "alpha", &spec), route("chat", "alpha", 100), quota()];
     platform.apply(&tenant, &objects).await?;
+    let held = Shape { hold_after: Some(2), ..Shape::default() };
+    let long = Step { when: Some("long".to_owned()), shape: held, ..says("one two") };
+    partner.script(vec![long, says("short")]).await?;
     let pod = platform.sidecar(&tenant, "app").await?;
+    let process = platform.process(&pod);
     text(&pod, "chat").await?;
     let key_in_use = |wanted: &'static str| {
         let (pod, partner) = (&pod, &partner);
@@ -158,6 +163,11 @@ async fn f63_a_rotated_secret_is_used_at_once_a_deleted_one_refused_and_neither_
         }
     };
     wait::until("the first key", PATIENCE, || key_in_use("Bearer sk-canary-one")).await?;
+    let mut connection = client::Connection::open(&format!("{}:4141", pod.address())).await?;
+    let body = json!({"model": "chat", "stream": true, "messages": [{"role": "user", "content": "long"}]});
+    let fields = [("content-type", "application/json")];
+    let running =
+        connection.send(Method::POST, "/v1/chat/completions", &fields, body.to_string().into()).await?;
     platform.apply(&tenant, &[secret("sk-canary-two")]).await?;
     wait::until("the second key", Duration::from_secs(5), || key_in_use("Bearer sk-canary-two")).await?;
 
@@ -169,7 +179,15 @@ async fn f63_a_rotated_secret_is_used_at_once_a_deleted_one_refused_and_neither_
         Ok((answer.status == StatusCode::SERVICE_UNAVAILABLE).then_some(answer))
     });
     assert_eq!(refused.await?.reason(), "credential_missing");
-    platform.apply(&tenant, &[secret("")]).await?;
+    // What began with the first key ends with it, whatever has become of the Secret.
+    partner.release().await?;
+    let whole = client::whole(running).await?.text();
+    assert_eq!(client::chat_text(&whole)?, "one two");
+    let arrivals = partner.arrivals().await?;
+    let first = arrivals.iter().find(|arrival| arrival.body.contains("long")).context("it arrived")?;
+    assert_eq!(first.header("authorization"), Some("Bearer sk-canary-one"));
+
+    malformed_keys_are_named(&platform, &tenant, &pod).await?;
     platform.apply(&tenant, &[secret("sk-canary-three")]).await?;
     wait::until("the third key", PATIENCE, || async {
         if !ask(&pod, "chat").await?.status.is_success() {
@@ -179,12 +197,37 @@ async fn f63_a_rotated_secret_is_used_at_once_a_deleted_one_refused_and_neither_
     })
     .await?;
 
+    assert_eq!(platform.process(&pod), process, "the sidecar has crashed");
+
+    keys_are_nowhere(&platform, &pod).await
+}
+
+async fn malformed_keys_are_named(platform: &Platform, tenant: &str, pod: &PodView) -> Result<()> {
+    for (malformed, told) in
+        [("sk-canary\nsk-canary", "characters that no header can carry"), ("", "is missing")]
+    {
+        platform.apply(tenant, &[secret(malformed)]).await?;
+        let last = std::cell::RefCell::new(String::new());
+        let refused = wait::until("a refusal that says what is wrong with the key", PATIENCE, || async {
+            let answer = ask(pod, "chat").await?;
+            let is_it = answer.status == StatusCode::SERVICE_UNAVAILABLE && answer.text().contains(told);
+            last.replace(answer.text());
+            Ok((is_it && answer.reason() == "credential_missing").then_some(()))
+        });
+        refused.await.with_context(|| last.borrow().clone())?;
+    }
+    let empty = platform.condition(tenant, "partners/alpha", ("ResolvedRefs", "False"), PATIENCE).await?;
+    assert!(empty["message"].as_str().unwrap_or_default().contains("give it a value"), "{empty}");
+    Ok(())
+}
+
+async fn keys_are_nowhere(platform: &Platform, pod: &PodView) -> Result<()> {
     let everything =
         ["get", "partners,modelroutes,tenantquotas,events,configmaps,leases,pods", "-A", "-o", "yaml"];
     let seen = [
         ("status, events and ConfigMaps", platform.cluster.kubectl(&everything).await?.ok()?),
         ("the operator's log", platform.output(&platform.operator(0)?)),
-        ("the sidecar's log", platform.output(&pod)),
+        ("the sidecar's log", platform.output(pod)),
         ("the audit of our writes", platform.audit()?),
     ];
     for (place, text) in seen {

@@ -91,13 +91,12 @@ impl Found {
 
     fn secret(&mut self, secret: Secret) {
         let Some(key) = key_of(&secret) else { return };
-        let data = secret.data.unwrap_or_default();
+        let mut data = secret.data.unwrap_or_default();
+        // As the operator, which takes no others.
+        data.retain(|_, value| (1..=limits::CREDENTIAL_BYTES).contains(&value.0.len()));
         self.world.secrets.insert(key.clone(), data.keys().cloned().collect());
         for (entry, value) in data {
-            // As the operator, which sends no sidecar a larger one.
-            if let Ok(name) = format!("{key}/{entry}").parse()
-                && value.0.len() <= limits::CREDENTIAL_BYTES
-            {
+            if let Ok(name) = format!("{key}/{entry}").parse() {
                 self.keys.insert(name, Credential::new(value.0));
             }
         }

@@ -7,7 +7,9 @@ use chaperone_crds::condition::{Condition, Sidecars};
 use chaperone_crds::model_route::LastDrill;
 use chaperone_crds::partner::Breakers;
 use chaperone_protocol::keys::Credential;
+use chaperone_protocol::limits;
 use chaperone_protocol::snapshot::Scope;
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -58,15 +60,17 @@ pub(super) fn gather(
     world.refused_partners = unreadable.map(|finding| finding.object.key.clone()).collect();
     for secret in stores.secrets.state() {
         let Some(key) = key_of(secret.namespace(), secret.name_any()) else { continue };
-        for (entry, value) in secret.data.iter().flatten() {
-            if let Ok(name) = format!("{key}/{entry}").parse()
-                && value.0.len() <= chaperone_protocol::limits::CREDENTIAL_BYTES
-            {
+        // No sidecar could use the others: status is to say so before requests do.
+        let usable = |value: &ByteString| (1..=limits::CREDENTIAL_BYTES).contains(&value.0.len());
+        let mut entries = BTreeSet::new();
+        for (entry, value) in secret.data.iter().flatten().filter(|(_, value)| usable(value)) {
+            if let Ok(name) = format!("{key}/{entry}").parse() {
                 gathered.pass.secrets.keys.insert(name, Credential::new(value.0.clone()));
             }
+            entries.insert(entry.clone());
         }
         gathered.secret_versions.insert(key.clone(), secret.resource_version().unwrap_or_default());
-        world.secrets.insert(key, secret.data.iter().flatten().map(|(entry, _)| entry.clone()).collect());
+        world.secrets.insert(key, entries);
     }
     for config_map in stores.config_maps.state() {
         if let Some(key) = key_of(config_map.namespace(), config_map.name_any()) {

@@ -158,6 +158,6 @@ fn key_missing(secret: &ObjectKey, key: &str) -> Problem {
     Problem::new(
         Reason::SecretKeyMissing,
         format!("Secret {secret} has no key {key:?}"),
-        "add the key to the Secret, or name another",
+        "give it a value in the Secret, of 256 KiB at most, or name another",
     )
 }
