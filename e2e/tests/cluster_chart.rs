@@ -66,6 +66,9 @@ async fn an_api_server_accepts_the_chart_under_every_value() -> Result<()> {
                 r#"extraVolumes=[{"name":"tmp","emptyDir":{}}]"#,
                 r#"extraVolumeMounts=[{"name":"tmp","mountPath":"/tmp"}]"#,
                 r#"networkPolicy.metricsFrom=[{"namespaceSelector":{"matchLabels":{"a":"b"}}}]"#,
+                "networkPolicy.egress.enabled=true",
+                r#"certificate.existingSecret="own""#,
+                "injector.evictUninjected=true",
                 r#"monitoring.dashboard.enabled=true"#,
                 // Left out, since this API server has no such kinds.
                 r#"monitoring.podMonitors.enabled=true"#,
@@ -95,6 +98,52 @@ async fn an_api_server_accepts_the_chart_under_every_value() -> Result<()> {
         assert_eq!(objects.len(), count, "{values:?}");
         assert_eq!(warnings, "", "{values:?}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_reach_the_pods_that_they_are_for() -> Result<()> {
+    let test = "values_reach_the_pods_that_they_are_for";
+    let Some(cluster) = Cluster::for_test(test).await? else { return Ok(()) };
+    let home = cluster.namespace("chart", &[]).await?;
+    let (digest, other) = ("0a".repeat(32), "0b".repeat(32));
+    let values = [
+        &*format!(r#"image.digest="sha256:{digest}""#),
+        &*format!(r#"sidecar.image.digest="sha256:{other}""#),
+        "gateway.enabled=true",
+        r#"imagePullSecrets=[{"name":"registry"}]"#,
+        r#"priorityClassName="system-cluster-critical""#,
+        r#"extraEnv=[{"name":"HTTPS_PROXY","value":"http://proxy.example.com"}]"#,
+        r#"extraVolumes=[{"name":"roots","emptyDir":{}}]"#,
+        r#"extraVolumeMounts=[{"name":"roots","mountPath":"/roots"}]"#,
+        "networkPolicy.egress.enabled=true",
+        r#"networkPolicy.egress.partners=[{"ports":[{"port":8443}]}]"#,
+    ];
+    let (objects, _) = dry_run(&cluster, home.name(), &values).await?;
+    let images = [("operator", &digest), ("sidecar", &other)];
+    for (name, digest) in images {
+        let image = format!("chaperone.test/{name}@sha256:{digest}");
+        let deployments = of_kind(&objects, "Deployment").into_iter();
+        let mut pods = deployments.map(|deployment| &deployment["spec"]["template"]["spec"]);
+        let pod = pods.find(|pod| pod["containers"][0]["image"] == image).context(image.clone())?;
+        assert_eq!(pod["imagePullSecrets"], json!([{"name": "registry"}]));
+        assert_eq!(pod["priorityClassName"], "system-cluster-critical");
+        assert_eq!(pod["enableServiceLinks"], false);
+        let container = &pod["containers"][0];
+        if name == "operator" {
+            let proxy = json!({"name": "HTTPS_PROXY", "value": "http://proxy.example.com"});
+            assert!(container["env"].as_array().is_some_and(|env| env.contains(&proxy)), "{container}");
+            assert_eq!(container["volumeMounts"], json!([{"name": "roots", "mountPath": "/roots"}]));
+            assert_eq!(pod["volumes"], json!([{"name": "roots", "emptyDir": {}}]));
+        }
+    }
+    let policies = of_kind(&objects, "NetworkPolicy").into_iter();
+    let mut leaving = policies.filter_map(|policy| policy["spec"]["egress"].as_array());
+    let ports =
+        leaving.next().context("a policy of what goes out")?.iter().flat_map(|it| it["ports"].as_array());
+    let ports: Vec<i64> = ports.flatten().filter_map(|port| port["port"].as_i64()).collect();
+    assert_eq!(ports, [53, 53, 443, 6443, 8443]);
+    assert!(leaving.next().is_none(), "what the gateway calls is for its snapshot to say");
     Ok(())
 }
 

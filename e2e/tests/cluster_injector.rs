@@ -386,7 +386,18 @@ async fn f71_without_an_injector_pods_wait_or_are_told_of_and_are_injected_when_
     // What the event says helps.
     platform.cluster.kubectl(&["rollout", "restart", "-n", &tenant, "deployment/starts"]).await?.ok()?;
     until_pods(&platform, &tenant, "starts", &[true]).await?;
-    until_uninjected(&platform, 0).await
+    until_uninjected(&platform, 0).await?;
+
+    // Whoever leads while Pods come past the injector tells of them within a minute of their start.
+    platform.webhook_network(Fault::Drop)?;
+    let started = clock::now();
+    platform.apply(&tenant, &[deployment("unreached")]).await?;
+    until_pods(&platform, &tenant, "unreached", &[false]).await?;
+    until_uninjected(&platform, 1).await?;
+    until_event(&platform, &tenant, "NotInjected", &["ReplicaSet", "unreached-"]).await?;
+    let told = clock::since(started);
+    assert!(told <= Duration::from_secs(60), "told of after {told:?}");
+    Ok(())
 }
 
 /// Operators run, and their authority is known; but what the API server meets is past its time.

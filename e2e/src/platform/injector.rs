@@ -102,6 +102,15 @@ impl Platform {
         self.relay.inject(fault);
     }
 
+    /// What the network between the API server and operators does from now on.
+    ///
+    /// # Errors
+    /// If operators do not inject here.
+    pub fn webhook_network(&self, fault: Fault) -> Result<()> {
+        self.webhook.as_ref().context("operators that inject")?.inject(fault);
+        Ok(())
+    }
+
     /// The webhook configuration.
     ///
     /// # Errors
