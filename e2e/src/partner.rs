@@ -1,4 +1,5 @@
-//! A scripted provider in a process of its own, speaking the real wire formats of `OpenAI` and `Anthropic`.
+//! A scripted provider in a process of its own, speaking the real wire formats of `OpenAI` and `Anthropic`; or an analyzer,
+//! whose answers are documents.
 //!
 //! This file is the test's side: start it, script it, read its arrival log. [`server`] is the process.
 //! It refuses what the vendors would refuse (`rules.rs`) and can break every rule itself ([`script::Shape`]).

@@ -69,6 +69,12 @@ pub fn users_kubeconfig() -> Option<PathBuf> {
     variable("KUBECONFIG").map(PathBuf::from)
 }
 
+/// A Presidio analyzer on loopback, where the caller runs one: `CHAPERONE_PRESIDIO`, as `http://127.0.0.1:3000`.
+#[must_use]
+pub fn presidio() -> Option<String> {
+    variable("CHAPERONE_PRESIDIO")
+}
+
 /// Where an application finds its sidecar, as the injector tells it: `OPENAI_BASE_URL`.
 #[must_use]
 pub fn openai_base_url() -> Option<String> {

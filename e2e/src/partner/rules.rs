@@ -84,6 +84,9 @@ pub(crate) fn refusal(arrival: &Arrival, body: &Value, signatures: &BTreeSet<Str
         chat(body)
     } else if path.ends_with("/messages") || path.ends_with("/messages/count_tokens") {
         messages(arrival, body, signatures)
+    } else if path.ends_with("/analyze") {
+        // Presidio, as of presidio-analyzer 2.2.366: it refuses both by a 500.
+        required(body, "text").and_then(|()| required(body, "language"))
     } else {
         required(body, "model")
     };
