@@ -411,6 +411,20 @@ mod tests {
     }
 
     #[test]
+    fn the_answer_to_a_question_keeps_its_cue() {
+        for text in
+            ["Your SSN? Caller: 123", "Your SSN? It's 123", "Your SSN? 123", "The SSN, please. Caller: 123"]
+        {
+            assert_eq!(support(text, "123", CueGroup::Ssn), Some("ssn"), "{text}");
+        }
+        for text in ["Lost your SSN? Booking 123", "No SSN. Visit: 123", "Your SSN? Italy 123"] {
+            assert_eq!(support(text, "123", CueGroup::Ssn), None, "{text}");
+        }
+        assert_eq!(support("driver lic. D12", "D12", CueGroup::License), Some("driver lic"));
+        assert_eq!(support("dl speed is D12", "D12", CueGroup::License), None);
+    }
+
+    #[test]
     fn keys_are_cues_in_every_spelling() {
         for key in ["dateOfBirth", "date_of_birth", "Date-Of-Birth"] {
             let mut context = Context::new(key);

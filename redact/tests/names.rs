@@ -2,7 +2,8 @@
 //! What the whole engine does with names at Balanced, on texts of our own.
 //!
 //! `corpus/names/sentences.jsonl`: 400 sentences from forty templates that training has not seen, with names,
-//! places, companies and addresses of a dozen countries. `corpus/names/near_misses.jsonl`: headings, products,
+//! places, companies and addresses of a dozen countries, and 223 with names of many origins, written by somebody
+//! who had not read the rules. `corpus/names/near_misses.jsonl`: headings, products,
 //! code, log lines and sentences that hold capitals but no name.
 //! `cargo test -p chaperone-redact --test names -- --nocapture` prints the figures.
 

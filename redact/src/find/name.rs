@@ -118,8 +118,11 @@ impl Names {
             if in_code(text, &span.range) || is_unit(text, &span) {
                 continue;
             }
+            if span.entity != Entity::Organization && form::is_eponym(text, &span.range) {
+                continue;
+            }
             if span.entity == Entity::Person {
-                if form::is_eponym(text, &span.range) || form::is_other(&text[span.range.clone()]) {
+                if form::is_other(&text[span.range.clone()]) {
                     continue;
                 }
                 let whole = form::whole(piece.as_bytes(), name.start..name.end);

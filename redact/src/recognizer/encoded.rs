@@ -106,7 +106,7 @@ pub(super) fn spelled(out: &mut Candidates<'_>, word: &Range<usize>) {
     }
     let before = text[..word.start].iter().rev().take(3).take_while(|byte| b" [({<".contains(byte)).count();
     let end = word.start - before;
-    let local = text[..end].iter().rev().take(LONGEST).take_while(|byte| is_part(**byte)).count();
+    let start = local_start(text, end);
     let bracketed = text.get(word.end).is_some_and(|byte| b"])}>".contains(byte));
     let mut at = word.end;
     let mut labels = 0;
@@ -128,11 +128,24 @@ pub(super) fn spelled(out: &mut Candidates<'_>, word: &Range<usize>) {
         let Some(next) = dot(text, at + len).filter(|_| len > 0 && labels < 5) else { break };
         at = next;
     }
-    let name = &text[end - local..end];
+    let name = &text[start..end];
     let placed = !bracketed && PLACED.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name));
-    if let (Some(address_end), true) = (address_end, before > 0 && local > 0 && !placed) {
-        out.propose(&SPELLED, end - local..address_end);
+    if let (Some(address_end), true) = (address_end, before > 0 && start < end && !placed) {
+        out.propose(&SPELLED, start..address_end);
     }
+}
+
+/// The start of a local part that ends at `end`, with the dots that it spells out: "ann dot lee".
+fn local_start(text: &[u8], end: usize) -> usize {
+    const DOTS: [&[u8]; 5] = [b" dot ", b" [dot] ", b"[dot]", b" (dot) ", b"(dot)"];
+    let part = |end: usize| text[..end].iter().rev().take(LONGEST).take_while(|byte| is_part(**byte)).count();
+    let mut start = end - part(end);
+    for _ in 0..3 {
+        let before = DOTS.into_iter().find_map(|dot| text[..start].strip_suffix(dot)).map(<[u8]>::len);
+        let Some(before) = before.filter(|before| part(*before) > 0) else { break };
+        start = before - part(before);
+    }
+    start
 }
 
 /// The end of " dot " or "[dot]" at `at`.

@@ -53,8 +53,12 @@ pub(super) fn is_eponym(text: &[u8], name: &Range<usize>) -> bool {
         return false;
     }
     let word = rest.iter().take(16).take_while(|byte| byte.is_ascii_lowercase()).count();
-    NAMESAKES.iter().any(|known| known.as_bytes() == &rest[..word])
-        || [b"first law".as_slice(), b"second law", b"third law"].iter().any(|law| rest.starts_with(law))
+    let (word, rest) = rest.split_at(word);
+    let ordinal = [b"first".as_slice(), b"second", b"third"].contains(&word) && rest.starts_with(b" law");
+    // Not "Anna's law firm".
+    let law = word == b"law"
+        && (rest.first() != Some(&b' ') || rest.starts_with(b" of ") || rest.starts_with(b" is "));
+    NAMESAKES.iter().any(|known| known.as_bytes() == word) || law || ordinal
 }
 
 /// The whole of a name that the tagger found in a piece of text: without a title, with a family name
@@ -154,6 +158,8 @@ mod tests {
             ("Crohn's disease", "Crohn", true),
             ("a Markov chain", "Markov", true),
             ("Newton's second law", "Newton", true),
+            ("as Murphy's law says", "Murphy", false),
+            ("Murphy's law.", "Murphy", true),
             ("Markov called", "Markov", false),
             ("Anna's law firm", "Anna", false),
             ("Anna Crohn disease", "Anna Crohn", false),
