@@ -1,7 +1,7 @@
 #![cfg(test)]
 //! What the Helm chart promises in writing, held to what is there. Needs no cluster; `cluster_chart.rs` and
 //! `cluster_helm.rs` have one.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -57,44 +57,120 @@ fn every_value_is_commented() {
     }
 }
 
+/// Metrics, and labels of each.
+type Metrics = BTreeMap<String, BTreeSet<String>>;
+
 /// Metrics of the API server, which alerts name. `cluster_injector.rs` has seen them there.
 const OF_THE_API_SERVER: [&str; 2] =
     ["apiserver_admission_webhook_rejection_count", "apiserver_admission_webhook_fail_open_count"];
 
-/// Names of metrics in a text: words that begin as all of ours do, or those of the API server.
-fn metrics(text: &str) -> BTreeSet<&str> {
-    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-    let prefixes = ["chaperone_", "gen_ai_client_", "apiserver_"];
-    words.filter(|word| prefixes.iter().any(|prefix| word.starts_with(prefix))).collect()
+/// Labels that a metric has by where it is scraped, or as a histogram.
+const OF_ALL: [&str; 3] = ["namespace", "pod", "le"];
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+        .filter(|word| !word.is_empty())
 }
 
-/// String literals in the sources of a crate that name a metric.
-fn registered(folder: &Path, found: &mut BTreeSet<String>) {
+/// Names of metrics in a text: words that begin as all of ours do, or those of the API server.
+fn metrics(text: &str) -> BTreeSet<&str> {
+    let prefixes = ["chaperone_", "gen_ai_client_", "apiserver_"];
+    words(text).filter(|word| prefixes.iter().any(|prefix| word.starts_with(prefix))).collect()
+}
+
+/// String literals in the sources of a crate that name a metric, each with the words of those that follow: its help, which
+/// is a sentence, and its labels.
+fn registered(folder: &Path, found: &mut Metrics) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             registered(&path, found);
-        } else {
-            let source = fs::read_to_string(path).unwrap();
-            found.extend(source.split('"').flat_map(metrics).map(str::to_owned));
+            continue;
+        }
+        let source = fs::read_to_string(path).unwrap();
+        let mut labels = None;
+        for literal in source.split('"') {
+            if metrics(literal).contains(literal) {
+                labels = Some(found.entry(literal.to_owned()).or_default());
+            } else if let Some(labels) = &mut labels
+                && words(literal).eq([literal])
+            {
+                labels.insert(literal.to_owned());
+            }
         }
     }
 }
 
-#[test]
-fn alerts_and_dashboard_name_only_metrics_that_exist() {
-    let mut existing: BTreeSet<String> = OF_THE_API_SERVER.map(str::to_owned).into();
+fn existing() -> Metrics {
+    let of_the_api_server = ["name", "error_type"].map(str::to_owned);
+    let known = OF_THE_API_SERVER.map(|name| (name.to_owned(), of_the_api_server.clone().into()));
+    let mut existing = Metrics::from(known);
     registered(&root().join("operator/src"), &mut existing);
     registered(&root().join("sidecar/src"), &mut existing);
+    existing
+}
+
+/// The labels of a metric, or of the histogram that a series belongs to.
+fn labels<'m>(existing: &'m Metrics, name: &str) -> Option<&'m BTreeSet<String>> {
+    let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
+    existing.get(name).or_else(|| existing.get(family?))
+}
+
+#[test]
+fn alerts_and_dashboard_name_only_metrics_that_exist() {
+    let existing = existing();
     let texts =
         [read("monitoring/alerts.yaml"), read("monitoring/dashboard.json"), read("templates/NOTES.txt")];
     let named: BTreeSet<&str> = texts.iter().flat_map(|text| metrics(text)).collect();
     assert!(named.len() > 15, "only {named:?}");
     for name in named {
-        let series = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
-        let is_there = existing.contains(name) || series.is_some_and(|family| existing.contains(family));
-        assert!(is_there, "{name} is no metric of operator or sidecar");
+        assert!(labels(&existing, name).is_some(), "{name} is no metric of operator or sidecar");
     }
+}
+
+/// Every `expr` in a tree of JSON.
+fn expressions(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                found.extend(member.as_str().filter(|_| name == "expr").map(str::to_owned));
+                expressions(member, found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| expressions(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Labels that an expression groups by or selects.
+fn labels_in(expression: &str) -> BTreeSet<&str> {
+    let groups = expression.split("by (").skip(1).filter_map(|rest| rest.split(')').next());
+    let selectors = expression.split('{').skip(1).filter_map(|rest| rest.split('}').next());
+    // A label stands before the first quotation mark of what it is to be, and after the comma of the one before.
+    let selected = selectors.flat_map(|selector| selector.split('"').step_by(2)).flat_map(words);
+    groups.flat_map(words).chain(selected).collect()
+}
+
+#[test]
+fn alerts_and_dashboard_use_only_labels_that_their_metrics_have() {
+    let (existing, mut all) = (existing(), Vec::new());
+    expressions(&yaml(&format!("groups:\n{}", read("monitoring/alerts.yaml"))), &mut all);
+    expressions(&serde_json::from_str(&read("monitoring/dashboard.json")).unwrap(), &mut all);
+    assert!(all.len() > 25, "only {all:?}");
+    let mut used = 0;
+    for expression in all {
+        let named = metrics(&expression).into_iter();
+        let known: BTreeSet<&str> = named
+            .flat_map(|name| labels(&existing, name).unwrap())
+            .map(String::as_str)
+            .chain(OF_ALL)
+            .collect();
+        for label in labels_in(&expression) {
+            assert!(known.contains(label), "no metric of {expression} has label {label}");
+            used += 1;
+        }
+    }
+    assert!(used > 30, "only {used}");
 }
 
 #[test]
