@@ -2,8 +2,8 @@
 //! Recall and precision of every structured entity on our own corpora, at Balanced, with the names
 //! of the embedded tagger in play.
 //!
-//! `corpus/*.jsonl` was written with the parsers, `corpus/blind/` by somebody who had not read them,
-//! `corpus/hard/` afterwards, by families of traps.
+//! `corpus/*.jsonl` was written with the parsers, `corpus/blind/` by somebody who had not read them (who had
+//! read some of them by the rows `third` and `fourth`), `corpus/hard/` afterwards, by families of traps.
 //! `cargo test -p chaperone-redact --test corpus -- --nocapture` prints the table.
 
 use std::collections::BTreeMap;
