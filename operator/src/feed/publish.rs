@@ -144,3 +144,29 @@ impl Offer {
         Held { snapshot: self.edition.version.clone(), keys: self.keys.version.clone() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_scope_gets_every_credential_that_its_snapshot_names() {
+        let tls = |secret: &str| {
+            json!({"clientCertificate": format!("pii/{secret}/tls.crt"), "clientKey": format!("pii/{secret}/tls.key")})
+        };
+        let analyzer = json!({"endpoint": "https://presidio.test", "tls": tls("analyzer"), "timeoutMs": 2000,
+            "language": "en", "scorePercent": 40});
+        let partner = json!({"adapter": "OpenAI", "endpoint": "https://alpha.test", "credential": "pii/alpha/key",
+            "tls": tls("alpha"), "models": {"m": {}}});
+        let route = json!({"targets": [{"partner": "alpha", "model": "m", "weight": 1}], "dataClass": "Internal",
+            "deadlineMs": 1000, "pii": {"alpha": {"filter": "Balanced", "ner": {"Presidio": [analyzer]}}}});
+        let document: Document = serde_json::from_value(json!({"protocol": 1,
+            "scope": {"namespace": "pii", "serviceAccount": "app"}, "partners": {"alpha": partner}, "routes": {"chat": route}}))
+        .unwrap();
+        let named: Vec<_> = credentials(&document).iter().map(ToString::to_string).collect();
+        let wanted = ["alpha/key", "alpha/tls.crt", "alpha/tls.key", "analyzer/tls.crt", "analyzer/tls.key"];
+        assert_eq!(named, wanted.map(|name| format!("pii/{name}")));
+    }
+}
