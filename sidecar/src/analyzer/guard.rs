@@ -9,7 +9,7 @@ use chaperone_protocol::snapshot::BreakerPolicy;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use crate::breaker::{Breaker, Refused, Ticket, Transition};
+use crate::breaker::{Breaker, Phase, Refused, Ticket, Transition};
 use crate::clock;
 
 /// Survives snapshots, as long as the endpoint stays.
@@ -43,6 +43,11 @@ impl Guard {
         let place = self.places.acquire().await.expect("the places are never closed");
         let (ticket, change) = self.with(|breaker| breaker.admit(clock::now()))?;
         Ok((Pass { guard: self, ticket: Some(ticket), _place: place }, change))
+    }
+
+    /// Whether fewer questions are let through than there are places.
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.with(|breaker| breaker.phase(clock::now())) != Phase::Admitting
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> T {

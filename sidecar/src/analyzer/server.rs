@@ -89,6 +89,11 @@ impl Server {
         self.shown == shown(tls, keys)
     }
 
+    /// Whether it has failed and not answered since.
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.guard.is_on_trial()
+    }
+
     pub(super) fn guard(&self) -> Arc<Guard> {
         Arc::clone(&self.guard)
     }

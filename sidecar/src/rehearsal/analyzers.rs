@@ -172,6 +172,23 @@ async fn an_analyzer_that_fails_is_left_alone_and_then_tried_by_one_request() {
     world.settle().await;
 }
 
+/// Its other questions must not give up the one that is the probe.
+#[tokio::test(start_paused = true)]
+async fn a_request_of_several_questions_can_be_the_probe() {
+    let world = sidecar(&analyzed(), |arrival| match &arrival.body {
+        None => Act::Accept,
+        Some(_) if arrival.at < 15 * SECOND => Act::Status(500, "", "{}"),
+        Some(_) => reads(arrival),
+    });
+    for _ in 0..5 {
+        world.says(&["hello there"]).await;
+    }
+    tokio::time::sleep(20 * SECOND).await;
+    let got = world.says(&[&"Nobody said a word. ".repeat(1_000)]).await;
+    assert_eq!(got.status, 200, "{}", got.body);
+    world.settle().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_fallback_asks_no_second_time() {
     let failing = |act: fn(&Arrival) -> Act| {
