@@ -86,9 +86,10 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number<'_>) {
         }
     }
     // Anything else ends in a digit, or before a letter that is no control letter.
-    let next = out.at(number.end(0)).unwrap_or(b' ');
-    let spaced = next == b' ' && out.at(number.end(0) + 1).is_some_and(|letter| letter.is_ascii_alphabetic());
-    if matches!(next, b'.' | b'-') || (number.total(1) == 8 && (next.is_ascii_alphabetic() || spaced)) {
+    let (next, after) = (out.at(number.end(0)), out.at(number.end(0) + 1));
+    let grouped = matches!(next, Some(b'.' | b'-')) && number.total(number.len()) >= 8;
+    let spaced = next == Some(b' ') && after.is_some_and(|after| after.is_ascii_alphabetic());
+    if grouped || (spaced && number.total(1) == 8) {
         spanish(out, number.start());
     }
 }
@@ -123,7 +124,9 @@ pub(super) fn word(out: &mut Candidates<'_>, word: &Range<usize>) {
     if word.len() == 16 && fiscale(text) {
         return out.settle(&FISCALE, word.clone());
     }
-    spanish(out, word.start);
+    if matches!(text[0].to_ascii_uppercase(), b'0'..=b'9' | b'X'..=b'Z') {
+        spanish(out, word.start);
+    }
     spaced(out, word.start);
 }
 
@@ -171,7 +174,7 @@ fn nine(
             if len == letters.len() {
                 return Some((letters, start + at + 1));
             }
-        } else if !marks.contains(byte) {
+        } else if marks.iter().all(|mark| mark != byte) {
             return None;
         }
     }
