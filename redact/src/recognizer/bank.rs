@@ -24,7 +24,7 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number<'_>) {
         && ends_cleanly(text, number.end(2))
     {
         // The account right after its sort code: "20-00-00 55779911".
-        let joined = number.shaped(const { Shape::of(&[2, 2, 2, 8]) }) && number.gap(text, 2) == b" ";
+        let joined = number.shaped(const { Shape::of(&[2, 2, 2, 8]) }) && number.mark(2) == b' ';
         let last = if joined && ends_cleanly(text, number.end(3)) { 3 } else { 2 };
         return out.propose(&SORT_CODE, number.start()..number.end(last));
     }

@@ -43,7 +43,7 @@ fn grouped(out: &mut Candidates<'_>, number: &Number<'_>) {
         Shape::of(&[2, 3, 4]),
         Shape::of(&[3, 3, 2]),
     ];
-    if !SHAPES.iter().any(|shape| number.shaped(*shape)) {
+    if !matches!(number.total(1), 2 | 3) || !SHAPES.iter().any(|shape| number.shaped(*shape)) {
         return;
     }
     let end = number.end(2);

@@ -69,6 +69,11 @@ impl Number<'_> {
         &text[self.end(index)..self.group(index + 1).start]
     }
 
+    /// What stands behind the group at `index`, if it is a separator of one byte, else zero.
+    pub(super) fn mark(&self, index: usize) -> u8 {
+        self.groups.marks[self.first + index]
+    }
+
     /// The one separator between the first `count` groups, which are two or more, if it is one byte and always the same.
     pub(super) fn uniform(&self, count: usize) -> Option<u8> {
         let marks = &self.groups.marks[self.first..][..count - 1];

@@ -65,13 +65,16 @@ fn plus(out: &mut Candidates<'_>, number: &Number<'_>, start: usize, first_digit
 
 /// How many of the first `most` groups marks join that stand in telephone numbers.
 fn joined(text: &[u8], number: &Number<'_>, most: usize) -> usize {
-    1 + (0..number.len().min(most) - 1).take_while(|index| joins(number.gap(text, *index))).count()
+    1 + (0..number.len().min(most) - 1).take_while(|index| joins(text, number, *index)).count()
 }
 
-fn joins(gap: &[u8]) -> bool {
-    match gap {
-        [mark] => *mark != b'\n',
-        _ => matches!(gap, b" (" | b") " | b")-" | b" - " | b" / " | b"-(" | b".(" | b")."),
+fn joins(text: &[u8], number: &Number<'_>, index: usize) -> bool {
+    match number.mark(index) {
+        b'\n' => false,
+        0 => {
+            matches!(number.gap(text, index), b" (" | b") " | b")-" | b" - " | b" / " | b"-(" | b".(" | b").")
+        }
+        _ => true,
     }
 }
 
@@ -99,7 +102,7 @@ fn national(out: &mut Candidates<'_>, number: &Number<'_>) {
     }
     for count in (1..=joined(text, number, MOST_GROUPS)).rev() {
         let end = number.end(count - 1);
-        if !NATIONAL_DIGITS.contains(&number.total(count)) || follows_by_group(text, number, count) {
+        if !NATIONAL_DIGITS.contains(&number.total(count)) || follows_by_group(number, count) {
             continue;
         }
         if let Some(rule) = form(text, number, count, lead).filter(|_| ends_or_extends(text, end)) {
@@ -121,8 +124,8 @@ fn behind_digit(text: &[u8], start: usize) -> bool {
 }
 
 /// A further group of the same kind: the number is longer than the form.
-fn follows_by_group(text: &[u8], number: &Number<'_>, count: usize) -> bool {
-    count < number.len() && matches!(number.gap(text, count - 1), b"-" | b"." | b"/")
+fn follows_by_group(number: &Number<'_>, count: usize) -> bool {
+    count < number.len() && matches!(number.mark(count - 1), b'-' | b'.' | b'/')
 }
 
 fn ends_or_extends(text: &[u8], end: usize) -> bool {
@@ -144,7 +147,7 @@ fn form(text: &[u8], number: &Number<'_>, count: usize, lead: Lead) -> Option<&'
         [9..=11] if digits[0] == 0 && digits[1] != 0 => Some(&BARE),
         [11] if digits[0] == 1 && digits[1] >= 3 => Some(&BARE),
         [8 | 9] if digits[0] >= 2 => Some(&BARE),
-        [3, 4] if digits[0] >= 2 && number.gap(text, 0) == b"-" => Some(&BARE),
+        [3, 4] if digits[0] >= 2 && number.mark(0) == b'-' => Some(&BARE),
         [2, 2, 2, 2, 2] if digits[0] == 0 && digits[1] != 0 => Some(if dotted { &WEAK } else { &FORMATTED }),
         _ if trunk_zero(digits, lengths, lead) => Some(if dotted { &WEAK } else { &FORMATTED }),
         [3, 3, 3]

@@ -5,9 +5,11 @@ use super::tables;
 const FIRST_LOOK_ALIKE: u32 = tables::LOOK_ALIKES[0].0;
 const LAST_LOOK_ALIKE: u32 = tables::LOOK_ALIKES[tables::LOOK_ALIKES.len() - 1].0;
 
-/// One bit for each 256 characters of the first plane: whether a table names one of them. Most text beyond ASCII, such
+type Pages = [u64; 16];
+
+/// One bit for each 64 characters of the first plane: whether a table names one of them. Most text beyond ASCII, such
 /// as Chinese and Japanese, is read without a search of the tables.
-static LISTED: [u64; 4] = {
+static LISTED: Pages = {
     let lists = [
         tables::FORMAT,
         tables::SPACES,
@@ -17,7 +19,7 @@ static LISTED: [u64; 4] = {
         tables::MARKS,
         &[(0xFF01, 0xFF5E)],
     ];
-    let mut pages = [0; 4];
+    let mut pages = [0; 16];
     let mut list = 0;
     while list < lists.len() {
         let mut row = 0;
@@ -35,9 +37,9 @@ static LISTED: [u64; 4] = {
     pages
 };
 
-const fn with_pages(mut pages: [u64; 4], range: (u32, u32)) -> [u64; 4] {
-    let mut page = range.0 >> 8;
-    while page <= range.1 >> 8 && page < 256 {
+const fn with_pages(mut pages: Pages, range: (u32, u32)) -> Pages {
+    let mut page = range.0 >> 6;
+    while page <= range.1 >> 6 && page < 1024 {
         pages[(page >> 6) as usize] |= 1 << (page & 63);
         page += 1;
     }
@@ -46,7 +48,7 @@ const fn with_pages(mut pages: [u64; 4], range: (u32, u32)) -> [u64; 4] {
 
 /// Whether a table may name the character; beyond the first plane each of them may.
 fn is_listed(code: u32) -> bool {
-    LISTED.get((code >> 14) as usize).is_none_or(|pages| pages >> (code >> 8 & 63) & 1 == 1)
+    LISTED.get((code >> 12) as usize).is_none_or(|pages| pages >> (code >> 6 & 63) & 1 == 1)
 }
 
 /// What the view shows for a character; `None` for what is invisible.

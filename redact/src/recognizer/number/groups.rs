@@ -29,7 +29,7 @@ pub(crate) struct Groups {
     pub(super) starts: [u8; GROUPS],
     /// Their lengths, and zeros behind the last.
     pub(super) lengths: [u8; GROUPS + Shape::MAX_GROUPS],
-    /// The separator behind each, if it is one byte.
+    /// The separator behind each, if it is one byte; else zero.
     pub(super) marks: [u8; GROUPS],
     /// How many digits stand before each, and in all.
     pub(super) totals: [u8; GROUPS + 1],
