@@ -6,6 +6,7 @@ pub(crate) mod hint;
 pub(crate) mod identifier;
 mod rewrite;
 mod texts;
+pub(crate) mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

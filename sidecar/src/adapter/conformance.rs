@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use super::mock::MockScript;
 use super::{get_schema, health_check, infer, provider_id};
 use crate::dialect::infer::conforms;
-use crate::exchange::testing::Setup;
+use crate::exchange::testing::{Setup, in_turns};
 use crate::exchange::{Answer, Exchange, Mode};
 use crate::gate::Gates;
 use crate::live::{Live, World};
@@ -203,7 +203,7 @@ fn served(setup: &Setup) -> (String, Answer) {
         other => panic!("{other:?}"),
     };
     let mut answer = answer;
-    answer.end(&mut out).unwrap();
+    in_turns(answer.end(&mut out)).0.unwrap();
     (String::from_utf8(Vec::from(out).concat()).unwrap(), answer)
 }
 

@@ -127,9 +127,9 @@ impl Amend {
         self.close(&all)
     }
 
-    /// What leaves instead of a whole `body`.
-    pub(super) fn whole(&mut self, body: &Bytes) -> Result<Bytes, Failure> {
-        let searched = self.scrubber.beside(body, self.table())?;
+    /// What leaves instead of a whole `body`, found in turns.
+    pub(super) async fn whole(&mut self, body: &Bytes) -> Result<Bytes, Failure> {
+        let searched = self.scrubber.beside_in_turns(body, self.table()).await?;
         let body = searched.as_ref().unwrap_or(body);
         let mut edits = Edits::default();
         let (skimmed, found) = match self.dialect {
@@ -147,7 +147,7 @@ impl Amend {
         };
         for found in found {
             let source = source(body, &found);
-            let text = self.scrubber.whole(found.channel, &source)?;
+            let text = self.scrubber.whole_in_turns(found.channel, &source).await?;
             if self.dialect == Dialect::Anthropic && found.channel.field == Field::Reasoning && text != source
             {
                 edits.0.extend(anthropic::signature(&skimmed, found.channel.choice));

@@ -17,12 +17,13 @@ use chaperone_protocol::reason::Reason;
 use chaperone_redact::Policy;
 
 use super::amend::Amend;
-use super::events::Events;
+use super::events::{self, Events};
 use super::forward::{Forward, StreamUsage};
 use super::progress::Progress;
 use super::{Ask, Failure, Mode, StreamOptions};
 use crate::dialect::{Decode, Drift, Encode, error};
 use crate::neutral::Event;
+use crate::pii::turns;
 use crate::record::Record;
 use crate::refusal::Refusal;
 use crate::sse::{self, Frame, Piece};
@@ -214,15 +215,16 @@ impl Answer {
         self.client == Mode::Stream && self.answers.is_some()
     }
 
-    /// The partner sent its last byte.
+    /// The partner sent its last byte. The texts of a whole answer are rewritten in turns; it counts as finished before.
     ///
     /// # Errors
     /// The answer is not complete, or not one.
-    pub(crate) fn end(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), Failure> {
+    pub(crate) async fn end(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), Failure> {
         match &mut self.body {
             Body::Whole { pieces, .. } => {
                 let pieces = std::mem::take(pieces);
-                self.end_whole(pieces, out)
+                // Boxed: what it holds would be part of every answer's future.
+                Box::pin(self.end_whole(pieces, out)).await
             }
             Body::Stream(_) => self.end_stream(out),
         }
@@ -315,21 +317,21 @@ impl Answer {
         }
     }
 
-    /// Takes note of the events at hand, and writes them, or the frame that they came in.
-    fn settle(&mut self, frame: Option<Frame>, out: &mut VecDeque<Bytes>) -> Result<(), Failure> {
+    /// Takes note of the events at hand.
+    fn noted(&mut self) -> Vec<Event> {
         let events = std::mem::take(&mut self.events);
         events.iter().for_each(|event| self.progress.take(event));
         self.progress.drifted(self.decode.drift());
+        events
+    }
+
+    /// Takes note of the events at hand, and writes them, or the frame that they came in.
+    fn settle(&mut self, frame: Option<Frame>, out: &mut VecDeque<Bytes>) -> Result<(), Failure> {
+        let events = self.noted();
         match (&mut self.write, &mut self.rewrite, frame) {
             (Write::Encode(encode), rewrite, _) => {
-                let events = match rewrite {
-                    Some(Rewriting::Events(texts)) => texts.rewrite(events)?,
-                    Some(Rewriting::Frames(_)) | None => events,
-                };
                 let mut written = Vec::new();
-                for event in &events {
-                    encode.event(event, &mut written)?;
-                }
+                write(encode.as_mut(), rewrite, events, &mut written)?;
                 if !written.is_empty() {
                     out.push_back(written.into());
                 }
@@ -345,19 +347,28 @@ impl Answer {
         Ok(())
     }
 
-    fn end_whole(&mut self, pieces: Vec<Bytes>, out: &mut VecDeque<Bytes>) -> Result<(), Failure> {
+    async fn end_whole(&mut self, pieces: Vec<Bytes>, out: &mut VecDeque<Bytes>) -> Result<(), Failure> {
         match pieces.as_slice() {
             [single] => self.decode.whole(single, &mut self.events)?,
             many => self.decode.whole(&many.concat(), &mut self.events)?,
         }
-        self.settle(None, out)?;
+        let events = self.noted();
         self.progress.finished = true;
-        match (&self.write, &mut self.rewrite) {
+        match (&mut self.write, &mut self.rewrite) {
             (Write::Forward(_), Some(Rewriting::Frames(texts))) => {
-                out.push_back(texts.whole(&pieces.concat().into())?);
+                out.push_back(texts.whole(&pieces.concat().into()).await?);
             }
             (Write::Forward(_), _) => out.extend(pieces),
-            (Write::Encode(_), _) => {}
+            (Write::Encode(encode), rewrite) => {
+                let mut written = Vec::new();
+                for event in events.into_iter().flat_map(events::parts) {
+                    write(encode.as_mut(), rewrite, vec![event], &mut written)?;
+                    turns::next().await;
+                }
+                if !written.is_empty() {
+                    out.push_back(written.into());
+                }
+            }
         }
         Ok(())
     }
@@ -385,6 +396,23 @@ impl Answer {
         }
         Ok(())
     }
+}
+
+/// Writes `events` anew, with their texts rewritten.
+fn write(
+    encode: &mut (dyn Encode + Send),
+    rewrite: &mut Option<Rewriting>,
+    events: Vec<Event>,
+    written: &mut Vec<u8>,
+) -> Result<(), Failure> {
+    let events = match rewrite {
+        Some(Rewriting::Events(texts)) => texts.rewrite(events)?,
+        Some(Rewriting::Frames(_)) | None => events,
+    };
+    for event in &events {
+        encode.event(event, written)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Failure;
 use crate::neutral::{Block, Event};
-use crate::pii::{Channel, Field, Scrubber, Tally};
+use crate::pii::{Channel, Field, Scrubber, Tally, turns};
 
 /// Rewrites one answer that is written anew.
 pub(super) struct Events {
@@ -89,6 +89,21 @@ impl Events {
         let field = *self.open.get(&index)?;
         Some(Channel { choice: index as u64, field, call: 0 })
     }
+}
+
+/// The same event; a long text in parts of one turn each.
+pub(super) fn parts(event: Event) -> Vec<Event> {
+    let Event::Delta { index, text } = event else { return vec![event] };
+    let mut parts = Vec::with_capacity(text.len() / turns::PIECE + 1);
+    let mut rest = text.as_str();
+    while rest.len() > turns::PIECE {
+        let end = (1..=turns::PIECE).rev().find(|end| rest.is_char_boundary(*end)).unwrap_or(rest.len());
+        let (part, behind) = rest.split_at(end);
+        parts.push(Event::Delta { index, text: part.to_owned() });
+        rest = behind;
+    }
+    parts.push(Event::Delta { index, text: rest.to_owned() });
+    parts
 }
 
 fn say(index: usize, text: String, said: &mut Vec<Event>) {

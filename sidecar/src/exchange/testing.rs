@@ -1,7 +1,9 @@
 //! Requests for tests of what this folder does.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -131,6 +133,18 @@ fn target(adapter: Adapter) -> Target {
         }),
     };
     Target { partner: Arc::new(partner), model_name: "gpt-4o-mini".parse().unwrap(), model }
+}
+
+/// What work in turns comes to, and how many turns it took.
+pub(crate) fn in_turns<T>(work: impl Future<Output = T>) -> (T, usize) {
+    let (mut work, mut context) = (pin!(work), Context::from_waker(Waker::noop()));
+    let mut turns = 1;
+    loop {
+        match work.as_mut().poll(&mut context) {
+            Poll::Ready(done) => return (done, turns),
+            Poll::Pending => turns += 1,
+        }
+    }
 }
 
 /// The body that is sent, and what is named as adjusted.

@@ -10,12 +10,13 @@ use bytes::Bytes;
 use chaperone_protocol::limits;
 use chaperone_protocol::snapshot::pii::Restored;
 use chaperone_redact::{
-    ArgumentRedactor, Counts, FieldTable, Landing, Refused, Rules, StreamRedactor, StreamRestorer, Urls,
-    Vault, redact_json,
+    ArgumentRedactor, Counts, Engine, FieldTable, Landing, Redacted, Refused, Rules, StreamRedactor,
+    StreamRestorer, Urls, Vault,
 };
 use thiserror::Error;
 
 use super::rewrite::Rewrite;
+use super::{PairPolicy, turns};
 
 /// What a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,6 +88,14 @@ impl Tally {
         for (kind, count) in texts.redact.iter().flat_map(Redactor::counts) {
             *self.found.entry(*kind).or_default() += count;
         }
+    }
+
+    /// Notes what was found in a document; what it says then, if anything was.
+    fn redacted(&mut self, redacted: &Redacted<Bytes>) -> Option<Bytes> {
+        for (kind, count) in redacted.counts() {
+            *self.found.entry(*kind).or_default() += count;
+        }
+        (!redacted.is_unchanged()).then(|| redacted.to_vec().into())
     }
 }
 
@@ -247,14 +256,21 @@ impl Scrubber {
     /// Searches what else a document says than its texts, such as citations: each string by itself. `None`: it says
     /// nothing that is looked for.
     pub(crate) fn beside(&mut self, document: &Bytes, table: FieldTable) -> Result<Option<Bytes>, Unfit> {
-        let policy = self.rewrite.policy();
-        let Some(answers) = &policy.answers else { return Ok(None) };
-        let rules = Rules { policy: answers, table, names: policy.names() };
-        let redacted = redact_json(document.clone(), rules, &mut self.vault)?;
-        for (kind, count) in redacted.counts() {
-            *self.closed.found.entry(*kind).or_default() += count;
-        }
-        Ok((!redacted.counts().is_empty()).then(|| redacted.to_vec().into()))
+        let Some(rules) = rules(self.rewrite.policy(), table) else { return Ok(None) };
+        let redacted = Engine::new(document.clone(), rules, &mut self.vault).finish()?;
+        Ok(self.closed.redacted(&redacted))
+    }
+
+    /// The same for a document of any size, in turns.
+    pub(crate) async fn beside_in_turns(
+        &mut self,
+        document: &Bytes,
+        table: FieldTable,
+    ) -> Result<Option<Bytes>, Unfit> {
+        let Some(rules) = rules(self.rewrite.policy(), table) else { return Ok(None) };
+        let engine = Engine::new(document.clone(), rules, &mut self.vault);
+        let redacted = turns::finish(engine, &rules).await?;
+        Ok(self.closed.redacted(&redacted))
     }
 
     /// Takes a text that is complete, or the rest of one; what it says is looked at in one piece.
@@ -264,6 +280,29 @@ impl Scrubber {
         let rest = texts.finish(text.as_bytes(), &mut self.vault)?;
         self.closed.add(&texts);
         utf8(rest)
+    }
+
+    /// A text that is complete, of any size, in turns.
+    pub(crate) async fn whole_in_turns(&mut self, channel: Channel, text: &str) -> Result<String, Unfit> {
+        let mut texts = self.texts(channel.field);
+        let mut searched = None;
+        if let (Some(Redactor::Text(_)), Some(rules)) =
+            (&texts.redact, rules(self.rewrite.policy(), FieldTable::Unknown))
+        {
+            // Looked at in one piece, which a stream cannot be.
+            let engine = Engine::text(Bytes::from(text.to_owned()), rules, &mut self.vault);
+            searched = self.closed.redacted(&turns::finish(engine, &rules).await?);
+            texts.redact = None;
+        }
+        let text = searched.as_deref().unwrap_or(text.as_bytes());
+        let mut rewritten = Vec::with_capacity(text.len());
+        for piece in text.chunks(turns::PIECE) {
+            rewritten.extend(texts.push(piece, &mut self.vault)?);
+            turns::next().await;
+        }
+        rewritten.extend(texts.flush(&mut self.vault)?);
+        self.closed.add(&texts);
+        utf8(rewritten)
     }
 
     /// Channels that have begun and not ended, in order.
@@ -306,6 +345,12 @@ impl Scrubber {
         let restore = restores.then(|| StreamRestorer::new(self.rewrite.vault(), landing).with_urls(urls));
         Texts { redact, restore }
     }
+}
+
+/// What answers are searched by, if they are.
+fn rules(policy: &PairPolicy, table: FieldTable) -> Option<Rules<'_>> {
+    let answers = policy.answers.as_ref()?;
+    Some(Rules { policy: answers, table, names: policy.names() })
 }
 
 /// Both stages release whole characters, since they were given whole ones.

@@ -51,7 +51,7 @@ async fn to_its_end(committed: &mut Committed) -> Seen {
     while !committed.answer.progress().finished {
         let until: Instant = last.min(idle);
         let Ok(piece) = timeout_at(until, committed.partner.next()).await else { return Seen::Part };
-        let taken = take(&mut committed.answer, piece, &mut nobody);
+        let taken = take(&mut committed.answer, piece, &mut nobody).await;
         nobody.clear();
         match taken {
             Ok(true) => {}

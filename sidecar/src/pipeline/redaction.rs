@@ -15,7 +15,7 @@ use chaperone_protocol::name::{PartnerName, is_sane_id};
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::reason::Reason;
 use chaperone_protocol::snapshot::Target;
-use chaperone_redact::{Counts, Engine, NameFinder, Progress, Refused, Rules, Unscannable, Vault};
+use chaperone_redact::{Counts, Engine, NameFinder, Refused, Rules, Unscannable, Vault};
 use http::HeaderMap;
 use tokio::time::timeout;
 
@@ -23,14 +23,11 @@ use super::attempt::Call;
 use crate::analyzer::Assisted;
 use crate::clock;
 use crate::defect::caught;
-use crate::pii::{self, PairPolicy, Rewrite, hint, identifier};
+use crate::pii::{self, PairPolicy, Rewrite, hint, identifier, turns};
 use crate::prompt::Redacted;
 use crate::record::Record;
 use crate::refusal::Refusal;
 
-/// Bytes of one step where names are looked for, and where they are not: about 0.2 ms each.
-const STEP_WITH_NAMES: usize = 512;
-const STEP: usize = 64 << 10;
 /// A body that takes longer is not sent. The largest body takes a part of this.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -144,15 +141,8 @@ async fn scan(
     vault: &mut Vault,
     patience: Duration,
 ) -> Result<chaperone_redact::Redacted<Bytes>, Failure> {
-    let budget = if rules.names.is_some() { STEP_WITH_NAMES } else { STEP };
-    let steps = async {
-        let mut engine = Engine::new(body.clone(), rules, vault);
-        while engine.step(budget)? == Progress::More {
-            tokio::task::yield_now().await;
-        }
-        engine.finish()
-    };
-    match timeout(patience, caught(pin!(steps))).await {
+    let engine = Engine::new(body.clone(), rules, vault);
+    match timeout(patience, caught(pin!(turns::finish(engine, &rules)))).await {
         Ok(Ok(redacted)) => Ok(redacted?),
         Ok(Err(_)) => Err(Failure::Defect),
         Err(_) => Err(Failure::Slow),

@@ -31,7 +31,11 @@ const TAIL: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Feeds one piece to the answer. `false`: that was the end.
-pub(crate) fn take(answer: &mut Answer, piece: Piece, out: &mut VecDeque<Bytes>) -> Result<bool, Failure> {
+pub(crate) async fn take(
+    answer: &mut Answer,
+    piece: Piece,
+    out: &mut VecDeque<Bytes>,
+) -> Result<bool, Failure> {
     match piece {
         Piece::Head(head) if head.status.is_success() => {
             answer.head(head.status, &head.headers).map(|()| true)
@@ -39,7 +43,7 @@ pub(crate) fn take(answer: &mut Answer, piece: Piece, out: &mut VecDeque<Bytes>)
         Piece::Head(head) => Err(answer.failure(head.status, &head.headers, b"")),
         Piece::Bytes(bytes) => answer.push(bytes, out).map(|()| true),
         Piece::Events(events) => answer.events(&events, out).map(|()| true),
-        Piece::End => answer.end(out).map(|()| false),
+        Piece::End => answer.end(out).await.map(|()| false),
         Piece::Broken(reached) => Err(Failure { reached, ..Failure::new(Reason::StreamBroken) }),
     }
 }
@@ -118,7 +122,7 @@ async fn relay(
             return left(&shared, committed, permit, record, sender).await;
         }
         if committed.answer.progress().finished {
-            break committed.answer.end(&mut committed.out);
+            break committed.answer.end(&mut committed.out).await;
         }
         let (until, reason) = if committed.total < idle {
             (committed.total, Reason::TotalTimeout)
@@ -151,7 +155,7 @@ async fn relay(
 }
 
 /// Feeds what the partner sends next to the answer, or fails at a limit. At `pause`, if nothing came until then, text
-/// leaves that only waits for more; nothing is lost if this is dropped. `false`: that was the end.
+/// leaves that only waits for more. Nothing that was not yet at its end is lost if this is dropped. `false`: that was the end.
 async fn next(
     committed: &mut Committed,
     (until, reason): (Instant, Reason),
@@ -162,7 +166,7 @@ async fn next(
     match timeout_at(wake, partner.next()).await {
         Ok(piece) => {
             *pause = next_pause(answer);
-            take(answer, piece, out)
+            take(answer, piece, out).await
         }
         Err(_) if wake < until => {
             *pause = None;

@@ -223,10 +223,10 @@ async fn commit(
             return Err(Failure::new(reason));
         };
         answer.elapsed(clock::now() - limits.accepted);
-        let mut more = relay::take(&mut answer, piece, &mut out).map_err(before_commit)?;
+        let mut more = relay::take(&mut answer, piece, &mut out).await.map_err(before_commit)?;
         if more && answer.progress().finished {
             // The answer is over, whether or not the partner ends its message.
-            answer.end(&mut out)?;
+            answer.end(&mut out).await?;
             more = false;
         }
         let meaningful = answer.progress().meaningful;

@@ -7,7 +7,7 @@ use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::snapshot::pii::{Action, Entity, Filter, Ner, Pii, PseudonymFormat, ResponsePii};
 use serde_json::{Value, json};
 
-use super::super::testing::{Setup, sent};
+use super::super::testing::{Setup, in_turns, sent};
 use super::super::{Answer, Exchange, Mode, exchange};
 use super::*;
 
@@ -58,7 +58,7 @@ fn played(setup: &Setup, bytes: &[u8], cuts: &[usize]) -> Result<String, Failure
         answer.push(Bytes::copy_from_slice(&bytes[from..cut]), &mut out)?;
         from = cut;
     }
-    answer.end(&mut out)?;
+    in_turns(answer.end(&mut out)).0?;
     Ok(String::from_utf8(Vec::from(out).concat()).unwrap())
 }
 

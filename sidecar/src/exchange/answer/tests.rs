@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode};
 use super::*;
 use crate::adapter::mock::MockScript;
 use crate::dialect::Drift;
-use crate::exchange::testing::Setup;
+use crate::exchange::testing::{Setup, in_turns};
 use crate::exchange::{Exchange, exchange};
 use crate::neutral::Stop;
 
@@ -40,7 +40,7 @@ fn play(answer: &mut Answer, chunks: &[&[u8]]) -> (Result<(), Failure>, String) 
             break;
         }
     }
-    let result = result.and_then(|()| answer.end(&mut out));
+    let result = result.and_then(|()| in_turns(answer.end(&mut out)).0);
     (result, String::from_utf8(Vec::from(out).concat()).unwrap())
 }
 
@@ -391,7 +391,7 @@ fn mocked(api: ClientApi, body: &str) -> (String, Answer) {
         MockScript::Body { body, .. } => reader.push(body.into(), &mut out).unwrap(),
         MockScript::Failure { status, .. } => panic!("{status}"),
     }
-    reader.end(&mut out).unwrap();
+    in_turns(reader.end(&mut out)).0.unwrap();
     (String::from_utf8(Vec::from(out).concat()).unwrap(), reader)
 }
 
@@ -416,7 +416,7 @@ fn the_mock_serves_every_endpoint_in_its_dialect() {
 fn a_script_that_stops_short_is_a_failure() {
     let exchanged = exchange(&Setup::new(ClientApi::ChatCompletions, Adapter::Mock, CHAT).ask()).unwrap();
     let Exchange::Mock(_, mut reader) = exchanged.exchange else { panic!("no script") };
-    assert!(reader.end(&mut VecDeque::new()).is_err());
+    assert!(in_turns(reader.end(&mut VecDeque::new())).0.is_err());
 }
 
 #[test]
