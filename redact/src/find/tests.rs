@@ -146,3 +146,18 @@ fn custom_patterns_find_across_windows() {
     }
     assert_eq!(find("E-123456", &Query::new(&policy)).unwrap().spans, []);
 }
+
+#[test]
+fn values_are_found_in_every_compatibility_form_and_masked_to_the_character() {
+    for (text, wanted) in [
+        ("my ssn is ５３６－２２－８７２６ ok", "SSN:５３６－２２－８７２６"),
+        ("my ssn is ٥٣٦-٢٢-٨٧٢٦ ok", "SSN:٥٣٦-٢٢-٨٧٢٦"),
+        ("my ssn is 𝟱𝟯𝟲-𝟐𝟐-𝟾𝟽𝟸𝟼 ok", "SSN:𝟱𝟯𝟲-𝟐𝟐-𝟾𝟽𝟸𝟼"),
+        ("my ssn is ⁵³⁶-²²-⁸⁷²⁶ ok", "SSN:⁵³⁶-²²-⁸⁷²⁶"),
+        ("my 𝐬𝐬𝐧 is 536-22-8726¹ ok", "SSN:536-22-8726"),
+        ("write to 𝒶𝓃𝓃.𝓁ℯℯ@ℯ𝓍𝒶𝓂𝓅𝓁ℯ.ℴ𝓇ℊ ok", "EMAIL:𝒶𝓃𝓃.𝓁ℯℯ@ℯ𝓍𝒶𝓂𝓅𝓁ℯ.ℴ𝓇ℊ"),
+        ("write to oﬃce@exam\u{200b}ple.org ok", "EMAIL:oﬃce@exam\u{200b}ple.org"),
+    ] {
+        assert_eq!(labels(text), [wanted], "{text}");
+    }
+}

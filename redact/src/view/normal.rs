@@ -17,7 +17,7 @@ static LISTED: Pages = {
         tables::QUOTES,
         tables::APOSTROPHES,
         tables::MARKS,
-        &[(0xFF01, 0xFF5E)],
+        &[(0x2100, 0x2138), (0xFF01, 0xFF5E)],
     ];
     let mut pages = [0; 16];
     let mut list = 0;
@@ -79,7 +79,7 @@ pub(super) fn normalise(scalar: char) -> Option<char> {
     if within(tables::MARKS, code) {
         return Some(' ');
     }
-    Some(full_width(code).or_else(|| digit(code)).unwrap_or(scalar))
+    Some(full_width(code).or_else(|| digit(code)).or_else(|| mathematical(code)).unwrap_or(scalar))
 }
 
 /// The ASCII character of the full-width block's twin.
@@ -95,6 +95,35 @@ fn digit(code: u32) -> Option<char> {
         code - tables::ZEROS[block]
     };
     char::from_digit(value, 10)
+}
+
+/// The letter that a styled one is: bold, italic, script, Fraktur, double-struck, sans-serif or monospace.
+fn mathematical(code: u32) -> Option<char> {
+    const LETTERS: &[u8; 52] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    if (0x1D400..=0x1D6A3).contains(&code) {
+        return LETTERS.get((code as usize - 0x1D400) % LETTERS.len()).map(|letter| char::from(*letter));
+    }
+    let at = tables::LETTERLIKE.binary_search_by_key(&code, |row| row.0).ok()?;
+    Some(char::from(tables::LETTERLIKE[at].1))
+}
+
+/// The digit that is written above or below the line.
+pub(super) fn raised(scalar: char) -> Option<char> {
+    let code = u32::from(scalar);
+    let value = match code {
+        0xB2 | 0xB3 => code - 0xB0,
+        0xB9 => 1,
+        0x2070 | 0x2074..=0x2079 => code - 0x2070,
+        0x2080..=0x2089 => code - 0x2080,
+        _ => return None,
+    };
+    char::from_digit(value, 10)
+}
+
+/// The letters that are written as one.
+pub(super) fn ligature(scalar: char) -> Option<&'static str> {
+    let at = u32::from(scalar).checked_sub(0xFB00)?;
+    ["ff", "fi", "fl", "ffi", "ffl", "st", "st"].get(at as usize).copied()
 }
 
 pub(super) fn look_alike(scalar: char) -> Option<u8> {

@@ -1,7 +1,7 @@
 //! Builds a view piece by piece, so that a long string does not hold up its neighbours.
 
 use super::escape::unescape;
-use super::normal::{look_alike, normalise};
+use super::normal::{ligature, look_alike, normalise, raised};
 use super::{Break, Escapes, InvalidText, Kind, Map, View};
 
 /// How much the view changes.
@@ -29,6 +29,8 @@ pub(crate) struct Reader {
     text: Vec<u8>,
     breaks: Vec<Break>,
     token: Token,
+    /// Where the last digit above or below the line ends in the view.
+    raised_to: Option<usize>,
 }
 
 /// Scripts seen in the token being written, and what to change if it turns out to be mixed.
@@ -43,7 +45,7 @@ struct Token {
 impl Reader {
     pub(crate) fn new(normal: Normal, escapes: Escapes) -> Self {
         let breaks = vec![Break { view: 0, raw: 0, kind: Kind::Verbatim }];
-        Self { at: 0, escapes, normal, text: Vec::new(), breaks, token: Token::default() }
+        Self { at: 0, escapes, normal, text: Vec::new(), breaks, token: Token::default(), raised_to: None }
     }
 
     /// Reads all of `raw` in one go.
@@ -111,13 +113,34 @@ impl Reader {
 
     fn push(&mut self, scalar: char, raw_len: usize) {
         let full = self.normal == Normal::Full;
-        let normal = if full { normalise(scalar) } else { Some(scalar) };
+        if full && let Some(letters) = ligature(scalar) {
+            self.mark(Kind::Atom);
+            self.at += raw_len;
+            letters.chars().for_each(|letter| self.write(letter));
+            return;
+        }
+        let raised = raised(scalar).filter(|_| full && self.is_number_above());
+        let normal = if full { raised.or_else(|| normalise(scalar)) } else { Some(scalar) };
         let changed = raw_len != scalar.len_utf8() || normal != Some(scalar);
         let may_change = full && look_alike(scalar).is_some();
         self.mark(if changed || may_change { Kind::Atom } else { Kind::Verbatim });
         self.at += raw_len;
-        let Some(scalar) = normal else { return };
-        if full {
+        if let Some(scalar) = normal {
+            self.write(scalar);
+        }
+        if raised.is_some() {
+            self.raised_to = Some(self.text.len());
+        }
+    }
+
+    /// Whether a digit above or below the line is one of a number that is written so. Right behind a digit that is not,
+    /// it is a footnote's or an exponent.
+    fn is_number_above(&self) -> bool {
+        self.raised_to == Some(self.text.len()) || !self.text.last().is_some_and(u8::is_ascii_digit)
+    }
+
+    fn write(&mut self, scalar: char) {
+        if self.normal == Normal::Full {
             self.note(scalar);
         }
         let mut buffer = [0; 4];

@@ -103,6 +103,35 @@ pub(super) const MARKS: &[(u32, u32)] = &[
     (0x1F000, 0x1FAFF),
 ];
 
+/// Mathematical letters that stand among the letter-like symbols, since they were there first.
+pub(super) const LETTERLIKE: &[(u32, u8)] = &[
+    (0x2102, b'C'),
+    (0x210A, b'g'),
+    (0x210B, b'H'),
+    (0x210C, b'H'),
+    (0x210D, b'H'),
+    (0x210E, b'h'),
+    (0x2110, b'I'),
+    (0x2111, b'I'),
+    (0x2112, b'L'),
+    (0x2113, b'l'),
+    (0x2115, b'N'),
+    (0x2119, b'P'),
+    (0x211A, b'Q'),
+    (0x211B, b'R'),
+    (0x211C, b'R'),
+    (0x211D, b'R'),
+    (0x2124, b'Z'),
+    (0x2128, b'Z'),
+    (0x212C, b'B'),
+    (0x212D, b'C'),
+    (0x212F, b'e'),
+    (0x2130, b'E'),
+    (0x2131, b'F'),
+    (0x2133, b'M'),
+    (0x2134, b'o'),
+];
+
 /// Letters that look like a Latin one, with that letter. Applied only in tokens that mix scripts.
 pub(super) const LOOK_ALIKES: &[(u32, u8)] = &[
     (0x037F, b'J'),

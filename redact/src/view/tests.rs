@@ -19,6 +19,33 @@ fn digits_spaces_and_dashes_become_ascii() {
 }
 
 #[test]
+fn compatibility_forms_become_ascii_and_map_to_whole_characters() {
+    for (class, written, plain) in [
+        ("full width", "４１１１－ａｎｎ＠ｘ．ｏｒｇ", "4111-ann@x.org"),
+        ("digits of other scripts", "٤١ ४१ ๔๑ 𑁪", "41 41 41 4"),
+        ("mathematical digits", "𝟒𝟙𝟣𝟭𝟷", "41111"),
+        ("mathematical letters", "𝐚𝑛𝓃 𝔩𝕖𝖾 𝙰𝗡", "ann lee AN"),
+        ("letter-like symbols", "ℎℯℓℴ ℂℍℝ", "helo CHR"),
+        ("ligatures", "oﬃce ﬂat ﬁve ﬀ ﬅ ﬆ", "office flat five ff st st"),
+        ("above the line", "⁵³⁶-²²-⁸⁷²⁶", "536-22-8726"),
+        ("below the line", "₅₃₆ ₂₂ ₀₁₄₇₈₉", "536 22 014789"),
+        ("spaces and dashes", "5\u{2009}3\u{2012}6\u{2212}1", "5 3-6-1"),
+        ("invisible", "5\u{200b}3\u{2060}\u{ad}6", "536"),
+    ] {
+        assert_eq!(shown(written, Escapes::None), plain, "{class}");
+        let escaped: String = written.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+        assert_eq!(shown(&escaped, Escapes::Json), plain, "{class}");
+        let view = View::new(written.as_bytes(), Escapes::None).unwrap();
+        assert_eq!(view.raw_range(&(0..plain.len())), 0..written.len(), "{class}");
+    }
+    // A footnote or an exponent is no part of its number.
+    assert_eq!(shown("555-0100¹ 10² 7₁", Escapes::None), "555-0100¹ 10² 7₁");
+    let raw = "oﬃce";
+    let view = View::new(raw.as_bytes(), Escapes::None).unwrap();
+    assert_eq!(raw.get(view.raw_range(&(2..3))), Some("ﬃ"));
+}
+
+#[test]
 fn quotes_are_of_one_kind_and_other_marks_part_words() {
     assert_eq!(shown("“PIN”: ‘7’ «o’neil»", Escapes::None), "\"PIN\": '7' \"o'neil\"");
     assert_eq!(shown("•a→b📞1", Escapes::None), " a b 1");
@@ -72,6 +99,7 @@ fn look_alikes_change_only_in_mixed_tokens() {
 #[test]
 fn tables_are_sorted_and_look_alikes_have_two_bytes() {
     assert!(tables::LOOK_ALIKES.is_sorted_by_key(|row| row.0));
+    assert!(tables::LETTERLIKE.is_sorted_by_key(|row| row.0));
     assert!(tables::ZEROS.is_sorted());
     assert!(tables::LOOK_ALIKES.iter().all(|row| (0x80..0x800).contains(&row.0)));
 }
