@@ -12,6 +12,7 @@ mod restore;
 pub use arguments::ArgumentRedactor;
 pub use restore::{Landing, StreamRestorer, Urls};
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::engine::{Refused, replacement};
@@ -24,7 +25,7 @@ use crate::pseudonym::Vault;
 use crate::splice::{Counts, escape};
 use crate::view::{Escapes, InvalidText, View};
 use block::Block;
-use cut::{ends_sentence, is_hot, opens, parts_name, parts_spelled, whole};
+use cut::{ends_line, ends_sentence, is_hot, last_line_end, opens, parts_name, parts_spelled, whole};
 
 /// Most bytes that a channel holds back before it decides.
 pub const MAX_HELD: usize = 256;
@@ -47,7 +48,7 @@ pub struct StreamRedactor<'n> {
     key: String,
     /// Released text, as it was before redaction: where cues are found.
     context: Vec<u8>,
-    /// The table that the released text ends in. Arguments of tools have none: their strings are mostly short.
+    /// The table that the released text ends in, without escapes.
     block: Block,
     held: Vec<u8>,
     open: Open,
@@ -216,13 +217,15 @@ impl<'n> StreamRedactor<'n> {
         let mut last_hot = None;
         let mut pem = false;
         for (at, byte) in rest.iter().enumerate().take(MAX_HELD) {
-            if is_hot(*byte) {
+            if is_hot(*byte) && !self.spells_space(&rest[at..]) {
                 last_hot = Some(at);
                 pem |= rest[..=at].ends_with(b"-----BEGIN") || rest[at..].starts_with(b"-----BEGIN");
             }
             let calm = last_hot.is_none_or(|hot| at - hot >= CALM) && !pem;
-            let ends = byte.is_ascii_whitespace() && calm && !opens(&rest[..at]);
-            let ends_sentence = ends_sentence(&rest[..=at]);
+            let is_line_end = ends_line(rest, at, self.escapes);
+            let before = if byte.is_ascii_whitespace() { at } else { at.saturating_sub(1) };
+            let ends = (byte.is_ascii_whitespace() || is_line_end) && calm && !opens(&rest[..before]);
+            let ends_sentence = is_line_end || ends_sentence(&rest[..=at]);
             if !ends || (sentences && !ends_sentence && at < NAME_SEGMENT) {
                 continue;
             }
@@ -243,7 +246,14 @@ impl<'n> StreamRedactor<'n> {
     /// Whether a segment that is `text` would not end within a row of a table.
     fn may_end(&self, text: &[u8]) -> bool {
         // Below no head, and with none in it, there is no row: most text, which need not be looked at line by line.
-        (self.block.head().is_none() && !text.contains(&b'\n')) || !self.block.after(text).in_row()
+        let feed = if self.escapes == Escapes::Json { b'\\' } else { b'\n' };
+        (self.block.head().is_none() && !text.contains(&feed))
+            || !self.block.after(&plain(text, self.escapes)).in_row()
+    }
+
+    /// Whether `rest` begins with the escape of white space, in which no value goes on.
+    fn spells_space(&self, rest: &[u8]) -> bool {
+        self.escapes == Escapes::Json && matches!(rest, [b'\\', b'n' | b'r' | b't', ..])
     }
 
     /// Where a window without a natural end is cut: at the end of a row, else at a space that splits no finding.
@@ -253,8 +263,8 @@ impl<'n> StreamRedactor<'n> {
         let space = |at: &usize| window[*at].is_ascii_whitespace();
         let quiet =
             |at: &usize| space(at) && !window[at - 1].is_ascii_digit() && !window[at + 1].is_ascii_digit();
-        let in_table = self.block.after(window).head().is_some();
-        let row = in_table.then(|| window.iter().rposition(|byte| *byte == b'\n')).flatten();
+        let in_table = self.block.after(&plain(window, self.escapes)).head().is_some();
+        let row = in_table.then(|| last_line_end(window, self.escapes)).flatten();
         let calm = || FORCED.rev().find(quiet).or_else(|| FORCED.rev().find(space));
         let wanted = row.or_else(calm).map_or(FORCED.end, |at| at + 1);
         let cut = match spans.iter().find(|span| span.range.start < wanted && wanted < span.range.end) {
@@ -279,7 +289,10 @@ impl<'n> StreamRedactor<'n> {
     }
 
     fn find(&self, raw: &[u8]) -> Result<Vec<Span>, Unscannable> {
-        let head = self.block.head().map_or_else(Vec::new, |head| [head, b"\n"].concat());
+        let head = self.block.head().map_or_else(Vec::new, |head| match self.escapes {
+            Escapes::None => [head, b"\n"].concat(),
+            Escapes::Json => [escape(head).as_slice(), b"\\n"].concat(),
+        });
         let text = [head.as_slice(), &self.context, raw].concat();
         let query =
             Query { policy: &self.policy, names: self.names, key: &self.key, near_misses: NearMisses::Skip };
@@ -337,18 +350,32 @@ impl<'n> StreamRedactor<'n> {
 
     /// Keeps the last words, from a space on, so that no escape or character is cut; of a table all of the last row.
     fn remember(&mut self, raw: &[u8]) {
-        if self.escapes == Escapes::None {
-            self.block.note(raw);
-        }
+        self.block.note(&plain(raw, self.escapes));
         self.context.extend_from_slice(raw);
-        let keep = CONTEXT.max((self.block.row() + 1).min(MAX_HELD));
+        let in_row = self.block.row() > 0;
+        let row = in_row.then(|| last_line_end(&self.context, self.escapes)).flatten();
+        let row = row.map_or(0, |end| self.context.len() - end);
+        let keep = CONTEXT.max(row.min(MAX_HELD));
         if self.context.len() > keep {
             let tail = self.context.len() - keep;
-            let space = self.context[tail..].iter().position(u8::is_ascii_whitespace);
-            let keep = space.map_or(self.context.len(), |at| tail + at);
+            let is_space = |at: usize| self.context[at].is_ascii_whitespace();
+            let gap = |at: usize| if is_space(at) { Some(at) } else { self.line_begins(at) };
+            let keep = (tail..self.context.len()).find_map(gap).unwrap_or(self.context.len());
             self.context.drain(..keep);
         }
     }
+
+    /// The start of the line behind `at`, if one ends there in the released text.
+    fn line_begins(&self, at: usize) -> Option<usize> {
+        ends_line(&self.context, at, self.escapes).then_some(at + 1)
+    }
+}
+
+/// Without escapes. Broken ones stay: the search refuses them.
+fn plain(raw: &[u8], escapes: Escapes) -> Cow<'_, [u8]> {
+    let escaped = escapes == Escapes::Json && raw.contains(&b'\\');
+    let view = escaped.then(|| View::unescaped(raw).ok()).flatten();
+    view.map_or(Cow::Borrowed(raw), |view| Cow::Owned(view.bytes(raw).to_vec()))
 }
 
 const fn is_token(byte: u8) -> bool {

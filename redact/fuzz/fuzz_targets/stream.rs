@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (Vec<u8>, Vec<u8>)| {
     let (cuts, text) = input;
-    let spec = PolicySpec { filter: Filter::Balanced, action: Action::Label, ..PolicySpec::default() };
+    let spec = PolicySpec { filter: Filter::Strict, action: Action::Label, ..PolicySpec::default() };
     let policy = Arc::new(Policy::compile(&spec).expect("the policy is sound"));
     assert_eq!(in_text(&policy, &text, &cuts), in_text(&policy, &text, &[]));
     assert_eq!(in_arguments(&policy, &text, &cuts), in_arguments(&policy, &text, &[]));

@@ -62,6 +62,21 @@ pub(super) fn ends_sentence(text: &[u8]) -> bool {
     text.ends_with(b"\n") || matches!(before.last(), Some(b'.' | b'!' | b'?'))
 }
 
+/// Whether a line ends with the byte at `at`: a line feed, or the last byte of its escape.
+pub(super) fn ends_line(text: &[u8], at: usize, escapes: Escapes) -> bool {
+    let backslashes = || text[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
+    match text[at] {
+        b'\n' => true,
+        b'n' if escapes == Escapes::Json => backslashes() % 2 == 1,
+        _ => false,
+    }
+}
+
+/// The same for the last line of `text` that ends.
+pub(super) fn last_line_end(text: &[u8], escapes: Escapes) -> Option<usize> {
+    (0..text.len()).rev().find(|at| ends_line(text, *at, escapes))
+}
+
 /// The last position up to `cut` that splits neither a character nor an escape.
 pub(super) fn whole(text: &[u8], cut: usize, escapes: Escapes) -> usize {
     let mut cut = cut.min(text.len());

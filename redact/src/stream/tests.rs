@@ -233,6 +233,33 @@ fn f53_columns_of_a_table_are_found_however_far_below_their_head() {
 }
 
 #[test]
+fn f53_columns_of_a_table_in_arguments_are_found_however_far_below_their_head() {
+    let spec = PolicySpec {
+        filter: Filter::Balanced,
+        action: Action::Label,
+        entities: Some(vec![Entity::Ssn, Entity::DateOfBirth]),
+        ..PolicySpec::default()
+    };
+    let policy = Arc::new(Policy::compile(&spec).unwrap());
+    let arguments = serde_json::json!({"note": "none", "table": TABLE, "order": "536708535"}).to_string();
+    let redacted = |step: usize| {
+        let (mut stream, mut vault) = (ArgumentRedactor::new(Arc::clone(&policy), None), vault());
+        let pieces = arguments.as_bytes().chunks(step);
+        let mut out: Vec<u8> = pieces.flat_map(|piece| stream.push(piece, &mut vault).unwrap()).collect();
+        out.extend(stream.flush(&mut vault).unwrap());
+        String::from_utf8(out).unwrap()
+    };
+    let whole = redacted(arguments.len());
+    assert_eq!((whole.matches("[SSN]").count(), whole.matches("[DATE_OF_BIRTH]").count()), (6, 6), "{whole}");
+    for kept in ["The order 536708535 of 17/03/2025", "\"order\":\"536708535\"", "| Bob Ray |"] {
+        assert!(whole.contains(kept), "{kept} in {whole}");
+    }
+    for step in [1, 3, 7, 50] {
+        assert_eq!(redacted(step), whole, "pieces of {step}");
+    }
+}
+
+#[test]
 fn a_pause_lets_go_of_what_begins_nothing() {
     let names = crate::ner::Tagger::embedded().unwrap();
     let policy = Arc::new(policy(Action::Label));
