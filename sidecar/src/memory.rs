@@ -1,14 +1,18 @@
 //! How much of the process's memory requests may take, and when to shed.
 //!
-//! Bodies are counted by lease. Beside that the whole process is watched against its cgroup's limit, because a body's
+//! Bodies are counted by lease, as they came and as a partner may see them. Beside that the whole process is watched against its cgroup's limit, because a body's
 //! copies (translation, the partner's answer) are not in the lease.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
+use chaperone_protocol::reason::Reason;
+
+use crate::refusal::Refusal;
 
 /// From this share of the cgroup's limit on, new requests are refused.
 const SHED_PERCENT: u64 = 92;
@@ -63,6 +67,12 @@ impl BodyMemory {
         (!short).then(|| Lease { memory: Arc::clone(self), bytes: 0 })
     }
 
+    /// `pieces` as one body with a lease of its own; `None` if there is no room.
+    pub(crate) fn joined(self: &Arc<Self>, pieces: &[Bytes]) -> Option<Bytes> {
+        let mut lease = self.lease()?;
+        lease.grow_to(pieces.iter().map(Bytes::len).sum()).then(|| lease.hold(pieces.concat()))
+    }
+
     /// Bytes held now.
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
@@ -92,6 +102,13 @@ impl Lease {
         }
         grown.is_ok()
     }
+}
+
+/// There is no room for a body.
+pub(crate) fn shortage() -> Refusal {
+    let mut refusal = Refusal::new(Reason::Memory, "too many bodies are in memory; ask again");
+    refusal.retry_after = Some(Duration::from_secs(1));
+    refusal
 }
 
 impl Drop for Lease {

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use super::{Ask, Exchange, StreamOptions, exchange};
 use crate::clock;
 use crate::dialect::recall::Recall;
+use crate::memory::BodyMemory;
 use crate::metrics::Metrics;
 use crate::pii::{PairPolicy, Rewrite, field_table};
 use crate::prompt::{Prompt, Redacted};
@@ -56,7 +57,7 @@ impl Setup {
         let mut vault = Vault::new(redact::PseudonymKey::new([7; 32]), "partner-alpha", "");
         let rules = Rules { policy: &policy.requests, table: field_table(api), names: policy.names() };
         let engine = redact::redact_json(prompt.body().clone(), rules, &mut vault).unwrap();
-        let prompt = Redacted::new(&prompt, &engine, Vec::new()).unwrap();
+        let prompt = Redacted::new(&prompt, &engine, Vec::new(), &BodyMemory::new(usize::MAX, None)).unwrap();
         let rewrite = Rewrite::new(policy, vault, PseudonymKey::new([7; 32]), "partner-alpha");
         let target = target(adapter);
         let weighted = WeightedTarget { target: target.clone(), weight: 1, fallbacks: Vec::new() };

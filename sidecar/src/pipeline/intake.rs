@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use crate::clock;
-use crate::memory::Lease;
+use crate::memory::{self, Lease};
 use crate::prompt::Prompt;
 use crate::refusal::Refusal;
 use crate::sidecar::Shared;
@@ -33,7 +33,7 @@ pub(crate) async fn prompt(
     body: &mut Incoming,
 ) -> Result<Prompt, Refusal> {
     check_type(headers)?;
-    let mut lease = shared.memory.lease().ok_or_else(short_of_memory)?;
+    let mut lease = shared.memory.lease().ok_or_else(memory::shortage)?;
     let bytes = collect(body, shared.body_limit, &mut lease).await?;
     Prompt::read(api, headers, lease.hold(bytes))
 }
@@ -80,7 +80,7 @@ async fn collect(body: &mut Incoming, limit: usize, lease: &mut Lease) -> Result
     // is one piece from the beginning, since pieces that grow side by side leave gaps that nobody gives back.
     let place = announced.exact().map(whole);
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(place.unwrap_or_default()).map_err(|_| short_of_memory())?;
+    bytes.try_reserve_exact(place.unwrap_or_default()).map_err(|_| memory::shortage())?;
     let began = clock::now();
     while let Some(data) = next(body, began, bytes.len()).await? {
         let needed = bytes.len() + data.len();
@@ -90,7 +90,7 @@ async fn collect(body: &mut Incoming, limit: usize, lease: &mut Lease) -> Result
         // A place of unknown size grows by doubling.
         let room = if place.is_some() { needed } else { needed.next_power_of_two() };
         if !lease.grow_to(room) {
-            return Err(short_of_memory());
+            return Err(memory::shortage());
         }
         bytes.extend_from_slice(&data);
     }
@@ -113,10 +113,4 @@ async fn next(body: &mut Incoming, began: Instant, seen: usize) -> Result<Option
 
 fn too_large(limit: usize) -> Refusal {
     Refusal::new(Reason::TooLarge, format!("the body is larger than {limit} bytes"))
-}
-
-fn short_of_memory() -> Refusal {
-    let mut refusal = Refusal::new(Reason::Memory, "too many bodies are in memory; ask again");
-    refusal.retry_after = Some(Duration::from_secs(1));
-    refusal
 }

@@ -83,7 +83,8 @@ pub(super) async fn redact(
     let took = clock::now() - began;
     let engine = scanned.map_err(|failure| refuse(&failure, policy, record, took))?;
     record.redacted(&policy.requests, engine.counts(), took);
-    let prompt = Redacted::new(call.prompt, &engine, hint(policy, call.prompt.api(), call.prompt.body()))?;
+    let hint = hint(policy, call.prompt.api(), call.prompt.body());
+    let prompt = Redacted::new(call.prompt, &engine, hint, &call.shared.memory)?;
     let mut id = |id: &str| {
         let outgoing = identifier::outgoing(id, &policy.requests, &mut vault);
         outgoing.map_err(|refused| Failure::from(refused).refusal(policy))
