@@ -150,6 +150,7 @@ const OPENAI_ANSWER: &[Row] = &[
     (&["choices", "*", "message", "tool_calls", "*", "custom", "input"], Skip), (&["choices", "*", "delta", "tool_calls", "*", "custom", "input"], Skip),
     (&["choices", "*", "message", "reasoning_details", "*", "type"], Skip), (&["choices", "*", "delta", "reasoning_details", "*", "type"], Skip),
     (&["choices", "*", "message", "reasoning_details", "*", "text"], Skip), (&["choices", "*", "delta", "reasoning_details", "*", "text"], Skip),
+    (&["choices", "*", "message", "reasoning_details", "*", "summary"], Skip), (&["choices", "*", "delta", "reasoning_details", "*", "summary"], Skip),
     (&["choices", "*", "message", "content", "*", "thinking", "*", "type"], Skip), (&["choices", "*", "delta", "content", "*", "thinking", "*", "type"], Skip),
     (&["choices", "*", "message", "content", "*", "thinking", "*", "text"], Skip), (&["choices", "*", "delta", "content", "*", "thinking", "*", "text"], Skip),
     (&["choices", "*", "message", "function_call", "name"], Skip), (&["choices", "*", "delta", "function_call", "name"], Skip),

@@ -25,6 +25,34 @@ pub(super) struct Amend {
     dialect: Dialect,
     /// The last chunk of OpenAI's dialect, of whose shape made-up ones are.
     shape: Option<openai::Shape>,
+    /// A chunk that waits for the next one, and the texts that it would end.
+    waiting: Option<(Chunk, Vec<Channel>)>,
+    /// Whether several texts of a choice go on by turns.
+    by_turns: bool,
+}
+
+/// A frame that says something, and what it says but for its texts.
+struct Chunk {
+    frame: Frame,
+    name: Option<String>,
+    data: Bytes,
+    /// Whether that is no more what the frame says.
+    is_changed: bool,
+}
+
+/// Whether a chunk may wait for the next one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    None,
+    Some,
+}
+
+/// What becomes of a chunk.
+enum Said {
+    /// What leaves before it, and what it says then, if that is something else.
+    Now(Vec<Frame>, Option<Bytes>),
+    /// Nothing yet: it would end these texts.
+    Waits(Vec<Channel>),
 }
 
 impl From<Unfit> for Failure {
@@ -74,7 +102,7 @@ impl Edits {
 
 impl Amend {
     pub(super) fn new(scrubber: Scrubber, dialect: Dialect) -> Self {
-        Self { scrubber, dialect, shape: None }
+        Self { scrubber, dialect, shape: None, waiting: None, by_turns: false }
     }
 
     pub(super) fn tally(&self) -> Tally {
@@ -91,21 +119,51 @@ impl Amend {
             return Ok(frames);
         }
         let searched = self.scrubber.beside(&data, self.table())?;
-        let read = searched.as_ref().unwrap_or(&data);
-        let (mut frames, amended) = match self.dialect {
-            Dialect::Anthropic => self.anthropic(read)?,
-            Dialect::OpenAi | Dialect::Neutral => self.openai(read)?,
-        };
-        frames.push(match amended.or(searched) {
-            Some(data) => made(name.as_deref(), &data)?,
-            None => frame,
-        });
+        let is_changed = searched.is_some();
+        let chunk = Chunk { frame, name, data: searched.unwrap_or(data), is_changed };
+        if self.dialect == Dialect::Anthropic {
+            let (frames, amended) = self.anthropic(&chunk.data)?;
+            return chunk.behind(frames, amended);
+        }
+        let mut frames = Vec::new();
+        let may_wait = self.scrubber.searches() && !self.by_turns;
+        let mut patience = if may_wait { Patience::Some } else { Patience::None };
+        if let Some((first, texts)) = self.waiting.take() {
+            let skimmed = skim(&chunk.data, &openai::CHUNK)?;
+            let goes_on = |found: &Found| texts.contains(&found.channel);
+            self.by_turns = openai::texts(&chunk.data, &skimmed).iter().any(goes_on);
+            frames = self.now(first)?;
+            patience = Patience::None;
+        }
+        match self.openai(&chunk.data, patience)? {
+            Said::Waits(texts) => self.waiting = Some((chunk, texts)),
+            Said::Now(before, amended) => {
+                frames.extend(before);
+                frames = chunk.behind(frames, amended)?;
+            }
+        }
         Ok(frames)
+    }
+
+    /// What leaves instead of a chunk that has waited.
+    fn now(&mut self, chunk: Chunk) -> Result<Vec<Frame>, Failure> {
+        match self.openai(&chunk.data, Patience::None)? {
+            Said::Now(before, amended) => chunk.behind(before, amended),
+            Said::Waits(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// What leaves if no chunk comes for which one had to wait.
+    fn waited(&mut self) -> Result<Vec<Frame>, Failure> {
+        match self.waiting.take() {
+            Some((chunk, _)) => self.now(chunk),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Frames with what need not wait for more text, once nothing came for a moment.
     pub(super) fn pause(&mut self) -> Result<Vec<Frame>, Failure> {
-        let mut frames = Vec::new();
+        let mut frames = self.waited()?;
         for channel in self.scrubber.open() {
             let text = self.scrubber.pause(channel)?;
             self.say(channel, &text, &mut frames)?;
@@ -123,8 +181,10 @@ impl Amend {
 
     /// Frames with all that is held: the stream ends without saying so.
     pub(super) fn end(&mut self) -> Result<Vec<Frame>, Failure> {
+        let mut frames = self.waited()?;
         let all = self.scrubber.open();
-        self.close(&all)
+        frames.extend(self.close(&all)?);
+        Ok(frames)
     }
 
     /// What leaves instead of a whole `body`, found in turns.
@@ -187,13 +247,22 @@ impl Amend {
         Ok((frames, edits.applied(data)))
     }
 
-    fn openai(&mut self, data: &Bytes) -> Result<(Vec<Frame>, Option<Bytes>), Failure> {
+    /// A chunk that begins a text ends the others of its choice. It may have to wait for the next one: where they go on
+    /// there, they come by turns, and a value may go on in each.
+    fn openai(&mut self, data: &Bytes, patience: Patience) -> Result<Said, Failure> {
         let skimmed = skim(data, &openai::CHUNK)?;
-        self.shape = openai::Shape::of(data, &skimmed).or(self.shape.take());
         let (found, ending) = (openai::texts(data, &skimmed), openai::ending(data, &skimmed));
+        if patience == Patience::Some && ending.is_empty() {
+            let ended: Vec<_> = found.iter().flat_map(|one| self.texts_beside(one.channel, &found)).collect();
+            if !ended.is_empty() {
+                return Ok(Said::Waits(ended));
+            }
+        }
+        self.shape = openai::Shape::of(data, &skimmed).or(self.shape.take());
         let (mut edits, mut before) = (Edits(self.left_out(&skimmed)), Vec::new());
         for (at, one) in found.iter().enumerate() {
-            before.extend(self.close_text_beside(one.channel, &found)?);
+            let ended = self.texts_beside(one.channel, &found);
+            before.extend(self.close(&ended)?);
             let mut text = self.scrubber.push(one.channel, &source(data, one))?;
             let goes_on = found.iter().skip(at + 1).any(|later| later.channel == one.channel);
             if ending.contains(&one.channel.choice) && !goes_on {
@@ -205,7 +274,7 @@ impl Amend {
             let closing = self.of_choice(choice);
             before.extend(self.close(&closing)?);
         }
-        Ok((before, edits.applied(data)))
+        Ok(Said::Now(before, edits.applied(data)))
     }
 
     /// What a chunk or body must not say where answers are searched.
@@ -217,16 +286,18 @@ impl Amend {
         self.scrubber.open().into_iter().filter(|channel| channel.choice == choice).collect()
     }
 
-    /// What is held of a text leaves before another text of the same choice begins, unless they come side by side:
-    /// in one chunk, or as one thought under two names. Arguments go on until the choice ends.
-    fn close_text_beside(&mut self, channel: Channel, chunk: &[Found]) -> Result<Vec<Frame>, Failure> {
+    /// The texts whose rest leaves before another text of the same choice begins, unless they come side by side: by
+    /// turns, in one chunk, or as one thought under two names. Arguments go on until the choice ends.
+    fn texts_beside(&self, channel: Channel, chunk: &[Found]) -> Vec<Channel> {
+        if self.by_turns {
+            return Vec::new();
+        }
         let goes_on = |other: &Channel| {
             other.field == channel.field
                 || matches!(other.field, Field::Arguments | Field::Input)
                 || chunk.iter().any(|found| found.channel == *other)
         };
-        let others = self.of_choice(channel.choice).into_iter().filter(|other| !goes_on(other));
-        self.close(&others.collect::<Vec<_>>())
+        self.of_choice(channel.choice).into_iter().filter(|other| !goes_on(other)).collect()
     }
 
     /// Frames with what is held of `channels`, which end.
@@ -251,6 +322,18 @@ impl Amend {
             (Dialect::OpenAi | Dialect::Neutral, None) => return Err(protocol()),
         });
         Ok(())
+    }
+}
+
+impl Chunk {
+    /// It leaves behind `frames`, with what it says now.
+    fn behind(self, mut frames: Vec<Frame>, amended: Option<Bytes>) -> Result<Vec<Frame>, Failure> {
+        let changed = amended.or_else(|| self.is_changed.then_some(self.data));
+        frames.push(match changed {
+            Some(data) => made(self.name.as_deref(), &data)?,
+            None => self.frame,
+        });
+        Ok(frames)
     }
 }
 

@@ -56,6 +56,7 @@ pub(super) const CHUNK: Map = Map {
         rule(MESSAGE, "reasoning_details", DETAILS),
         rule(DETAIL, "index", ELSEWHERE),
         rule(DETAIL, "text", ELSEWHERE),
+        rule(DETAIL, "summary", ELSEWHERE),
     ],
     elements: &[(CHOICES, CHOICE), (CALLS, CALL), (PARTS, PART), (THOUGHTS, THOUGHT), (DETAILS, DETAIL)],
 };
@@ -68,8 +69,8 @@ const REASONING_CONTENT: u64 = 0;
 const REASONING: u64 = 1;
 /// Among the parts of the content.
 const REASONING_PART: u64 = 2;
-/// The first of its details.
-const REASONING_DETAIL: u64 = 3;
+/// The first of its details: each has a number for its text, and the next one for its summary.
+const REASONING_DETAIL: u64 = 4;
 
 /// Every text of a chunk or body.
 pub(super) fn texts(data: &[u8], skim: &Skim) -> Vec<Found> {
@@ -88,9 +89,8 @@ fn found(data: &[u8], skim: &Skim, member: &Member) -> Option<Found> {
         (MESSAGE, "reasoning_content") => (Field::Reasoning, REASONING_CONTENT),
         (MESSAGE, "reasoning") => (Field::Reasoning, REASONING),
         (THOUGHT, "text") => (Field::Reasoning, REASONING_PART),
-        (DETAIL, "text") => {
-            (Field::Reasoning, REASONING_DETAIL.saturating_add(place(data, skim, DETAIL, member)?))
-        }
+        (DETAIL, "text") => (Field::Reasoning, detail(data, skim, member)?),
+        (DETAIL, "summary") => (Field::Reasoning, detail(data, skim, member)?.saturating_add(1)),
         (FUNCTION, "arguments") => (Field::Arguments, call(data, skim, member)),
         (CUSTOM, "input") => (Field::Input, call(data, skim, member)),
         _ => return None,
@@ -113,6 +113,12 @@ fn choice(data: &[u8], skim: &Skim, position: &usize) -> u64 {
 
 fn call(data: &[u8], skim: &Skim, arguments: &Member) -> u64 {
     if arguments.trail.len() < 2 { FUNCTION_CALL } else { place(data, skim, CALL, arguments).unwrap_or(0) }
+}
+
+/// The number of a detail's text.
+fn detail(data: &[u8], skim: &Skim, member: &Member) -> Option<u64> {
+    let place = place(data, skim, DETAIL, member)?;
+    Some(place.saturating_mul(2).saturating_add(REASONING_DETAIL))
 }
 
 /// The number of an element of a list: its own word for it, else its place in the list.
@@ -156,10 +162,13 @@ impl Shape {
             Field::Reasoning if call == REASONING_PART => format!(
                 "\"delta\":{{\"content\":[{{\"type\":\"thinking\",\"thinking\":[{{\"type\":\"text\",\"text\":{text}}}]}}]}}"
             ),
-            Field::Reasoning if call >= REASONING_DETAIL => format!(
-                "\"delta\":{{\"reasoning_details\":[{{\"type\":\"reasoning.text\",\"index\":{},\"text\":{text}}}]}}",
-                call - REASONING_DETAIL
-            ),
+            Field::Reasoning if call >= REASONING_DETAIL => {
+                let key = if call % 2 == 0 { "text" } else { "summary" };
+                let index = (call - REASONING_DETAIL) / 2;
+                format!(
+                    "\"delta\":{{\"reasoning_details\":[{{\"type\":\"reasoning.{key}\",\"index\":{index},\"{key}\":{text}}}]}}"
+                )
+            }
             Field::Reasoning => format!("\"delta\":{{\"reasoning_content\":{text}}}"),
             Field::Input => {
                 format!("\"delta\":{{\"tool_calls\":[{{\"index\":{call},\"custom\":{{\"input\":{text}}}}}]}}")

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use chaperone_protocol::adapter::Adapter;
+use chaperone_protocol::adapter::{Adapter, Capability};
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::snapshot::pii::{Action, Entity, Filter, Ner, Pii, PseudonymFormat, ResponsePii};
 use serde_json::{Value, json};
@@ -213,6 +213,50 @@ fn whole_answers_are_restored_and_the_rest_stays_byte_for_byte() {
 }
 
 #[test]
+fn a_whole_answer_of_any_size_is_rewritten_in_turns() {
+    const SAID: &str = "They told me to write to bob.jones@example.net about it. ";
+    let searched = Pii {
+        ner: Ner::Embedded,
+        responses: Some(ResponsePii {
+            entities: [Entity::Email, Entity::Person].into(),
+            action: Action::Label,
+        }),
+        ..pseudonyms()
+    };
+    for (api, adapter) in [
+        (ClientApi::ChatCompletions, Adapter::OpenAI),
+        (ClientApi::Messages, Adapter::Anthropic),
+        (ClientApi::Messages, Adapter::OpenAI),
+    ] {
+        for (pii, finds) in [(&pseudonyms(), false), (&searched, true)] {
+            let (mut setup, tag) = asked(api, adapter, Mode::Whole, pii);
+            // A model that cannot stream, so that also what is translated comes as a whole.
+            setup.target.model.capabilities = [Capability::Tools].into();
+            let words = (SAID.to_owned() + &tag + ". ").repeat(300);
+            let call = json!({"note": words});
+            let body = match adapter {
+                Adapter::Anthropic => json!({"id": "m", "type": "message", "role": "assistant", "model": "m",
+                    "content": [{"type": "text", "text": words}, {"type": "tool_use", "id": "t", "name": "f", "input": call}],
+                    "stop_reason": "tool_use", "usage": {"input_tokens": 1, "output_tokens": 1}}),
+                _ => {
+                    json!({"id": "1", "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant",
+                    "content": words, "tool_calls": [{"id": "t", "type": "function",
+                        "function": {"name": "f", "arguments": call.to_string()}}]}}]})
+                }
+            };
+            let (mut answer, mut out) = (answer(&setup), VecDeque::new());
+            answer.push(body.to_string().into(), &mut out).unwrap();
+            let (done, turns) = in_turns(answer.end(&mut out));
+            done.unwrap();
+            let seen = String::from_utf8(Vec::from(out).concat()).unwrap();
+            assert_eq!(seen.matches(EMAIL).count(), 600, "{api:?} {adapter:?}");
+            assert_eq!(seen.matches("[EMAIL]").count(), if finds { 600 } else { 0 }, "{api:?} {adapter:?}");
+            assert!(turns > 2 * words.len() / 1024, "{turns} turns for {} bytes", body.to_string().len());
+        }
+    }
+}
+
+#[test]
 fn f53_what_a_partner_makes_up_is_redacted_and_what_the_app_sent_comes_back() {
     let (setup, tag) =
         asked(ClientApi::ChatCompletions, Adapter::OpenAI, Mode::Stream, &answers(Action::Label));
@@ -325,18 +369,65 @@ fn f53_texts_that_come_in_the_same_chunks_are_each_read_over_chunks() {
 }
 
 #[test]
+fn f53_texts_that_come_by_turns_are_each_read_over_chunks() {
+    let (setup, _) =
+        asked(ClientApi::ChatCompletions, Adapter::OpenAI, Mode::Stream, &answers(Action::Label));
+    let pieces = ["Write to bob@", "example", ".net now"];
+    for keys in [["content", "reasoning"], ["reasoning_content", "content"], ["refusal", "content"]] {
+        let says = |key: &str, piece: &str| chat(&json!({"index": 0, "delta": {key: piece}}));
+        let frames = pieces.map(|piece| keys.map(|key| says(key, piece)).concat());
+        let end = chat(&json!({"index": 0, "delta": {}, "finish_reason": "stop"}));
+        let seen = seen_however_cut(&setup, &(frames.concat() + &end + "data: [DONE]\n\n"));
+        for key in keys {
+            assert_eq!(under(&seen, key), "Write to [EMAIL] now", "{key} of {keys:?} in {seen}");
+        }
+    }
+}
+
+#[test]
+fn a_thought_leaves_to_its_last_word_before_the_answer_begins() {
+    let (setup, _) =
+        asked(ClientApi::ChatCompletions, Adapter::OpenAI, Mode::Stream, &answers(Action::Label));
+    let says = |key: &str, piece: &str| chat(&json!({"index": 0, "delta": {key: piece}}));
+    let thought = [says("reasoning", "Perhaps bob@"), says("reasoning", "example.net")].concat();
+    let rest =
+        says("content", ", or Ann") + &chat(&json!({"index": 0, "delta": {}, "finish_reason": "stop"}));
+    let stream = thought.clone() + &says("content", "Bob") + &rest + "data: [DONE]\n\n";
+    let seen = seen_however_cut(&setup, &stream);
+    assert_eq!(
+        (under(&seen, "reasoning"), under(&seen, "content")),
+        ("Perhaps [EMAIL]".into(), "Bob, or Ann".into())
+    );
+    assert!(seen.rfind("EMAIL") < seen.find("content"), "{seen}");
+
+    // The first chunk of the answer waits for the next one, or for a moment.
+    let (mut answer, mut out) = (answer(&setup), VecDeque::new());
+    answer.push((thought + &says("content", "Bob ")).into(), &mut out).unwrap();
+    let early = String::from_utf8(Vec::from(std::mem::take(&mut out)).concat()).unwrap();
+    assert_eq!(under(&early, "content"), "");
+    answer.pause(&mut out).unwrap();
+    answer.push(says("content", "it is.").into(), &mut out).unwrap();
+    answer.push(rest.into(), &mut out).unwrap();
+    let late = String::from_utf8(Vec::from(out).concat()).unwrap();
+    assert_eq!(under(&(early + &late), "reasoning"), "Perhaps [EMAIL]");
+    assert_eq!(under(&late, "content"), "Bob it is., or Ann");
+}
+
+#[test]
 fn f53_texts_in_lists_of_a_chunk_are_read_over_chunks() {
     let (setup, tag) =
         asked(ClientApi::ChatCompletions, Adapter::OpenAI, Mode::Stream, &answers(Action::Label));
     let (head, rest) = tag.split_at(8);
     let of = |shape: &str, text: &str| match shape {
         "/tool_calls/0/custom/input" => json!({"tool_calls": [{"index": 0, "custom": {"input": text}}]}),
+        "/reasoning_details/0/summary" => json!({"reasoning_details": [{"index": 0, "summary": text}]}),
         "/reasoning_details/0/text" => json!({"reasoning_details": [{"index": 0, "text": text}]}),
         _ => json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}]}),
     };
     for (shape, value) in [
         ("/tool_calls/0/custom/input", EMAIL),
         ("/reasoning_details/0/text", tag.as_str()),
+        ("/reasoning_details/0/summary", tag.as_str()),
         ("/content/0/thinking/0/text", tag.as_str()),
     ] {
         let pieces = ["Write to bob@", "example", ".net or ", head, rest];
