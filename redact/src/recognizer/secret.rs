@@ -262,7 +262,7 @@ pub(super) fn named(out: &mut Candidates<'_>, word: &Range<usize>) {
     let before = &out.text[word.start.saturating_sub(40)..word.start - 1];
     let is_option = || before.rsplit(|byte| *byte == b' ').next().is_some_and(|name| name.starts_with(b"--"));
     let is_basic = || before.ends_with(b"uthorization: Basic");
-    if is_named(out.text, word.start) && (word.len() >= LONG || is_option()) || is_basic() {
+    if (word.len() >= LONG || is_option()) && is_named(out.text, word.start) || is_basic() {
         assigned(out, word.start);
     }
 }

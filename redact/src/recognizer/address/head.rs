@@ -59,8 +59,7 @@ fn number_first(text: &[u8], end: usize) -> Option<usize> {
         let word = previous(text, at, b" .")?;
         let letters = &text[word.clone()];
         if house_number(letters) {
-            let counted =
-                previous(text, word.start, b" ").is_some_and(|before| known(COUNTED, &text[before]));
+            let counted = previous(text, word.start, b" ").is_some_and(|before| counts(&text[before]));
             return (names > 0 && !counted && !touched(text, word.start)).then_some(word.start);
         }
         if !(capital(letters) || ordinal(letters)) {
@@ -118,6 +117,10 @@ fn lower_case(text: &[u8], end: usize) -> Option<usize> {
         at = word.start;
     }
     None
+}
+
+fn counts(word: &[u8]) -> bool {
+    COUNTED.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word))
 }
 
 fn touched(text: &[u8], start: usize) -> bool {
