@@ -9,7 +9,7 @@ export CHAPERONE_E2E ?= 1
 # What the names of images begin with: `make image REPOSITORY=registry.example.com/ai`.
 REPOSITORY ?= localhost
 
-.PHONY: help demo image test test-node check unit e2e soak bench bench-gate fuzz gen tools advisories
+.PHONY: help demo image test test-node check unit e2e soak bench bench-feed bench-gate fuzz gen tools advisories
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ bench-gate: ## Instructions and allocations of redaction against their baseline;
 
 bench: ## How fast redaction is, what it adds to a request and to memory, and how long a neighbour waits
 	cargo bench -p chaperone-redact --bench speed --bench request --bench neighbour --locked
+
+bench-feed: ## 2,000 simulated sidecars and 1,000 objects on one leader, beside the targets; needs Go
+	cargo run -q --profile bench -p chaperone-e2e --bin chaperone-e2e-bench-feed --locked -- 2000 1000
 
 fuzz: ## Ten minutes of random input for each of walker, engine, streams and restoring
 	redact/fuzz/run 600

@@ -45,6 +45,15 @@ pub struct Stream {
     _connection: JoinSet<()>,
 }
 
+/// That the operator does not admit a stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Refused {
+    /// Why.
+    pub status: StatusCode,
+    /// When to come again, if it says so.
+    pub retry_after: Option<Duration>,
+}
+
 /// A token for the default ServiceAccount of a namespace.
 ///
 /// # Errors
@@ -93,14 +102,14 @@ pub(crate) async fn connect(
 }
 
 impl Stream {
-    /// Connects; `Err` of the inner result: the operator does not admit this token.
+    /// Connects; `Err` of the inner result: the operator does not admit this token, or not now.
     ///
     /// # Errors
     /// If there is no connection.
     pub async fn open(
         (address, name, ca): (&str, &str, &Path),
         token: &str,
-    ) -> Result<Result<Self, StatusCode>> {
+    ) -> Result<Result<Self, Refused>> {
         let (mut sender, tasks) = connect((address, name, ca)).await?;
         let (said, saying) = mpsc::channel::<Bytes>(8);
         let frames = futures::stream::unfold(saying, |mut saying| async move {
@@ -111,7 +120,10 @@ impl Stream {
             .body(StreamBody::new(futures::StreamExt::boxed(frames)))?;
         let response = tokio::time::timeout(PATIENCE, sender.send_request(request)).await??;
         if response.status() != StatusCode::OK {
-            return Ok(Err(response.status()));
+            let asked = response.headers().get(header::RETRY_AFTER);
+            let asked = asked.and_then(|value| value.to_str().ok()?.parse().ok());
+            let (status, retry_after) = (response.status(), asked.map(Duration::from_secs));
+            return Ok(Err(Refused { status, retry_after }));
         }
         Ok(Ok(Self {
             said,
@@ -137,8 +149,15 @@ impl Stream {
     /// # Errors
     /// If the stream has ended.
     pub async fn greet(&self) -> Result<()> {
-        self.say(&SidecarFrame::Hello(Hello { protocol: PROTOCOL, sidecar: "test".to_owned(), have: None }))
-            .await
+        self.greet_with(None).await
+    }
+
+    /// Greets as a sidecar that has this in force.
+    ///
+    /// # Errors
+    /// If the stream has ended.
+    pub async fn greet_with(&self, have: Option<Held>) -> Result<()> {
+        self.say(&SidecarFrame::Hello(Hello { protocol: PROTOCOL, sidecar: "test".to_owned(), have })).await
     }
 
     /// The next frame; `None`: the stream has ended.
@@ -146,12 +165,19 @@ impl Stream {
     /// # Errors
     /// If nothing comes in time, or it is no frame.
     pub async fn hear(&mut self) -> Result<Option<LeaderFrame>> {
+        tokio::time::timeout(PATIENCE, self.listen()).await.context("the operator says nothing")?
+    }
+
+    /// As [`Stream::hear`], however long it takes.
+    ///
+    /// # Errors
+    /// If it is no frame.
+    pub async fn listen(&mut self) -> Result<Option<LeaderFrame>> {
         loop {
             if let Some(json) = self.decoder.next_frame()? {
                 return Ok(Some(LeaderFrame::decode(&json)?.1.context("a frame that is known")?));
             }
-            let received = tokio::time::timeout(PATIENCE, self.incoming.frame()).await;
-            match received.context("the operator says nothing")? {
+            match self.incoming.frame().await {
                 Some(Ok(frame)) => self.decoder.push(&frame.into_data().unwrap_or_default()),
                 Some(Err(_)) | None => return Ok(None),
             }

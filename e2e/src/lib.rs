@@ -9,9 +9,9 @@
 //! [`cluster`] it, or the user's own, as a test sees it; [`kubelet`] runs its Pods as processes, [`relay`] stands for
 //! their Services, [`jwt`] forges their tokens, [`platform`] has operators and sidecars there, [`release`] the Helm
 //! chart, [`previous`] the one before it, [`later`] what one after it may send, [`traffic`] what neither may disturb,
-//! [`examples`] is what users apply to it; [`operator`] is played for one sidecar alone; [`fleet`] has thousands
-//! that never start, [`node`] is a real one; [`sdk`] the official SDKs; [`checker`] what must hold after every test;
-//! [`wait`], [`usage`], [`certs`], [`clock`], [`settings`]
+//! [`examples`] is what users apply to it; [`operator`] is played for one sidecar alone, and thousands of sidecars are
+//! [`simulated`]; [`fleet`] has thousands of Pods that never start, [`node`] is a real one; [`sdk`] the official SDKs;
+//! [`checker`] what must hold after every test; [`wait`], [`usage`], [`certs`], [`clock`], [`settings`]
 //! small means. Of the product, only the definitions of its kinds are linked; the rest is only run.
 
 pub mod certs;
@@ -44,6 +44,7 @@ pub mod relay;
 pub mod release;
 pub mod sdk;
 pub mod settings;
+pub mod simulated;
 pub mod tier;
 pub mod tools;
 pub mod traffic;

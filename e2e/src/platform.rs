@@ -8,6 +8,7 @@ mod manifest;
 pub use injector::{FailurePolicy, injection};
 pub use manifest::{cluster_rules, mock, object, own_rules, quota, route, unbound_rules, watch_rules};
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -88,9 +89,10 @@ impl Platform {
         for index in 0..tenants {
             namespaces.push(cluster.namespace(&format!("tenant{index}"), &[]).await?);
         }
-        let images = Images::default()
-            .with(manifest::OPERATOR, &process::operator_binary()?)
-            .with(manifest::SIDECAR, &process::sidecar_binary()?);
+        let mut images = Images::default().with(manifest::OPERATOR, &process::operator_binary()?);
+        if tenants > 0 {
+            images = images.with(manifest::SIDECAR, &process::sidecar_binary()?);
+        }
         let names: Vec<&str> = namespaces.iter().chain([&home]).map(TestNamespace::name).collect();
         let kubelet = Kubelet::start(&plane, "node", &names, images).await?;
         let applied = manifest::operators(home.name(), replicas, injection).to_string();
@@ -259,8 +261,19 @@ impl Platform {
     /// # Errors
     /// If there is no connection.
     pub async fn stream(&self, token: &str) -> Result<Result<feed::Stream, StatusCode>> {
-        let address = self.relay.address().to_string();
-        feed::Stream::open((&address, &self.server_name(), &self.ca_file), token).await
+        Ok(self.stream_at(self.relay.address(), token).await?.map_err(|refused| refused.status))
+    }
+
+    /// As [`Platform::stream`], past the relay: for thousands, for whom it would ask the API server each time.
+    ///
+    /// # Errors
+    /// As [`Platform::stream`].
+    pub async fn stream_at(
+        &self,
+        address: SocketAddr,
+        token: &str,
+    ) -> Result<Result<feed::Stream, feed::Refused>> {
+        feed::Stream::open((&address.to_string(), &self.server_name(), &self.ca_file), token).await
     }
 
     fn server_name(&self) -> String {

@@ -342,6 +342,8 @@ fn build(package: &str) -> Result<()> {
         .args(["build", "--quiet", "--package", package])
         // The command line as it is released.
         .args((package == "chaperone").then_some(["--features", "cluster"]).into_iter().flatten())
+        // As what asks for it was built: it stands in the same folder.
+        .args((!cfg!(debug_assertions)).then_some("--profile=bench"))
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
         .context("running cargo")?;
