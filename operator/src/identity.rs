@@ -20,8 +20,11 @@ use crate::clock;
 use crate::feed::Pod;
 use crate::watched::Watched;
 
-/// Reviews in flight. Beyond, sidecars are told to come again.
+/// Reviews in flight.
 const IN_FLIGHT: usize = 32;
+/// How long a sidecar waits for its turn before it is told to come again: it gives up on an answer after 5 s, and to
+/// wait with a connection costs less than to make another.
+const TURN: Duration = Duration::from_secs(3);
 /// How long a good review is believed.
 const CACHE: Duration = Duration::from_secs(60);
 /// Reviews that are remembered.
@@ -87,7 +90,8 @@ impl Identifier {
         if let Some(identity) = self.cached(hash) {
             return Ok(identity);
         }
-        let _place = self.places.try_acquire().map_err(|_| Unidentified::Busy)?;
+        let turn = timeout(TURN, self.places.acquire()).await;
+        let _place = turn.ok().and_then(Result::ok).ok_or(Unidentified::Busy)?;
         let review = TokenReview {
             spec: TokenReviewSpec {
                 audiences: Some(vec![AUDIENCE.to_owned()]),

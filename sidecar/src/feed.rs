@@ -86,7 +86,9 @@ pub(crate) async fn run(shared: &Arc<Shared>, feed: &Feed) {
             reconnect = Reconnect::new(now);
         }
         let delay = match ended.why {
-            Why::Away { retry_after, .. } => reconnect.after_go_away(retry_after, now, clock::random_below),
+            Why::Away { retry_after, .. } | Why::Busy { retry_after } => {
+                reconnect.after_asked(retry_after, now, clock::random_below)
+            }
             Why::Broken(_) => reconnect.next(now, clock::random_below),
         };
         // Each short wait of an outage would drown the others; that it goes on is said every few seconds at most.

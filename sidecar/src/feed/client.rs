@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chaperone_protocol::limits;
 use chaperone_protocol::wire::feed::{Decoder, GoAwayReason, LeaderFrame, PATH, SidecarFrame, Token};
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -31,6 +31,7 @@ use super::reconnect::Epochs;
 use super::reports::Reports;
 use super::session::{self, Next};
 use crate::clock;
+use crate::retry_after::retry_after;
 
 /// From dialling to the head of the answer.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -52,6 +53,8 @@ pub(super) struct Ended {
 pub(super) enum Why {
     /// The operator asked for it.
     Away { reason: GoAwayReason, retry_after: Duration },
+    /// It has no time now, and says when to come again.
+    Busy { retry_after: Duration },
     /// Anything else.
     Broken(String),
 }
@@ -66,6 +69,7 @@ impl fmt::Display for Ended {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.why {
             Why::Away { reason, .. } => write!(formatter, "the operator ended the stream: {reason:?}"),
+            Why::Busy { .. } => formatter.write_str("the operator is busy"),
             Why::Broken(problem) => formatter.write_str(problem),
         }
     }
@@ -116,15 +120,15 @@ impl Connector {
     /// Connects once, and follows the stream to its end.
     pub(super) async fn follow(&self, applied: &mut Applied, epochs: &mut Epochs) -> Ended {
         applied.begin();
-        let problem = match timeout(CONNECT, self.open(applied)).await {
+        let why = match timeout(CONNECT, self.open(applied)).await {
             Ok(Ok(stream)) => return stream.follow(self, applied, epochs).await,
-            Ok(Err(problem)) => problem,
-            Err(_) => format!("no answer within {CONNECT:?}"),
+            Ok(Err(why)) => why,
+            Err(_) => Why::Broken(format!("no answer within {CONNECT:?}")),
         };
-        Ended { why: Why::Broken(problem), was_heard: false }
+        Ended { why, was_heard: false }
     }
 
-    async fn open(&self, applied: &Applied) -> Result<Stream, String> {
+    async fn open(&self, applied: &Applied) -> Result<Stream, Why> {
         let token = self.read_token()?;
         let tcp =
             TcpStream::connect(&self.address).await.map_err(|error| format!("cannot connect: {error}"))?;
@@ -139,11 +143,11 @@ impl Connector {
         }));
         let (frames, body) = mpsc::channel(4);
         let greeting = session::greeting(applied).encode();
-        frames.send(Bytes::from(greeting)).await.map_err(|_| "the connection ended")?;
+        frames.send(Bytes::from(greeting)).await.map_err(|_| "the connection ended".to_owned())?;
         let request = self.request(&token, Frames(body))?;
         let response = sender.send_request(request).await.map_err(|error| format!("no answer: {error}"))?;
         if response.status() != StatusCode::OK {
-            return Err(refusal(response.status()));
+            return Err(refusal(response.status(), response.headers()));
         }
         let incoming = response.into_body();
         Ok(Stream { incoming, frames, token, _sender: sender, _connection: connection })
@@ -180,13 +184,18 @@ pub(super) fn roots(pem: &str) -> Result<RootCertStore, &'static str> {
     if roots.is_empty() { Err("the operator's authority has no certificate") } else { Ok(roots) }
 }
 
-fn refusal(status: StatusCode) -> String {
+/// Why there is no stream.
+fn refusal(status: StatusCode, headers: &HeaderMap) -> Why {
     let why = match status {
         StatusCode::UNAUTHORIZED => "the token is not accepted",
-        StatusCode::SERVICE_UNAVAILABLE => "the operator is busy",
+        StatusCode::SERVICE_UNAVAILABLE => {
+            // It asks in seconds, never by a date, for which the time would be needed.
+            let retry_after = retry_after(status, headers, 0).unwrap_or_default();
+            return Why::Busy { retry_after };
+        }
         _ => "it is no feed",
     };
-    format!("the operator answers {}: {why}", status.as_u16())
+    Why::Broken(format!("the operator answers {}: {why}", status.as_u16()))
 }
 
 fn builder() -> http2::Builder<TokioExecutor> {
@@ -316,5 +325,21 @@ impl Body for Frames {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.0.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f69_an_operator_that_is_busy_is_left_alone_for_as_long_as_it_asks() {
+        let headers = HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from(7))]);
+        let busy = refusal(StatusCode::SERVICE_UNAVAILABLE, &headers);
+        assert!(
+            matches!(busy, Why::Busy { retry_after } if retry_after == Duration::from_secs(7)),
+            "{busy:?}"
+        );
+        assert!(matches!(refusal(StatusCode::UNAUTHORIZED, &headers), Why::Broken(_)));
     }
 }

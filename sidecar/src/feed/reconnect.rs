@@ -38,7 +38,7 @@ impl Reconnect {
 
     /// The wait after the operator has asked for one: half to one and a half of it, and not less than that of the
     /// outage, so that replicas of which none leads are left in peace.
-    pub(super) fn after_go_away(
+    pub(super) fn after_asked(
         &mut self,
         asked: Duration,
         now: Instant,
@@ -114,7 +114,7 @@ mod tests {
     fn a_wait_that_is_asked_for_is_kept_within_half_of_it() {
         let start = crate::clock::now();
         let mut reconnect = Reconnect::new(start);
-        let mut wait = |asked, below: fn(u64) -> u64| reconnect.after_go_away(asked, start, below);
+        let mut wait = |asked, below: fn(u64) -> u64| reconnect.after_asked(asked, start, below);
         let asked = Duration::from_secs(10);
         assert_eq!(wait(asked, |_| 0), Duration::from_secs(5));
         assert_eq!(wait(asked, |bound| bound - 1), Duration::from_secs(15));
