@@ -121,7 +121,8 @@ impl Open {
 }
 
 impl Fleet {
-    /// Opens a stream that says `frames` first; `None`: there was no connection, or the operator is busy.
+    /// Opens a stream that says `frames` first; `None`: there was no connection, the operator is busy, or does not let
+    /// it in.
     async fn open(&self, token: &str, frames: &[Bytes]) -> Option<Open> {
         let tcp = TcpStream::connect(self.address).await.ok()?;
         let tls = self.tls.connect(ServerName::try_from(NAME).unwrap(), tcp).await.ok()?;
@@ -137,7 +138,7 @@ impl Fleet {
             .body(body)
             .unwrap();
         let response = sender.send_request(request).await.ok()?;
-        if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::UNAUTHORIZED].contains(&response.status()) {
             return None;
         }
         assert_eq!(response.status(), StatusCode::OK);
@@ -189,6 +190,10 @@ struct Served {
 }
 
 async fn serve() -> Served {
+    serve_those(Watched::Cluster).await
+}
+
+async fn serve_those(watched: Watched) -> Served {
     let tasks = TaskTracker::new();
     let (client, load) = api_server(&tasks).await;
     let leadership = Leadership::Leading { epoch: 7, until: clock::now() + Duration::from_secs(3_600) };
@@ -196,7 +201,7 @@ async fn serve() -> Served {
     let desk = Arc::new(Desk::new(leadership, Metrics::new().unwrap()));
     let have = leading(&desk);
     let (leaf, ca) = certificate::for_test(NAME);
-    let (identifier, pods) = (Identifier::new(&client, Arc::new(Watched::Cluster)), Arc::default());
+    let (identifier, pods) = (Identifier::new(&client, Arc::new(watched)), Arc::default());
     let feed = Arc::new(Feed { desk: Arc::clone(&desk), identifier, pods, tasks: TaskTracker::new() });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -222,6 +227,17 @@ async fn a_stream_that_does_not_greet_is_ended_after_ten_seconds() {
     let waited = clock::now() - begun;
     assert!(waited <= Duration::from_secs(11), "{waited:?}");
     assert!(timeout(Duration::from_secs(1), greeted.hear()).await.is_err(), "who has greeted stays");
+}
+
+#[tokio::test]
+async fn a_sidecar_of_a_namespace_that_is_not_watched_is_sent_away() {
+    let refused = |desk: &Desk| desk.metrics.refused.with_label_values(&["token"]).get();
+    for (named, is_let_in) in [("shop", true), ("elsewhere", false)] {
+        let watched = Watched::of(&[named.to_owned()], "platform").unwrap();
+        let Served { fleet, desk, _leader, .. } = serve_those(watched).await;
+        assert_eq!(fleet.open(&token(1), &[]).await.is_some(), is_let_in, "{named}");
+        assert_eq!(refused(&desk), u64::from(!is_let_in));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
