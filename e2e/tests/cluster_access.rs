@@ -225,12 +225,13 @@ async fn keys_are_nowhere(platform: &Platform, pod: &PodView) -> Result<()> {
     let everything =
         ["get", "partners,modelroutes,tenantquotas,events,configmaps,leases,pods", "-A", "-o", "yaml"];
     let seen = [
-        ("status, events and ConfigMaps", platform.cluster.kubectl(&everything).await?.ok()?),
-        ("the operator's log", platform.output(&platform.operator(0)?)),
-        ("the sidecar's log", platform.output(pod)),
-        ("the audit of our writes", platform.audit()?),
+        ("status, events and ConfigMaps", platform.cluster.kubectl(&everything).await?.ok()?, "Programmed"),
+        ("the operator's log", platform.output(&platform.operator(0)?), "leading"),
+        ("the sidecar's log", platform.output(pod), "request_"),
+        ("the audit of our writes", platform.audit()?, "/partners/alpha/status"),
     ];
-    for (place, text) in seen {
+    for (place, text, usual) in seen {
+        assert!(text.contains(usual), "nothing was seen of {place}: {text}");
         // `kubectl apply` keeps what it applied in an annotation of the Secret itself, which is not among these.
         assert!(!text.contains("sk-canary") && !text.contains("c2stY2FuYXJ5"), "a key is in {place}");
     }

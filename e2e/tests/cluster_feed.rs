@@ -1,19 +1,21 @@
 #![cfg(test)]
 //! What the feed does over time: edits that flap are borne, and its authority changes under it.
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use chaperone_crds::Partner;
 use chaperone_e2e::kubelet::view::PodView;
-use chaperone_e2e::platform::{PATIENCE, Platform, mock, quota, route, text, until_text};
+use chaperone_e2e::platform::{PATIENCE, Platform, mock, quota, route, until_text};
+use chaperone_e2e::usage::Usage;
 use chaperone_e2e::{client, clock, wait};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// One tenant with a route that says `hello`, one operator, one sidecar.
 async fn serving(test: &str) -> Result<Option<(Platform, PodView)>> {
@@ -44,56 +46,72 @@ async fn compiled(operator: &PodView) -> Result<u64> {
     Ok(count.context("a count")?.trim().parse()?)
 }
 
-/// Resident kB and open files of a process.
-fn weight(process: u32) -> Result<(u64, usize)> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"));
-    let files = std::fs::read_dir(format!("/proc/{process}/fd"))?.count();
-    Ok((resident.context("VmRSS")?.trim().parse()?, files))
+/// What a stream says, of which every word is said alike, and how long it took.
+async fn streamed(pod: &PodView) -> Result<(BTreeSet<String>, Duration)> {
+    let start = clock::now();
+    let body = json!({"model": "chat", "stream": true, "messages": [{"role": "user", "content": "hello"}]});
+    let answer = client::post(&format!("{}:4141", pod.address()), "/v1/chat/completions", &[], &body).await?;
+    let said = client::chat_text(&answer.text())?;
+    Ok((said.split_whitespace().map(str::to_owned).collect(), clock::since(start)))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f59_a_configuration_that_flaps_is_debounced_and_served_throughout_without_a_leak() -> Result<()> {
+async fn f59_a_configuration_that_flaps_is_debounced_and_each_request_keeps_one_without_a_leak() -> Result<()>
+{
     const FLAPPING: Duration = Duration::from_secs(20);
     const PACE: Duration = Duration::from_millis(20);
-    let test = "f59_a_configuration_that_flaps_is_debounced_and_served_throughout_without_a_leak";
+    /// Each word takes 50 ms at least: an answer outlasts a configuration, of which one comes every second.
+    const WORDS: usize = 25;
+    let test = "f59_a_configuration_that_flaps_is_debounced_and_each_request_keeps_one_without_a_leak";
     let Some((platform, pod)) = serving(test).await? else { return Ok(()) };
     let (partners, operator) = (partners(&platform), platform.operator(0)?);
-    let process = platform.process(&pod).context("it runs")?;
-    let (before, compiled_before, start) = (weight(process)?, compiled(&operator).await?, clock::now());
+    let slowly = json!({"spec": {"mock": {"reply": "Text", "text": "flap-0", "tokensPerSecond": 20}}});
+    partners.patch("mock", &PatchParams::default(), &Patch::Merge(&slowly)).await?;
+    until_text(&pod, "chat", "flap-0", PATIENCE).await?;
+    let usage = || -> Result<[Usage; 2]> {
+        let of = |pod| Usage::of(platform.process(pod).context("it runs")?);
+        Ok([of(&pod)?, of(&operator)?])
+    };
+    let (before, compiled_before, start) = (usage()?, compiled(&operator).await?, clock::now());
     let flapping = async {
         let (mut ticks, mut edits) = (tokio::time::interval(PACE), 0);
         while clock::since(start) < FLAPPING {
             ticks.tick().await;
             edits += 1;
-            edit(&partners, &format!("flap {edits}")).await?;
+            edit(&partners, vec![format!("flap-{edits}"); WORDS].join(" ").as_str()).await?;
         }
         Ok::<_, anyhow::Error>(edits)
     };
     let asking = async {
-        let mut answers = 0;
+        let (mut answers, mut longest) = (BTreeSet::new(), Duration::ZERO);
         while clock::since(start) < FLAPPING {
-            let said = text(&pod, "chat").await?;
-            ensure!(said == "hello" || said.starts_with("flap "), "an answer of no configuration: {said}");
-            answers += 1;
+            let (words, took) = streamed(&pod).await?;
+            ensure!(words.len() == 1, "an answer of several configurations: {words:?}");
+            answers.extend(words);
+            longest = longest.max(took);
         }
-        Ok::<_, anyhow::Error>(answers)
+        Ok::<_, anyhow::Error>((answers, longest))
     };
-    let (edits, answers) = tokio::try_join!(flapping, asking)?;
-    until_text(&pod, "chat", &format!("flap {edits}"), PATIENCE).await?;
+    let (edits, (answers, longest)) = tokio::try_join!(flapping, asking)?;
+    let wanted = vec![format!("flap-{edits}"); WORDS].join(" ");
+    until_text(&pod, "chat", &wanted, PATIENCE).await?;
+    ensure!(
+        answers.len() > 2 && longest > Duration::from_secs(1),
+        "{answers:?}, {longest:?}: nothing flapped"
+    );
 
     let passes = compiled(&operator).await? - compiled_before;
-    let seconds = clock::since(start).as_secs();
-    writeln!(std::io::stderr(), "{edits} edits in {seconds} s: compiled {passes} times, {answers} answers")?;
+    let (seconds, after) = (clock::since(start).as_secs(), usage()?);
+    writeln!(
+        std::io::stderr(),
+        "{edits} edits in {seconds} s: compiled {passes} times, {} kinds of answers",
+        answers.len()
+    )?;
     assert!(passes <= 2 * seconds + 5, "{passes} passes in {seconds} s are not debounced");
-    let after = weight(process)?;
-    assert!(
-        after.0 < before.0 + (16 << 10),
-        "resident before and after, in kB: {} and {}",
-        before.0,
-        after.0
-    );
-    assert!(after.1 < before.1 + 16, "open files before and after: {} and {}", before.1, after.1);
+    for (who, before, after) in [("sidecar", before[0], after[0]), ("operator", before[1], after[1])] {
+        assert!(after.resident < before.resident + (16 << 20), "{who}: {before:?}, then {after:?}");
+        assert!(after.descriptors < before.descriptors + 16, "{who}: {before:?}, then {after:?}");
+    }
     Ok(())
 }
 
@@ -137,6 +155,17 @@ async fn another_authority_loses_no_sidecar_not_even_one_that_was_away() -> Resu
         let data = secrets.get(TLS).await?.data.context("data")?;
         let step = data.get("rotation").context("a step")?;
         Ok(step.0.starts_with(b"signing ").then_some(()))
+    })
+    .await?;
+
+    wait::until("the operator to count who is missing", PATIENCE, || async {
+        let log = platform.output(&platform.operator(0)?);
+        let early = log.lines().find(|line| line.contains("the new authority signs before"));
+        let Some(early) = early else { return Ok(None) };
+        let line: Value = serde_json::from_str(early)?;
+        let count = |name: &str| line["fields"][name].as_u64();
+        ensure!((count("connected"), count("missing")) == (Some(0), Some(1)), "{early}");
+        Ok(Some(()))
     })
     .await?;
 

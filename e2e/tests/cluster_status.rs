@@ -1,10 +1,12 @@
 #![cfg(test)]
 //! What a status says is what sidecars said, on a real API server.
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use chaperone_e2e::client;
+use chaperone_e2e::clock::Deadline;
 use chaperone_e2e::feed::{Stream, token_of};
 use chaperone_e2e::platform::{PATIENCE, Platform, ask, mock, object, quota, route, until_text, version};
 use chaperone_e2e::wait;
@@ -41,10 +43,11 @@ async fn programmed_is_what_five_sidecars_say() -> Result<()> {
 
     platform.signal(&pods[1], Signal::STOP)?;
     platform.apply(&tenant, &[route("chat", "mock", 200)]).await?;
+    let truth = Deadline::after(TRUTH);
     refuse_next(&mut stream, "routes.chat.maxTokens", "is not understood").await?;
     // It is False for another reason before: the sidecar that is stopped has not acknowledged.
-    let refused = wait::until("the refusal in the status", TRUTH, || async {
-        let not = platform.condition(&tenant, "modelroutes/chat", ("Programmed", "False"), TRUTH).await?;
+    let refused = wait::until("the refusal in the status", truth.left(), || async {
+        let not = platform.condition(&tenant, "modelroutes/chat", ("Programmed", "False"), PATIENCE).await?;
         Ok((not["reason"] == "Refused").then_some(not))
     });
     let refused = refused.await?;
@@ -54,11 +57,13 @@ async fn programmed_is_what_five_sidecars_say() -> Result<()> {
     let count = |name: &str| sidecars[name].as_i64().unwrap_or_default();
     assert_eq!((count("total"), count("refused")), (5, 1), "{sidecars}");
     assert_eq!(count("programmed") + count("stale"), 4, "{sidecars}");
+    named_once(&tenant, &sidecars)?;
     // As the alert has it.
     let admin = format!("{}:8080", platform.operator(0)?.address());
     let metrics = client::get(&admin, "/metrics", &[]).await?.text();
     assert!(metrics.contains(r#"chaperone_objects_behind{state="refused"} 1"#), "{metrics}");
     // An object that nobody refused stays programmed, and traffic goes on.
+    platform.sidecars(&tenant, "partners/mock", "5/5", PATIENCE).await?;
     until_text(&pods[0], "chat", "hello", PATIENCE).await?;
 
     platform.signal(&pods[1], Signal::CONT)?;
@@ -70,6 +75,18 @@ async fn programmed_is_what_five_sidecars_say() -> Result<()> {
     Ok(())
 }
 
+/// Of five sidecars each is counted once, and each that does not have the object is named once.
+fn named_once(tenant: &str, sidecars: &Value) -> Result<()> {
+    let behind = sidecars["behind"].as_array().context("who is behind")?;
+    let states: BTreeMap<_, _> = behind.iter().map(|it| (it["pod"].as_str(), it["state"].as_str())).collect();
+    assert_eq!(states.len(), behind.len(), "one is named twice: {sidecars}");
+    let state = |name: &str| states.get(&Some(&*format!("{tenant}/{name}"))).copied().flatten();
+    assert_eq!((state("refusing"), state("app-1")), (Some("Refused"), Some("Stale")), "{sidecars}");
+    let stale = states.values().filter(|state| **state == Some("Stale")).count();
+    assert_eq!(Some(i64::try_from(stale)?), sidecars["stale"].as_i64(), "{sidecars}");
+    Ok(())
+}
+
 /// Refuses the next snapshot that differs, whatever else comes.
 async fn refuse_next(stream: &mut Stream, path: &str, problem: &str) -> Result<()> {
     let document = stream.snapshot().await?;
@@ -77,19 +94,20 @@ async fn refuse_next(stream: &mut Stream, path: &str, problem: &str) -> Result<(
     stream.say(&SidecarFrame::Nack(nack)).await
 }
 
-/// One bad object of each kind: its condition says what to do, and nobody else's snapshot changes by a byte.
-#[tokio::test(flavor = "multi_thread")]
-async fn f57_a_bad_object_has_a_condition_with_a_remedy_and_changes_nothing_else() -> Result<()> {
-    let test = "f57_a_bad_object_has_a_condition_with_a_remedy_and_changes_nothing_else";
-    let Some(platform) = Platform::for_test(test, 1, 2).await? else { return Ok(()) };
-    let (good, bad) = (platform.tenant(0).to_owned(), platform.tenant(1).to_owned());
-    platform.apply(&good, &[mock("mock", "hello"), route("chat", "mock", 100), quota()]).await?;
-    platform.apply(&bad, &[mock("mock", "hello"), route("chat", "mock", 100), quota()]).await?;
-    let (other, same) = (platform.sidecar(&good, "app").await?, platform.sidecar(&bad, "app").await?);
-    until_text(&other, "chat", "hello", PATIENCE).await?;
-    until_text(&same, "chat", "hello", PATIENCE).await?;
-    let before = version(&other).await?;
+/// What is wrong with each: its condition, its reason, and what the message must say of the remedy.
+const BAD: [(&str, &str, &str, &str); 8] = [
+    ("modelroutes/unknown-partner", "ResolvedRefs", "NotFound", "create it"),
+    ("partners/cycle-a", "Accepted", "FallbackCycle", "remove"),
+    ("partners/no-secret", "ResolvedRefs", "NotFound", "create it"),
+    ("partners/no-label", "ResolvedRefs", "NotLabelled", "chaperone.dev/credential"),
+    ("modelroutes/elsewhere", "ResolvedRefs", "RefNotPermitted", "allowedNamespaces"),
+    ("modelroutes/capable", "Accepted", "Unfit", "Tools"),
+    ("modelroutes/restricted", "Accepted", "Unfit", "Restricted"),
+    ("modelroutes/clash", "Accepted", "AliasConflict", "choose another alias"),
+];
 
+/// The objects of [`BAD`]; `elsewhere` is a namespace whose partners are its own.
+fn bad_objects(elsewhere: &str) -> Vec<Value> {
     let openai = |name: &str, more: Value| {
         let mut spec = json!({
             "adapter": "OpenAI", "endpoint": "https://api.example.com/v1", "models": [{"name": "m"}],
@@ -106,45 +124,62 @@ async fn f57_a_bad_object_has_a_condition_with_a_remedy_and_changes_nothing_else
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "unlabelled"}, "stringData": {"key": "sk-canary"},
     });
-    platform
-        .apply(
-            &bad,
-            &[
-                secret,
-                route("unknown-partner", "nobody", 100),
-                openai("cycle-a", fallback("cycle-b")),
-                openai("cycle-b", fallback("cycle-a")),
-                openai("no-secret", json!({"apiKeySecretRef": {"name": "absent", "key": "key"}})),
-                openai("no-label", json!({"apiKeySecretRef": {"name": "unlabelled", "key": "key"}})),
-                demanding("elsewhere", json!({"targets": [{"partner": "mock", "namespace": good}]})),
-                demanding("capable", json!({"requires": ["Tools"]})),
-                demanding("restricted", json!({"dataClass": "Restricted"})),
-                object("ModelRoute", "clash", &json!({"alias": "chat", "targets": [{"partner": "mock"}]})),
-            ],
-        )
-        .await?;
+    vec![
+        secret,
+        route("unknown-partner", "nobody", 100),
+        openai("cycle-a", fallback("cycle-b")),
+        openai("cycle-b", fallback("cycle-a")),
+        openai("no-secret", json!({"apiKeySecretRef": {"name": "absent", "key": "key"}})),
+        openai("no-label", json!({"apiKeySecretRef": {"name": "unlabelled", "key": "key"}})),
+        demanding("elsewhere", json!({"targets": [{"partner": "mock", "namespace": elsewhere}]})),
+        demanding("capable", json!({"requires": ["Tools"]})),
+        demanding("restricted", json!({"dataClass": "Restricted"})),
+        object("ModelRoute", "clash", &json!({"alias": "chat", "targets": [{"partner": "mock"}]})),
+    ]
+}
+
+/// One bad object of each kind: its condition says what to do, and nobody else's snapshot changes by a byte.
+#[tokio::test(flavor = "multi_thread")]
+async fn f57_a_bad_object_has_a_condition_with_a_remedy_and_changes_nothing_else() -> Result<()> {
+    let test = "f57_a_bad_object_has_a_condition_with_a_remedy_and_changes_nothing_else";
+    let Some(platform) = Platform::for_test(test, 1, 2).await? else { return Ok(()) };
+    let (good, bad) = (platform.tenant(0).to_owned(), platform.tenant(1).to_owned());
+    platform.apply(&good, &[mock("mock", "hello"), route("chat", "mock", 100), quota()]).await?;
+    platform.apply(&bad, &[mock("mock", "hello"), route("chat", "mock", 100), quota()]).await?;
+    let (other, same) = (platform.sidecar(&good, "app").await?, platform.sidecar(&bad, "app").await?);
+    until_text(&other, "chat", "hello", PATIENCE).await?;
+    until_text(&same, "chat", "hello", PATIENCE).await?;
+    let before = version(&other).await?;
+    // One more of the other namespace, that hears everything that is sent there.
+    let listening = platform.silent_pod(&good, "listening").await?;
+    let token = token_of(&platform.cluster.client(), &listening).await?;
+    let mut stream = platform.stream(&token).await?.ok().context("the token is admitted")?;
+    stream.greet().await?;
+    let first = stream.snapshot().await?;
+    stream.acknowledge(&first).await?;
+
+    platform.apply(&bad, &bad_objects(&good)).await?;
     let negative = json!({"apiVersion": "v1", "kind": "List", "items": [route("negative", "mock", 100)]})
         .to_string()
         .replace("100", "-100");
     let refused = platform.cluster.kubectl_with(&["apply", "-n", &bad, "-f", "-"], &negative).await?;
     assert!(!refused.is_success && refused.stderr.contains("spec.maxTokens.cap"), "{}", refused.stderr);
-    let cases = [
-        ("modelroutes/unknown-partner", "ResolvedRefs", "NotFound", "create it"),
-        ("partners/cycle-a", "Accepted", "FallbackCycle", "remove"),
-        ("partners/no-secret", "ResolvedRefs", "NotFound", "create it"),
-        ("partners/no-label", "ResolvedRefs", "NotLabelled", "chaperone.dev/credential"),
-        ("modelroutes/elsewhere", "ResolvedRefs", "RefNotPermitted", "allowedNamespaces"),
-        ("modelroutes/capable", "Accepted", "Unfit", "Tools"),
-        ("modelroutes/restricted", "Accepted", "Unfit", "Restricted"),
-        ("modelroutes/clash", "Accepted", "AliasConflict", "choose another alias"),
-    ];
-    for (object, condition, reason, remedy) in cases {
+    for (object, condition, reason, remedy) in BAD {
         let found = platform.condition(&bad, object, (condition, "False"), PATIENCE).await?;
         assert_eq!(found["reason"], reason, "{object}: {found}");
         let message = found["message"].as_str().unwrap_or_default();
         assert!(message.contains("spec.") && message.contains(remedy), "{object}: {message}");
     }
     assert_eq!(version(&other).await?, before, "the snapshot of another namespace has changed");
+    // Nothing was sent there meanwhile either: the next that comes is the next edit, and taken back it is the first.
+    for (cap, is_first) in [(200, false), (100, true)] {
+        platform.apply(&good, &[route("chat", "mock", cap)]).await?;
+        let next = stream.snapshot().await?;
+        stream.acknowledge(&next).await?;
+        assert_eq!(next == first, is_first, "{}", String::from_utf8_lossy(&next));
+        let next: Value = serde_json::from_slice(&next)?;
+        assert_eq!(next["routes"]["chat"]["maxTokens"]["cap"], cap, "{next}");
+    }
     until_text(&same, "chat", "hello", PATIENCE).await?;
     let events = platform.cluster.kubectl(&["get", "events", "-n", &bad, "-o", "json"]).await?.ok()?;
     for reason in ["UnknownPartner", "SecretMissing", "SecretNotLabelled", "AliasClash"] {
