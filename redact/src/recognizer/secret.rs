@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::secret_table::{PREFIXES, Prefix};
+use super::worth::ends_name;
 use crate::entity::Entity::Secret;
 use crate::finding::Rule;
 use crate::scan::Candidates;
@@ -359,6 +360,9 @@ fn names_secret(name: &[u8]) -> bool {
     for (place, letter) in backwards.iter_mut().zip(letters) {
         *place = letter.to_ascii_lowercase();
         len += 1;
+    }
+    if !ends_name([backwards[2], backwards[1], backwards[0]]) {
+        return false;
     }
     let is_ending =
         |known: &str| known.len() <= len && known.bytes().rev().eq(backwards[..known.len()].iter().copied());

@@ -372,9 +372,14 @@ pub(super) fn is_assignment(text: &[u8], at: usize) -> bool {
         .take_while(|byte| matches!(byte, b' ' | b'"' | b'\'' | b'`' | b':' | b'\\' | b'_' | b'-'))
         .count();
     match &text[..at - gap] {
-        [.., a, b, c] => *c >= 0x80 || has(&NAME_ENDINGS, slot(*a, *b, *c)),
+        [.., a, b, c] => *c >= 0x80 || ends_name([*a, *b, *c]),
         _ => false,
     }
+}
+
+/// Whether a name of a credential may end with these letters.
+pub(super) fn ends_name([a, b, c]: [u8; 3]) -> bool {
+    has(&NAME_ENDINGS, slot(a, b, c))
 }
 
 #[cfg(test)]
