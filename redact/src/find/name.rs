@@ -10,6 +10,8 @@ use crate::entity::Entity;
 use crate::finding::{ANALYZER, Evidence, Score, Span};
 use crate::names::{NameFinder, NameKind, NameSpan, Unanalyzed};
 
+/// The rule of names that the tagger has found.
+const TAGGER: &str = "tagger";
 /// Longest piece of text that the tagger sees at once.
 const PIECE: usize = 512;
 /// Bytes that may stand between a street and its place.
@@ -127,9 +129,8 @@ impl Names {
                 }
                 let whole = form::whole(piece.as_bytes(), name.start..name.end);
                 span.range = from + whole.start..from + whole.end;
-                let last = spans.last_mut().filter(|last| last.entity == Entity::Person);
-                if let Some(last) = last.filter(|last| form::is_joined(text, &last.range, &span.range)) {
-                    last.range.end = span.range.end;
+                if let Some(last) = spans.last_mut().filter(|last| is_continued(text, last, &span)) {
+                    last.range.end = last.range.end.max(span.range.end);
                     continue;
                 }
             }
@@ -188,6 +189,15 @@ impl Names {
     }
 }
 
+/// Whether a person that the tagger found goes on with `next`. What somebody else found stands as it is: merging unites
+/// it with what overlaps.
+fn is_continued(text: &[u8], last: &Span, next: &Span) -> bool {
+    last.rule == TAGGER
+        && last.entity == Entity::Person
+        && last.range.start <= next.range.start
+        && form::is_joined(text, &last.range, &next.range)
+}
+
 /// "EAN 4006381333931": a short word in capitals before a number says what is counted.
 fn is_unit(text: &[u8], span: &Span) -> bool {
     let short = span.range.len() <= 5 && text[span.range.clone()].iter().all(u8::is_ascii_uppercase);
@@ -217,7 +227,7 @@ fn named(name: &NameSpan, from: usize) -> Span {
         NameKind::Organization => Entity::Organization,
     };
     let score = Score::from_probability(name.score);
-    Span::plain(from + name.start..from + name.end, entity, score, Evidence::Words, "tagger")
+    Span::plain(from + name.start..from + name.end, entity, score, Evidence::Words, TAGGER)
 }
 
 fn piece(rest: &[u8]) -> usize {
