@@ -67,6 +67,7 @@ fn look_alikes_are_left_alone() {
         "version 1.2.3.4",
         "std::vector<int>",
         "build 20240312.1",
+        "shelf B7-12345, A1-12",
         "127.0.0.1:80",
         "git@github.com:org/repo.git",
         "icon@2x.png",

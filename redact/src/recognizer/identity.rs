@@ -67,7 +67,8 @@ pub(super) fn word(out: &mut Candidates<'_>, word: &Range<usize>) {
     let digits = out.text[range.start..end].iter().filter(|byte| byte.is_ascii_digit()).count();
     let total = out.text[range.start..end].iter().filter(|byte| byte.is_ascii_alphanumeric()).count();
     // Of three letters and digits only six are a passport's: "ISO14443" is none.
-    let spanish = total > 3 && text[..3].iter().all(u8::is_ascii_uppercase) && digits + 3 == total;
+    let lettered = text.get(..3).is_some_and(|head| head.iter().all(u8::is_ascii_uppercase));
+    let spanish = lettered && digits + 3 == total;
     let formed = (7..=10).contains(&total) && digits >= 3 && (!spanish || digits == 6);
     if end == range.end && (formed || german(text)) {
         out.propose(&PASSPORT, range.clone());
