@@ -216,13 +216,14 @@ impl<'n> StreamRedactor<'n> {
         let window = &rest[..rest.len().min(MAX_HELD)];
         let mut last_hot = None;
         let mut pem = false;
+        let in_json = self.escapes == Escapes::Json;
         for (at, byte) in rest.iter().enumerate().take(MAX_HELD) {
             if is_hot(*byte) && !self.spells_space(&rest[at..]) {
                 last_hot = Some(at);
                 pem |= rest[..=at].ends_with(b"-----BEGIN") || rest[at..].starts_with(b"-----BEGIN");
             }
             let calm = last_hot.is_none_or(|hot| at - hot >= CALM) && !pem;
-            let is_line_end = ends_line(rest, at, self.escapes);
+            let is_line_end = *byte == b'n' && in_json && ends_line(rest, at, self.escapes);
             let before = if byte.is_ascii_whitespace() { at } else { at.saturating_sub(1) };
             let ends = (byte.is_ascii_whitespace() || is_line_end) && calm && !opens(&rest[..before]);
             let ends_sentence = is_line_end || ends_sentence(&rest[..=at]);

@@ -113,13 +113,15 @@ impl Reader {
 
     fn push(&mut self, scalar: char, raw_len: usize) {
         let full = self.normal == Normal::Full;
-        if full && let Some(letters) = ligature(scalar) {
+        // The blocks that have ligatures and raised digits; most letters are in others.
+        let styled = full && matches!(u32::from(scalar) >> 8, 0 | 0x20 | 0xFB);
+        if styled && let Some(letters) = ligature(scalar) {
             self.mark(Kind::Atom);
             self.at += raw_len;
             letters.chars().for_each(|letter| self.write(letter));
             return;
         }
-        let raised = raised(scalar).filter(|_| full && self.is_number_above());
+        let raised = if styled { raised(scalar).filter(|_| self.is_number_above()) } else { None };
         let normal = if full { raised.or_else(|| normalise(scalar)) } else { Some(scalar) };
         let changed = raw_len != scalar.len_utf8() || normal != Some(scalar);
         let may_change = full && look_alike(scalar).is_some();
