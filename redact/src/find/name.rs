@@ -1,5 +1,6 @@
 //! Asks the tagger piece by piece, and joins places to addresses.
 
+mod eponym;
 mod form;
 
 use std::ops::Range;
@@ -9,6 +10,7 @@ use crate::context::key_words;
 use crate::entity::Entity;
 use crate::finding::{ANALYZER, Evidence, Score, Span};
 use crate::names::{NameFinder, NameKind, NameSpan, Unanalyzed};
+use crate::policy::Filter;
 
 /// The rule of names that the tagger has found.
 const TAGGER: &str = "tagger";
@@ -114,13 +116,15 @@ impl Names {
         self.at += len;
         let Ok(piece) = std::str::from_utf8(&text[from..from + len]) else { return Ok(len) };
         self.found.clear();
+        // Strict rather masks a thing than it leaves a patient.
+        let may_be_eponym = query.policy.filter != Filter::Strict;
         finder.find(piece, query.policy.filter.recall_bias(), &mut self.found);
         for name in std::mem::take(&mut self.found) {
             let mut span = named(&name, from);
             if in_code(text, &span.range) || is_unit(text, &span) {
                 continue;
             }
-            if span.entity != Entity::Organization && form::is_eponym(text, &span.range) {
+            if may_be_eponym && span.entity != Entity::Organization && eponym::is_eponym(text, &span.range) {
                 continue;
             }
             if span.entity == Entity::Person {

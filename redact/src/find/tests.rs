@@ -1,6 +1,7 @@
 mod known;
 
 use super::*;
+use crate::entity::Entity;
 use crate::finding::Score;
 use crate::names::{NameKind, NameSpan};
 use crate::policy::{Filter, PolicySpec};
@@ -79,6 +80,25 @@ fn look_alikes_are_left_alone() {
         "219-09-9999",
     ] {
         assert_eq!(labels(text), Vec::<String>::new(), "{text}");
+    }
+}
+
+#[test]
+fn a_thing_is_no_person_below_strict_and_somebody_s_thing_is_always() {
+    let named = |filter, text: &str, name| {
+        let spec = PolicySpec { filter, entities: Some(vec![Entity::Person]), ..PolicySpec::default() };
+        let policy = Policy::compile(&spec).unwrap();
+        let finder = OneName(name, NameKind::Person);
+        find(text, &Query { names: Some(&finder), ..Query::new(&policy) }).unwrap().spans.len()
+    };
+    for (text, name, balanced) in [
+        ("treated for Maria's lymphoma", "Maria", 1),
+        ("put it into Alice's calendar", "Alice", 1),
+        ("treated for Crohn's disease", "Crohn", 0),
+        ("a Huffman coding", "Huffman", 0),
+    ] {
+        assert_eq!(named(Filter::Balanced, text, name), balanced, "{text}");
+        assert_eq!(named(Filter::Strict, text, name), 1, "{text}");
     }
 }
 

@@ -18,15 +18,6 @@ const CALLS: &[&str] = &[
     "HELLO", "DEAR", "THANKS", "SORRY", "PLEASE", "CHEERS", "REGARDS", "ATTENTION", "ATTN", "NOTE", "WARNING",
     "ERROR", "INFO", "YES", "HEY", "URGENT", "FYI", "CEO", "CTO", "CFO",
 ];
-/// What is named after somebody: "the Markov chain", "Crohn's disease".
-#[rustfmt::skip]
-const NAMESAKES: &[&str] = &[
-    "algorithm", "burner", "cage", "chain", "chains", "calendar", "coding", "coefficient", "coil", "conjecture", "constant", "counter",
-    "criterion", "diagram", "dish", "disease", "distribution", "effect", "equation", "equations", "equilibrium",
-    "filter", "inequality", "lemma", "lymphoma", "matrix", "palsy", "paradox", "principle", "razor", "sequence",
-    "syndrome", "theorem", "transform", "uncertainty",
-];
-
 /// Words of offices, which the tagger takes for names where they stand alone.
 #[rustfmt::skip]
 const OFFICES: &[&str] = &[
@@ -42,23 +33,6 @@ pub(super) fn is_other(name: &[u8]) -> bool {
     let day =
         words.clone().count() > 1 && words.clone().next_back().is_some_and(|word| listed(WEEKDAYS, word));
     day || words.all(|word| listed(OFFICES, word))
-}
-
-/// Whether a name of one word names a thing.
-pub(super) fn is_eponym(text: &[u8], name: &Range<usize>) -> bool {
-    let rest = &text[name.end..];
-    let marks = [b"'s ".as_slice(), "\u{2019}s ".as_bytes(), b" "];
-    let Some(rest) = marks.into_iter().find_map(|mark| rest.strip_prefix(mark)) else { return false };
-    if text[name.clone()].contains(&b' ') {
-        return false;
-    }
-    let word = rest.iter().take(16).take_while(|byte| byte.is_ascii_lowercase()).count();
-    let (word, rest) = rest.split_at(word);
-    let ordinal = [b"first".as_slice(), b"second", b"third"].contains(&word) && rest.starts_with(b" law");
-    // Not "Anna's law firm".
-    let law = word == b"law"
-        && (rest.first() != Some(&b' ') || rest.starts_with(b" of ") || rest.starts_with(b" is "));
-    NAMESAKES.iter().any(|known| known.as_bytes() == word) || law || ordinal
 }
 
 /// The whole of a name that the tagger found in a piece of text: without a title, with a family name
@@ -149,22 +123,6 @@ mod tests {
         ] {
             let found = whole(text.as_bytes(), place(text, name));
             assert_eq!(text.get(found), Some(wanted), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_named_after_somebody_is_nobody() {
-        for (text, name, wanted) in [
-            ("Crohn's disease", "Crohn", true),
-            ("a Markov chain", "Markov", true),
-            ("Newton's second law", "Newton", true),
-            ("as Murphy's law says", "Murphy", false),
-            ("Murphy's law.", "Murphy", true),
-            ("Markov called", "Markov", false),
-            ("Anna's law firm", "Anna", false),
-            ("Anna Crohn disease", "Anna Crohn", false),
-        ] {
-            assert_eq!(is_eponym(text.as_bytes(), &place(text, name)), wanted, "{text}");
         }
     }
 
