@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,19 +17,21 @@ use tokio_util::task::TaskTracker;
 use crate::certificate::Leaf;
 use crate::desk::Desk;
 use crate::injector::bundle::Trust;
+use crate::vital::Vital;
 
 /// Connections at a time.
 const CONNECTIONS: usize = 64;
 
-/// What must be there before anybody is sent here.
-pub(crate) struct Readiness {
+/// What the probes ask for.
+pub(crate) struct Probed {
+    pub(crate) vital: Vital,
     pub(crate) leaf: Arc<Leaf>,
     /// `None` where nothing is injected.
     pub(crate) trust: Option<watch::Receiver<Trust>>,
 }
 
-impl Readiness {
-    /// What is missing still.
+impl Probed {
+    /// What must be there before anybody is sent here, and is not.
     fn missing(&self) -> Option<&'static str> {
         if !self.leaf.is_present() {
             return Some("there is no certificate yet\n");
@@ -44,8 +45,8 @@ impl Readiness {
 }
 
 /// Serves until it is dropped.
-pub(crate) async fn run(desk: Arc<Desk>, readiness: Readiness, listener: TcpListener) {
-    let readiness = Arc::new(readiness);
+pub(crate) async fn run(desk: Arc<Desk>, probed: Probed, listener: TcpListener) {
+    let probed = Arc::new(probed);
     let (tasks, places) = (TaskTracker::new(), Arc::new(Semaphore::new(CONNECTIONS)));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -53,9 +54,9 @@ pub(crate) async fn run(desk: Arc<Desk>, readiness: Readiness, listener: TcpList
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let (desk, readiness) = (Arc::clone(&desk), Arc::clone(&readiness));
+        let (desk, probed) = (Arc::clone(&desk), Arc::clone(&probed));
         let service = service_fn(move |request| {
-            let response = handle(&desk, &readiness, &request);
+            let response = handle(&desk, &probed, &request);
             async move { Ok::<_, Infallible>(response) }
         });
         let serving = http1::Builder::new()
@@ -71,13 +72,15 @@ pub(crate) async fn run(desk: Arc<Desk>, readiness: Readiness, listener: TcpList
     }
 }
 
-fn handle(desk: &Desk, readiness: &Readiness, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn handle<B>(desk: &Desk, probed: &Probed, request: &Request<B>) -> Response<Full<Bytes>> {
     if request.method() != Method::GET {
         return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
     }
     match request.uri().path() {
+        // An orderly end that hangs after a task was lost is cut short by the kubelet.
+        "/livez" if !probed.vital.is_whole() => text(StatusCode::SERVICE_UNAVAILABLE, "a task has ended\n"),
         "/livez" => text(StatusCode::OK, "ok\n"),
-        "/readyz" => match readiness.missing() {
+        "/readyz" => match probed.missing() {
             None => text(StatusCode::OK, "ok\n"),
             Some(missing) => text(StatusCode::SERVICE_UNAVAILABLE, missing),
         },
@@ -95,4 +98,22 @@ fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
     *response.status_mut() = status;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::leader::Leadership;
+
+    #[tokio::test]
+    async fn a_process_that_lost_a_task_is_not_alive() {
+        let (_leadership, leads) = watch::channel(Leadership::Standby);
+        let desk = Desk::new(leads, crate::metrics::Metrics::new().unwrap());
+        let vital = Vital::new();
+        let probed = Probed { vital: vital.clone(), leaf: Arc::default(), trust: None };
+        let probe = || handle(&desk, &probed, &Request::get("/livez").body(()).unwrap()).status();
+        assert_eq!(probe(), StatusCode::OK);
+        vital.spawn("controller", async { panic!("for the test") }).await.unwrap_err();
+        assert_eq!(probe(), StatusCode::SERVICE_UNAVAILABLE);
+    }
 }

@@ -14,7 +14,6 @@ use chaperone_protocol::wire::feed::GoAwayReason;
 use kube::Client;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::task::TaskTracker;
 
 use self::debounce::Debounce;
 use self::gather::Gathered;
@@ -30,6 +29,7 @@ use crate::pods::Pods;
 use crate::report::writer::Assignment;
 use crate::report::{self, DrillAge, Election, Subject};
 use crate::root::Root;
+use crate::vital::Vital;
 use crate::watched::Watched;
 use crate::world::Unlabelled;
 
@@ -77,17 +77,17 @@ pub(crate) struct Handed {
 
 impl Controller {
     /// Begins to watch.
-    pub(crate) fn new(client: &Client, sources: Sources, tasks: &TaskTracker) -> (Self, Handed) {
+    pub(crate) fn new(client: &Client, sources: Sources, vital: &Vital) -> (Self, Handed) {
         let Sources { desk, watched, pods, outcomes, root, authority } = sources;
         let changed = Arc::new(Notify::new());
         let (missing, wanted) = watch::channel(BTreeSet::new());
         let (found, unlabelled) = watch::channel(BTreeSet::new());
         let (asking, knock) = (client.clone(), Arc::clone(&changed));
         // Ends when the controller, which holds the other end, is dropped.
-        tasks.spawn(async move { absent::run(&asking, wanted, found, &knock).await });
+        vital.spawn("absent", async move { absent::run(&asking, wanted, found, &knock).await });
         let (probes, (assignment, assigned)) = (watch::channel(Arc::default()), watch::channel(Arc::default()));
         let handed = Handed { probes: probes.1, assignment: assigned };
-        let stores = Stores::watch(client, &watched, tasks, &changed);
+        let stores = Stores::watch(client, &watched, vital, &changed);
         let probes = probes.0;
         (Self { desk, pods, stores, changed, missing, unlabelled, probes, outcomes, root, authority, assignment, drill_age: DrillAge::default() }, handed)
     }

@@ -12,7 +12,7 @@ macro_rules! in_a_cluster {
     ($($module:ident)*) => { $(#[cfg(feature = "controller")] mod $module;)* };
 }
 
-in_a_cluster! { admin args beside certificate clock controller desk event feed health identity injector leader metrics operator pods report root telemetry watched }
+in_a_cluster! { admin args beside certificate clock controller desk event feed health identity injector leader metrics operator pods report root telemetry vital watched }
 
 #[cfg(feature = "controller")]
 pub use self::{args::Args, operator::run, telemetry::log_to_stderr};

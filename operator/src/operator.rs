@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::pods::Pods;
 use crate::report::writer;
 use crate::root::RootSecret;
+use crate::vital::Vital;
 use crate::watched::Watched;
 use crate::admin;
 
@@ -37,7 +38,7 @@ const FAREWELL: Duration = Duration::from_secs(6);
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// If the API server's address is not known, or a port cannot be bound.
+/// If the API server's address is not known, a port cannot be bound, or a part of the operator ends before.
 pub async fn run(args: Args) -> Result<()> {
     let watched = Arc::new(Watched::of(&args.watch_namespaces, &args.namespace)?);
     let client = client(&args).await?;
@@ -53,7 +54,7 @@ pub async fn run(args: Args) -> Result<()> {
     let root = RootSecret::new(&client, &args.namespace, &args.root_secret);
 
     // Tasks without an end of their own: they are dropped with the runtime.
-    let tasks = TaskTracker::new();
+    let vital = Vital::new();
     let sources = Sources {
         desk: Arc::clone(&desk),
         watched: Arc::clone(&watched),
@@ -62,15 +63,15 @@ pub async fn run(args: Args) -> Result<()> {
         root: root.root(),
         authority: authority.clone(),
     };
-    let (controller, handed) = Controller::new(&client, sources, &tasks);
+    let (controller, handed) = Controller::new(&client, sources, &vital);
     let controller = controller.with_drills_of(args.drill_max_age_hours);
     let Handed { probes, assignment } = handed;
-    tasks.spawn(controller.run(leadership.clone()));
-    tasks.spawn(root.run(leadership.clone()));
-    tasks.spawn(certificate.run(args.certificate_from, leadership, Arc::clone(&desk)));
-    tasks.spawn(writer::run(client.clone(), Arc::clone(&desk), assignment));
-    tasks.spawn(health::run(Arc::clone(&desk), probes, outcomes));
-    tasks.spawn({
+    vital.spawn("controller", controller.run(leadership.clone()));
+    vital.spawn("root", root.run(leadership.clone()));
+    vital.spawn("certificate", certificate.run(args.certificate_from, leadership, Arc::clone(&desk)));
+    vital.spawn("writer", writer::run(client.clone(), Arc::clone(&desk), assignment));
+    vital.spawn("health", health::run(Arc::clone(&desk), probes, outcomes));
+    vital.spawn("pods", {
         let (client, watched) = (client.clone(), Arc::clone(&watched));
         let (pods, desk) = (Arc::clone(&pods), Arc::clone(&desk));
         async move { pods.run(&client, &watched, &desk).await }
@@ -83,30 +84,31 @@ pub async fn run(args: Args) -> Result<()> {
             let (trust, trusted) = watch::channel(Trust::Missing);
             let bundle =
                 Bundle { configuration: args.webhook_configuration.clone(), issuer: args.certificate_from };
-            tasks.spawn(bundle::run(client.clone(), bundle, authority.clone(), trust));
+            vital.spawn("bundle", bundle::run(client.clone(), bundle, authority.clone(), trust));
             let eviction = if args.evict_uninjected { Eviction::On(trusted.clone()) } else { Eviction::Off };
             let (watched, home) = (Arc::clone(&watched), args.namespace.clone());
-            tasks.spawn(watchdog::run(client.clone(), watched, Arc::clone(&desk), home, eviction));
+            vital.spawn("watchdog", watchdog::run(client.clone(), watched, Arc::clone(&desk), home, eviction));
             let injector = Arc::new(injector::server::Injector { settings, authority, desk: Arc::clone(&desk) });
-            tasks.spawn(injector::server::run(injector, listener, Arc::clone(&leaf)));
+            vital.spawn("injector", injector::server::run(injector, listener, Arc::clone(&leaf)));
             Some(trusted)
         }
     };
-    let readiness = admin::Readiness { leaf: Arc::clone(&leaf), trust };
-    tasks.spawn(admin::run(Arc::clone(&desk), readiness, admin_listener));
+    let probed = admin::Probed { leaf: Arc::clone(&leaf), trust, vital: vital.clone() };
+    vital.spawn("admin", admin::run(Arc::clone(&desk), probed, admin_listener));
 
     let (leaving, ending) = (CancellationToken::new(), CancellationToken::new());
-    let leading = tasks.spawn(candidate.run(leaving.clone()));
+    let leading = vital.spawn("election", candidate.run(leaving.clone()));
     let identifier = Identifier::new(&client, watched);
     let feed = Arc::new(Feed { desk, identifier, pods, tasks: TaskTracker::new() });
-    let serving = tasks.spawn(server::run(feed, feed_listener, leaf, ending.clone()));
+    let serving = vital.spawn("feed", server::run(feed, feed_listener, leaf, ending.clone()));
 
-    terminated().await?;
+    let outcome = vital.run_until(terminated()).await;
     tracing::info!("ending: the Lease is released, streams are closed");
     leaving.cancel();
     let released = timeout(FAREWELL, leading).await;
     ending.cancel();
-    serving.await.context("the feed did not end well")?;
+    let closed = serving.await.context("the feed did not end well");
+    outcome.and(closed)?;
     released.context("the Lease was not released in time")?.context("the election did not end well")
 }
 

@@ -14,11 +14,11 @@ use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::Notify;
-use tokio_util::task::TaskTracker;
 
 use chaperone_crds::{ModelRoute, Partner, TenantQuota};
 use kube::api::ApiResource;
 
+use crate::vital::Vital;
 use crate::watched::Watched;
 use crate::world::{CREDENTIAL_LABEL, SCHEMA_LABEL};
 
@@ -39,14 +39,14 @@ pub(super) struct Stores {
 struct Watch<'w> {
     client: &'w Client,
     watched: &'w Watched,
-    tasks: &'w TaskTracker,
+    vital: &'w Vital,
     changed: &'w Arc<Notify>,
 }
 
 impl Stores {
     /// Begins to watch. The tasks end with the process: nothing of theirs must be finished.
-    pub(super) fn watch(client: &Client, watched: &Watched, tasks: &TaskTracker, changed: &Arc<Notify>) -> Self {
-        let watch = Watch { client, watched, tasks, changed };
+    pub(super) fn watch(client: &Client, watched: &Watched, vital: &Vital, changed: &Arc<Notify>) -> Self {
+        let watch = Watch { client, watched, vital, changed };
         let labelled = |label: &str| watcher::Config::default().labels(&format!("{label}=true")).streaming_lists();
         // Of the whole cluster in any case: selectors may mean any, and there is nothing in one but labels.
         let namespaces = watcher(Api::all(client.clone()), watcher::Config::default().streaming_lists());
@@ -92,7 +92,7 @@ impl Watch<'_> {
         let kind = K::kind(&kind).into_owned();
         let mut events = events.modify(|object| object.managed_fields_mut().clear()).boxed();
         // Awaited by nobody: it ends when the process does, or the runtime.
-        self.tasks.spawn(async move {
+        self.vital.spawn("watch", async move {
             while let Some(event) = events.next().await {
                 match event {
                     Ok(event) => {
