@@ -149,7 +149,9 @@ fn form(text: &[u8], number: &Number<'_>, count: usize, lead: Lead) -> Option<&'
         [8 | 9] if digits[0] >= 2 => Some(&BARE),
         [3, 4] if digits[0] >= 2 && number.mark(0) == b'-' => Some(&BARE),
         [2, 2, 2, 2, 2] if digits[0] == 0 && digits[1] != 0 => Some(if dotted { &WEAK } else { &FORMATTED }),
-        _ if trunk_zero(digits, lengths, lead) => Some(if dotted { &WEAK } else { &FORMATTED }),
+        _ if trunk_zero(digits, lengths, lead) => {
+            Some(if dotted || begins_with_zero(digits, lengths) { &WEAK } else { &FORMATTED })
+        }
         [3, 3, 3]
         | [3, 2, 2, 2]
         | [2, 3, 2, 2]
@@ -188,15 +190,15 @@ fn trunk_zero(digits: &[u8], lengths: &[u8], lead: Lead) -> bool {
         Lead::Parenthesis => 8,
         Lead::None => 9,
     };
-    // No subscriber's number begins with a zero.
-    let zero = lengths.len() == 2 && digits[usize::from(lengths[0])] == 0;
     // 3-2-4 is how social security numbers are written.
-    shaped
-        && !zero
-        && lengths != [3, 2, 4]
-        && digits[0] == 0
-        && digits[1] != 0
-        && (least..=12).contains(&digits.len())
+    shaped && lengths != [3, 2, 4] && digits[0] == 0 && digits[1] != 0 && (least..=12).contains(&digits.len())
+}
+
+/// Whether a subscriber's number in one group begins with a zero: few do, except behind the prefixes of mobiles in
+/// Germany, Britain, France, the Netherlands and Australia.
+fn begins_with_zero(digits: &[u8], lengths: &[u8]) -> bool {
+    let mobile = matches!(digits, [0, 4 | 6 | 7, ..] | [0, 1, 5..=7, ..]);
+    lengths.len() == 2 && digits[usize::from(lengths[0])] == 0 && !mobile
 }
 
 /// "x12", "ext. 12", "Durchwahl 12": part of the number.
@@ -219,3 +221,6 @@ fn extension(text: &[u8], end: usize) -> usize {
     }
     end
 }
+
+#[cfg(test)]
+mod tests;
