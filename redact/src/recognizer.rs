@@ -132,17 +132,21 @@ pub(crate) fn on_mixed_word(out: &mut Candidates<'_>, groups: &mut Groups, word:
     national::word(out, &word);
     identity::word(out, &word);
     address::post_code(out, word.start);
-    number_before_extension(out, groups, &word);
+    match out.text[word.clone()] {
+        [b'2', b'B' | b'b', digit, ..] if digit.is_ascii_digit() && out.before(word.start) == Some(b'%') => {
+            number_in_word(out, groups, word.start + 2);
+        }
+        [digit, ..] if digit.is_ascii_digit() => number_in_word(out, groups, word.start),
+        _ => {}
+    }
 }
 
-/// "5550123x12" and "12th of March" begin with a number; phones and dates care.
-fn number_before_extension(out: &mut Candidates<'_>, groups: &mut Groups, word: &Range<usize>) {
-    if out.text[word.start].is_ascii_digit() {
-        let number = groups.number(out.text, word.start);
-        out.work += number.span() as u64;
-        phone::number(out, &number);
-        birth::date(out, &number);
-    }
+/// "5550123x12" and "12th of March" begin with a number, `%2B4930901820` with a sign; phones and dates care.
+fn number_in_word(out: &mut Candidates<'_>, groups: &mut Groups, start: usize) {
+    let number = groups.number(out.text, start);
+    out.work += number.span() as u64;
+    phone::number(out, &number);
+    birth::date(out, &number);
 }
 
 /// One of `@ : = - % &`. What follows most of them settles that nothing begins there.

@@ -9,6 +9,8 @@ use crate::scan::Candidates;
 
 const CUES: &[CueGroup] = &[CueGroup::Phone];
 static INTERNATIONAL: Rule = Rule::new("phone-international", Entity::Phone, 80, 95).beside(CUES);
+/// "Tel+44…": a letter touches the plus sign.
+static GLUED: Rule = Rule::new("phone-glued", Entity::Phone, 10, 80).beside(CUES);
 static FORMATTED: Rule = Rule::new("phone-formatted", Entity::Phone, 50, 85).beside(CUES);
 /// Forms that other numbers share: dotted pairs, countries without a trunk zero.
 static WEAK: Rule = Rule::new("phone-weak", Entity::Phone, 30, 80).beside(CUES);
@@ -25,8 +27,8 @@ const MOST_GROUPS: usize = 6;
 pub(super) fn number(out: &mut Candidates<'_>, number: &Number<'_>) {
     let text = out.text;
     let start = number.start();
-    if out.before(start) == Some(b'+') {
-        return plus(out, number, start - 1, start);
+    if let Some(sign) = plus_before(text, start) {
+        return plus(out, number, sign, start);
     }
     if out.before(start) == Some(b'(') && start >= 2 && text[start - 2] == b'+' {
         return plus(out, number, start - 2, start);
@@ -37,13 +39,26 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number<'_>) {
     national(out, number);
 }
 
+/// Where a plus sign begins that ends at `end`, as itself or as URLs and HTML encode it.
+fn plus_before(text: &[u8], end: usize) -> Option<usize> {
+    let forms: &[&[u8]] = match text[..end].last()? {
+        b'+' => &[b"+"],
+        b'B' | b'b' => &[b"%2B", b"%2b"],
+        b';' => &[b"&#43;", b"&#x2B;", b"&#x2b;", b"&plus;"],
+        _ => return None,
+    };
+    forms.iter().find(|form| text[..end].ends_with(form)).map(|form| end - form.len())
+}
+
 /// `+` or `00`, country, subscriber: the longest run of groups whose length the country uses.
 fn plus(out: &mut Candidates<'_>, number: &Number<'_>, start: usize, first_digit: usize) {
     let text = out.text;
-    let plus = text[start] == b'+';
-    if plus && start.checked_sub(1).is_some_and(|at| text[at].is_ascii_alphanumeric() || text[at] == b'+') {
+    let plus = text[start] != b'0';
+    let before = out.before(start).filter(|_| plus);
+    if before.is_some_and(|byte| byte.is_ascii_digit() || byte == b'+') {
         return;
     }
+    let glued = before.is_some_and(|byte| byte.is_ascii_alphabetic());
     let skip = first_digit - number.start();
     for count in (1..=joined(text, number, number.len())).rev() {
         let digits = number.digits(count);
@@ -56,7 +71,13 @@ fn plus(out: &mut Candidates<'_>, number: &Number<'_>, start: usize, first_digit
         let trunk = text[number.start()..end].windows(3).filter(|part| *part == b"(0)").count();
         if whole && phone_table::fits(digits, coded, trunk) {
             let end = extension(text, end);
-            let rule = if plus || !behind_digit(text, start) { &INTERNATIONAL } else { &WEAK };
+            let rule = if glued {
+                &GLUED
+            } else if plus || !behind_digit(text, start) {
+                &INTERNATIONAL
+            } else {
+                &WEAK
+            };
             return out.propose(rule, start..end);
         }
     }

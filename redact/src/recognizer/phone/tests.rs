@@ -17,3 +17,28 @@ fn a_subscriber_s_zero_is_usual_behind_a_mobile_prefix_and_needs_a_cue_behind_ot
         assert_eq!(phones(text), Vec::<&str>::new(), "{text}");
     }
 }
+
+#[test]
+fn a_plus_counts_encoded_and_glued_to_the_word_for_a_telephone() {
+    for (text, wanted) in [
+        ("phone=%2B12125550187&x=1", "%2B12125550187"),
+        ("to=%2b44-7400-012345", "%2b44-7400-012345"),
+        ("<td>&#43;49 30 901820</td>", "&#43;49 30 901820"),
+        ("<td>&#x2B;4930901820</td>", "&#x2B;4930901820"),
+        ("<td>&plus;1 212 555 0187</td>", "&plus;1 212 555 0187"),
+        ("Tel+442071838750", "+442071838750"),
+        ("Fax+49 30 901820, Berlin", "+49 30 901820"),
+    ] {
+        assert_eq!(phones(text), [wanted], "{text}");
+    }
+    for text in [
+        "x+442071838750",
+        "Tel9+442071838750",
+        "a%2B12125550187",
+        "q=%2B123",
+        "100%2B442071838750",
+        "tel++442071838750",
+    ] {
+        assert_eq!(phones(text), Vec::<&str>::new(), "{text}");
+    }
+}
