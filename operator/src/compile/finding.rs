@@ -166,6 +166,10 @@ reasons! {
     PrivateName: Warning,
     /// `http://` without leave.
     Plaintext: Error,
+    /// An analyzer outside of the Pod that is not shown who asks.
+    NoClientCertificate: Error,
+    /// A Partner of another namespace names an analyzer that the route does not.
+    AnalyzerNotShared: Error,
     /// Two TenantQuotas of one namespace name one tenant.
     TenantClash: Error,
     /// A TenantQuota of another namespace is hidden by one that names its tenant.

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chaperone_protocol::adapter::DataClass;
 use chaperone_protocol::limits;
 use chaperone_protocol::snapshot::pii::{
-    Action, CustomPattern, Entity, Filter, Ner, NonText, Pii, PseudonymFormat, PseudonymScope, ResponsePii,
-    Restored,
+    Action, Analyzer, CustomPattern, Entity, Filter, Ner, NonText, Pii, PseudonymFormat, PseudonymScope,
+    ResponsePii, Restored,
 };
 
 use self::side::Written;
@@ -168,6 +168,31 @@ pub(super) fn check(
             limits::PII_CUSTOM
         );
         notes.add("spec.pii.custom", Problem::new(Reason::LimitExceeded, message, "remove some"));
+    }
+}
+
+/// Refuses a Partner of another namespace whose analyzer would read the requests of `route` unasked: the route must name
+/// it too. Certificates of ours may differ, since each side's are of its own namespace.
+pub(super) fn check_reader(
+    pii: &Pii,
+    partner: &ObjectKey,
+    (route, own): (&ObjectKey, &Side),
+    path: &str,
+    notes: &mut Notes<'_>,
+) {
+    if partner.namespace == route.namespace {
+        return;
+    }
+    let who = |it: &Analyzer| (it.endpoint.clone(), it.tls.ca.clone(), it.tls.server_name.clone());
+    let own: BTreeSet<_> = own.ner().into_iter().flat_map(Ner::analyzers).map(who).collect();
+    for stranger in pii.ner.analyzers().iter().filter(|analyzer| !own.contains(&who(analyzer))) {
+        let message = format!(
+            "partner {partner} has its analyzer {} read the requests of this namespace as they were written",
+            stranger.endpoint
+        );
+        let remedy =
+            "name the same analyzer and authority in `pii.ner` of the route, or have the Partner name none";
+        notes.add(path, Problem::new(Reason::AnalyzerNotShared, message, remedy));
     }
 }
 

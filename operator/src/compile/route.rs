@@ -249,6 +249,7 @@ impl Context<'_> {
             }
             let pii = pii::combine(&partner.pii, route, class);
             pii::check(&pii, (&target.partner, &partner.pii), class, path, notes);
+            pii::check_reader(&pii, &target.partner, (self.key, route), path, notes);
             policies.insert(target.partner.clone(), pii);
         }
         policies

@@ -56,6 +56,8 @@ fn place(reason: Reason) -> Place {
         | Reason::ForbiddenAddress
         | Reason::PrivateName
         | Reason::Plaintext
+        | Reason::NoClientCertificate
+        | Reason::AnalyzerNotShared
         | Reason::InvalidPattern
         | Reason::NothingRedacted
         | Reason::FilterRaised

@@ -16,7 +16,7 @@ use crate::partner::{HAS_A_HOST, Tls};
 pub struct Ner {
     /// Which tagger. `Off` stands only where Partner and route both write it; `Presidio` stands where either does.
     pub backend: NerBackend,
-    /// The analyzer to ask. Needed with `backend: Presidio`, refused without it. Where Partner and route name different ones, both are asked.
+    /// The analyzer to ask. Needed with `backend: Presidio`, refused without it. Where Partner and route name different ones, both are asked; for a route of another namespace than the Partner's, the route must name the Partner's too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presidio: Option<Presidio>,
 }
@@ -33,13 +33,15 @@ pub enum NerBackend {
     Off,
 }
 
-/// A Presidio analyzer. It has no authentication of its own: run it in the same Pod, or let it ask for a certificate of ours.
+/// A Presidio analyzer. It reads requests as applications wrote them, and has no authentication of its own: run it in the same Pod, or behind TLS that asks for a certificate of ours.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new("!has(self.tls) || !self.endpoint.startsWith('http://')")
     .message("`tls` needs an https:// endpoint: change the endpoint, or remove `tls`"))]
+#[x_kube(validation = Rule::new(r"!self.endpoint.startsWith('https://') || (has(self.tls) && has(self.tls.clientCertSecretRef)) || self.endpoint.matches('^https://(127(\\.[0-9]{1,3}){3}|localhost|\\[::1\\])(:[0-9]+)?(/.*)?$')")
+    .message("an analyzer outside of the Pod must ask who we are: set `tls.clientCertSecretRef`, or run it in the same Pod"))]
 pub struct Presidio {
-    /// Base URL of the analyzer, to which `/analyze` is joined. Example: `http://127.0.0.1:3000`. Private addresses may be dialled; `http://` is for loopback alone, since prompts travel there as they are.
+    /// Base URL of the analyzer, to which `/analyze` is joined. Example: `http://127.0.0.1:3000`. Private addresses may be dialled; whatever is not on loopback needs `https://` and `tls.clientCertSecretRef`, since prompts travel there as they are.
     #[schemars(length(min = 1, max = 2048), regex(pattern = r"^[!#-;=?-Z_a-z~\[\]]+$"))]
     #[x_kube(
         validation = Rule::new(r"self.startsWith('https://') || self.matches('^http://(127(\\.[0-9]{1,3}){3}|localhost|\\[::1\\])(:[0-9]+)?(/.*)?$')")
@@ -50,7 +52,7 @@ pub struct Presidio {
             .message("must be a URL with a host, as in https://api.example.com/v1"),
     )]
     pub endpoint: String,
-    /// How the analyzer's certificate is checked and which one is shown to it; default: the public roots, and none. Needs an `https://` endpoint.
+    /// How the analyzer's certificate is checked and which one is shown to it; default: the public roots, and none, which is for loopback alone. Needs an `https://` endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
     /// How long one question may take, from 1ms to 30s; default `2s`. A question has at most 4 KiB of text, longer requests are several. Beyond it the request is refused.

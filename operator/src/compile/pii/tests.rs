@@ -33,6 +33,10 @@ fn internal(partner: &str, route: &str) -> Pii {
     combine(&side(partner), &side(route), DataClass::Internal)
 }
 
+fn secret() -> ObjectKey {
+    ObjectKey { name: "mtls".parse().unwrap(), ..key() }
+}
+
 fn names(entities: &[Entity]) -> Option<BTreeSet<Entity>> {
     Some(entities.iter().copied().collect())
 }
@@ -122,7 +126,7 @@ fn names_are_looked_for_unless_both_say_off_or_nobody_wants_one() {
 fn an_analyzer_wins_over_the_tagger_and_two_are_both_asked() {
     let off = "filter: Balanced\nner: {backend: 'Off'}";
     let near = "filter: Balanced\nner: {backend: Presidio, presidio: {endpoint: 'http://127.0.0.1:3000'}}";
-    let far = "ner: {backend: Presidio, presidio: {endpoint: 'https://presidio.test/', timeout: 5s, language: de, scoreThreshold: '0.65'}}";
+    let far = "ner: {backend: Presidio, presidio: {endpoint: 'https://presidio.test/', tls: {clientCertSecretRef: {name: mtls}}, timeout: 5s, language: de, scoreThreshold: '0.65'}}";
     let asked = |one: &str, other: &str| -> Vec<_> {
         let pii = internal(one, other);
         let written =
@@ -139,23 +143,34 @@ fn an_analyzer_wins_over_the_tagger_and_two_are_both_asked() {
 
 #[test]
 fn an_analyzer_is_placed_as_a_partner_is_but_that_it_may_be_near() {
-    let reasons = |endpoint: &str| {
-        let ner = format!("ner: {{backend: Presidio, presidio: {{endpoint: '{endpoint}'}}}}");
+    let world = World {
+        secrets: BTreeMap::from([(secret(), ["tls.crt", "tls.key"].map(str::to_owned).into())]),
+        ..World::default()
+    };
+    let found = |endpoint: &str, tls: &str| {
+        let ner = format!("ner: {{backend: Presidio, presidio: {{endpoint: '{endpoint}'{tls}}}}}");
         let pii: crd::PartnerPii = serde_saphyr::from_str(&ner).unwrap();
         let mut findings = Findings::default();
-        let owner = (&key(), &World::default());
+        let owner = (&key(), &world);
         of_partner(Some(&pii), owner, &mut Notes::of(Kind::Partner, &key(), &mut findings));
-        let sorted = findings.into_sorted().into_iter();
-        sorted
-            .inspect(|it| assert_eq!(it.path, "spec.pii.ner.presidio.endpoint"))
-            .map(|it| it.reason)
-            .collect::<Vec<_>>()
+        let all = findings.into_sorted().into_iter();
+        all.map(|it| (it.path.replace("spec.pii.ner.presidio.", ""), it.reason)).collect::<Vec<_>>()
     };
-    for sound in
-        ["http://127.0.0.1:3000", "http://localhost", "https://presidio.pii.svc", "https://10.0.0.7/a"]
-    {
-        assert_eq!(reasons(sound), [], "{sound}");
+    let mutual = ", tls: {clientCertSecretRef: {name: mtls}}";
+    for sound in ["http://127.0.0.1:3000", "http://localhost", "https://127.0.0.1", "https://[::1]:3000"] {
+        assert_eq!(found(sound, ""), [], "{sound}");
     }
+    for far in ["https://presidio.pii.svc", "https://10.0.0.7/a", "https://presidio.example.com"] {
+        let anonymous = [("tls".to_owned(), Reason::NoClientCertificate)];
+        assert_eq!(found(far, ""), anonymous, "{far}");
+        assert_eq!(found(far, ", tls: {serverName: presidio.test}"), anonymous, "{far}");
+        assert_eq!(found(far, mutual), [], "{far}");
+    }
+    let reasons = |endpoint: &str| {
+        let tls = if endpoint.starts_with("https") { mutual } else { "" };
+        let all = found(endpoint, tls).into_iter();
+        all.inspect(|(path, _)| assert_eq!(path, "endpoint")).map(|(_, reason)| reason).collect::<Vec<_>>()
+    };
     assert_eq!(reasons("http://presidio.pii.svc"), [Reason::Plaintext]);
     assert_eq!(reasons("https://169.254.169.254"), [Reason::ForbiddenAddress]);
     assert_eq!(reasons("https://metadata.google.internal"), [Reason::ForbiddenAddress]);
@@ -246,7 +261,7 @@ fn any_side() -> impl Strategy<Value = Side> {
         // Not Off, which stands only where both write it.
         "{backend: Embedded}",
         "{backend: Presidio, presidio: {endpoint: 'http://127.0.0.1:3000'}}",
-        "{backend: Presidio, presidio: {endpoint: 'https://presidio.test'}}",
+        "{backend: Presidio, presidio: {endpoint: 'https://presidio.test', tls: {clientCertSecretRef: {name: mtls}}}}",
     ]));
     (filter, entities, action, kept, urls, ner).prop_map(|(filter, entities, action, kept, urls, ner)| {
         let mut yaml = format!("restore: {{urls: {urls}}}\n");

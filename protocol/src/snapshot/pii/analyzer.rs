@@ -12,11 +12,11 @@ use crate::limits;
 use crate::snapshot::partner::milliseconds;
 use crate::snapshot::{Endpoint, Tls};
 
-/// An analyzer. It has no authentication of its own: it is in the Pod, or behind TLS.
+/// An analyzer. It has no authentication of its own: it is in the Pod, or behind TLS that asks for our certificate.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Analyzer {
-    /// What `/analyze` is joined to. Without TLS it is on loopback.
+    /// What `/analyze` is joined to. Without a certificate of ours it is on loopback.
     pub endpoint: Endpoint,
     /// How its certificate is checked, and ours shown.
     #[serde(default, skip_serializing_if = "Tls::is_default")]
@@ -31,17 +31,21 @@ pub struct Analyzer {
 }
 
 impl Analyzer {
-    /// Whether text reaches it over TLS or without leaving the Pod.
+    /// Whether it is in the Pod, as far as its endpoint can tell. A name is judged again when it is dialled.
     #[must_use]
-    pub fn is_private(endpoint: &Endpoint) -> bool {
-        endpoint.is_tls() || is_loopback(endpoint.host())
+    pub fn is_in_the_pod(endpoint: &Endpoint) -> bool {
+        is_loopback(endpoint.host())
     }
 
     /// Notes what must not be asked, or asked so.
     pub(super) fn check(&self, path: &str, problems: &mut Problems) {
         let Self { endpoint, tls, timeout, language, score_percent } = self;
-        if !Self::is_private(endpoint) {
-            problems.add(format!("{path}.endpoint"), "sends prompts in the clear beyond loopback");
+        if !Self::is_in_the_pod(endpoint) {
+            if !endpoint.is_tls() {
+                problems.add(format!("{path}.endpoint"), "sends prompts in the clear beyond loopback");
+            } else if tls.client_certificate.is_none() && tls.client_key.is_none() {
+                problems.add(format!("{path}.tls"), "shows no client certificate beyond loopback");
+            }
         }
         let is_never = match Host::of(endpoint.host()) {
             Host::Address(address) => reach(address) == Reach::Never,

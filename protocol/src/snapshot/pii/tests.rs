@@ -77,14 +77,17 @@ fn an_analyzer_that_must_not_be_asked_is_refused_by_its_path() {
     let full: Pii = serde_json::from_str(FULL).unwrap();
     let sound = &full.ner.analyzers()[0];
     let at = |endpoint: &str| Analyzer { endpoint: endpoint.parse().unwrap(), ..sound.clone() };
+    let mutual = full.ner.analyzers()[1].tls.clone();
+    let shown = |analyzer: Analyzer| Analyzer { tls: mutual.clone(), ..analyzer };
     let half = Tls { client_key: Some("pii/mtls/tls.key".parse().unwrap()), ..Tls::default() };
     let cases = [
         (vec![], "p.ner"),
         (vec![sound.clone(); limits::PII_ANALYZERS + 1], "p.ner"),
         (vec![at("http://presidio.pii.svc:3000")], "p.ner[0].endpoint"),
         (vec![at("http://10.0.0.1:3000")], "p.ner[0].endpoint"),
-        (vec![at("https://169.254.169.254")], "p.ner[0].endpoint"),
-        (vec![at("https://2852039166")], "p.ner[0].endpoint"),
+        (vec![at("https://presidio.pii.svc")], "p.ner[0].tls"),
+        (vec![shown(at("https://169.254.169.254"))], "p.ner[0].endpoint"),
+        (vec![shown(at("https://2852039166"))], "p.ner[0].endpoint"),
         (vec![sound.clone(), Analyzer { tls: half, ..sound.clone() }], "p.ner[1].tls"),
         (vec![Analyzer { timeout: Duration::ZERO, ..sound.clone() }], "p.ner[0].timeoutMs"),
         (vec![Analyzer { timeout: Duration::from_secs(31), ..sound.clone() }], "p.ner[0].timeoutMs"),

@@ -3,7 +3,7 @@
 use chaperone_crds::field::pii as written;
 use chaperone_protocol::limits;
 use chaperone_protocol::snapshot::pii::{Analyzer, Ner};
-use chaperone_protocol::snapshot::{AddressPolicy, Endpoint};
+use chaperone_protocol::snapshot::{AddressPolicy, Endpoint, Tls};
 
 use super::{invalid, percent};
 use crate::compile::finding::{Notes, Problem, Reason};
@@ -53,6 +53,9 @@ fn analyzer(
         notes.add(format!("{path}.language"), invalid("is too long", "write a code, as en"));
     }
     let tls = partner::tls(tls.as_ref(), &format!("{path}.tls"), owner, notes);
+    if let Some(problem) = endpoint.as_ref().and_then(|endpoint| anonymous(endpoint, &tls)) {
+        notes.add(format!("{path}.tls"), problem);
+    }
     Some(Analyzer {
         endpoint: endpoint?,
         tls,
@@ -71,10 +74,21 @@ fn place(written: &str, path: &str, notes: &mut Notes<'_>) -> Option<Endpoint> {
     if let Some(problem) = endpoint::check_host(&endpoint, AddressPolicy::AllowPrivate) {
         notes.add(path, problem);
     }
-    if !Analyzer::is_private(&endpoint) {
+    if !endpoint.is_tls() && !Analyzer::is_in_the_pod(&endpoint) {
         let message = "endpoint is http://, which sends prompts in the clear";
         let remedy = "use https://, or run the analyzer in the same Pod and write http://127.0.0.1:3000";
         notes.add(path, Problem::new(Reason::Plaintext, message, remedy));
     }
     Some(endpoint)
+}
+
+/// What is wrong with an analyzer that answers whoever asks: it is sent what nobody has redacted.
+fn anonymous(endpoint: &Endpoint, tls: &Tls) -> Option<Problem> {
+    if !endpoint.is_tls() || Analyzer::is_in_the_pod(endpoint) || tls.client_certificate.is_some() {
+        return None;
+    }
+    let message = "an analyzer outside of the Pod must ask for a client certificate, and none is named";
+    let remedy =
+        "set `clientCertSecretRef`, or run the analyzer in the same Pod and write http://127.0.0.1:3000";
+    Some(Problem::new(Reason::NoClientCertificate, message, remedy))
 }
