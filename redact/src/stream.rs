@@ -222,12 +222,14 @@ impl<'n> StreamRedactor<'n> {
                 last_hot = Some(at);
                 pem |= rest[..=at].ends_with(b"-----BEGIN") || rest[at..].starts_with(b"-----BEGIN");
             }
+            let is_line_end = in_json && *byte == b'n' && ends_line(rest, at, self.escapes);
+            if !is_line_end && !byte.is_ascii_whitespace() {
+                continue;
+            }
             let calm = last_hot.is_none_or(|hot| at - hot >= CALM) && !pem;
-            let is_line_end = *byte == b'n' && in_json && ends_line(rest, at, self.escapes);
-            let before = if byte.is_ascii_whitespace() { at } else { at.saturating_sub(1) };
-            let ends = (byte.is_ascii_whitespace() || is_line_end) && calm && !opens(&rest[..before]);
+            let word = if is_line_end { at - 1 } else { at };
             let ends_sentence = is_line_end || ends_sentence(&rest[..=at]);
-            if !ends || (sentences && !ends_sentence && at < NAME_SEGMENT) {
+            if !calm || opens(&rest[..word]) || (sentences && !ends_sentence && at < NAME_SEGMENT) {
                 continue;
             }
             if !ends_sentence && wanted.contains(Entity::Email) {
