@@ -67,16 +67,41 @@ const NAME_KEYS: &[&str] = &[
     "apellido",
     "ciudad",
 ];
-/// Text in which words are counted.
-const SAMPLE: usize = 1024;
+/// Longest text without a space that may be one code word.
+const LONGEST_CODE: usize = 1024;
+/// Bytes in which letters are counted at once.
+const CHUNK: usize = 64;
 
-/// Whether a value of JSON may be more than a code word: it has two words, or a key that announces a name.
+/// Whether a value of JSON may be more than a code word: it has two words, or letters of a script that may do without
+/// spaces, or a key that announces a name.
 pub(crate) fn may_name(text: &[u8], key: &str) -> bool {
+    let spaced = || text.len() > LONGEST_CODE || text.iter().any(u8::is_ascii_whitespace);
+    // E2 begins marks and signs.
+    let unspaced = || text.iter().any(|byte| *byte >= 0xE0 && *byte != 0xE2);
+    (spaced() && has_two_words(text))
+        || unspaced()
+        || key_words(key).split(' ').any(|word| NAME_KEYS.contains(&word))
+}
+
+/// Whether there are two runs of letters. Most texts tell at once; tables of numbers are read a chunk at a time.
+fn has_two_words(text: &[u8]) -> bool {
     let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte >= 0x80;
-    let sample = &text[..text.len().min(SAMPLE)];
-    let words = sample.split(|byte| !is_letter(byte)).filter(|word| !word.is_empty()).take(2).count();
-    let spaced = sample.len() < text.len() || sample.iter().any(u8::is_ascii_whitespace);
-    (words > 1 && spaced) || key_words(key).split(' ').any(|word| NAME_KEYS.contains(&word))
+    let (mut words, mut within) = (0, false);
+    for chunk in text.chunks(CHUNK) {
+        let letters = chunk.iter().filter(|byte| is_letter(byte)).count();
+        if letters == 0 || (letters == chunk.len() && within) {
+            within = letters > 0;
+            continue;
+        }
+        for letter in chunk.iter().map(is_letter) {
+            words += usize::from(letter && !within);
+            within = letter;
+        }
+        if words > 1 {
+            return true;
+        }
+    }
+    false
 }
 
 /// Where the tagger is.

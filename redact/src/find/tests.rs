@@ -84,6 +84,29 @@ fn look_alikes_are_left_alone() {
 }
 
 #[test]
+fn names_are_looked_for_in_all_that_may_be_more_than_a_code_word() {
+    let behind = |before: &str, count, text| before.repeat(count) + text;
+    for text in [
+        "Mary Miller".into(),
+        behind("12;34\n", 400, "My manager is Mary Miller and she lives in Boston"),
+        behind("| 1200 | 34.5 |\n", 4000, "Mary Miller"),
+        behind("0", 63, "a b"),
+        behind("a", 128, " b"),
+        "王小明住在北京".into(),
+    ] {
+        assert!(may_name(text.as_bytes(), ""), "{text}");
+    }
+    for text in ["", "Mary", "mary-miller", "2024-01-01 10", "a 1", "größe", "1 \u{2013} 2"]
+        .map(String::from)
+        .into_iter()
+        .chain([behind("12 ", 4000, "EUR"), behind("a", 1000, ""), behind("1", 5000, "")])
+    {
+        assert!(!may_name(text.as_bytes(), ""), "{text}");
+    }
+    assert!(may_name(b"Mary", "firstName"));
+}
+
+#[test]
 fn a_thing_is_no_person_below_strict_and_somebody_s_thing_is_always() {
     let named = |filter, text: &str, name| {
         let spec = PolicySpec { filter, entities: Some(vec![Entity::Person]), ..PolicySpec::default() };
