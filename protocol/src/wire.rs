@@ -189,7 +189,7 @@ impl Snapshot {
             return Err(vec![Invalid { path: String::new(), problem }]);
         }
         let document: Document = serde_json::from_slice(bytes)
-            .map_err(|error| vec![Invalid { path: String::new(), problem: error.to_string() }])?;
+            .map_err(|error| vec![Invalid { path: place(bytes, &error), problem: error.to_string() }])?;
         // Of what was received: a later operator's document has fields that do not survive a round trip through here.
         snapshot(document, Version::of(bytes))
     }
@@ -201,6 +201,16 @@ impl TryFrom<Document> for Snapshot {
     fn try_from(document: Document) -> Result<Self, Vec<Invalid>> {
         let version = Version::of(&document.to_bytes());
         snapshot(document, version)
+    }
+}
+
+/// The path of the value that could not be read; empty where there is none, as in what is no JSON. Reads once more, so
+/// that only a document that is refused pays for keeping track.
+fn place(bytes: &[u8], error: &serde_json::Error) -> String {
+    let reader = &mut serde_json::Deserializer::from_slice(bytes);
+    match serde_path_to_error::deserialize::<_, Document>(reader) {
+        Err(found) if error.is_data() && found.path().iter().len() > 0 => found.path().to_string(),
+        Ok(_) | Err(_) => String::new(),
     }
 }
 

@@ -161,6 +161,35 @@ fn f72_a_later_snapshot_is_served_unless_it_requires_what_is_unknown() {
     assert_eq!(Snapshot::from_bytes(later.as_bytes()).unwrap_err()[0].path, "protocol");
 }
 
+/// So that a leader holds the one object back that has it, and not the whole snapshot.
+#[test]
+fn f58_a_value_that_a_later_version_adds_is_refused_by_its_path() {
+    let later = |partner: &str, route: &str, tenants: &str| {
+        format!(
+            r#"{{"protocol":1,"scope":{{"namespace":"shop","serviceAccount":"checkout"}},
+            "partners":{{"alpha":{{"adapter":{partner},"models":{{}}}}}},
+            "routes":{{"gpt-4.1":{{"dataClass":"Internal","deadlineMs":1,"targets":[{{"partner":"alpha","model":"m","weight":{route}}}]}}}},
+            "tenants":{{"named":{{"acme":{{"quota":"shop/tier","maxTokensPerRequest":{tenants}}}}}}}}}"#
+        )
+    };
+    let refused = |text: String| {
+        let mut problems = Snapshot::from_bytes(text.as_bytes()).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        problems.remove(0)
+    };
+    let adapter = refused(later(r#""Telepathy""#, "1", "9"));
+    assert_eq!(adapter.path, "partners.alpha.adapter");
+    assert!(adapter.problem.contains("unknown variant `Telepathy`"), "{adapter}");
+    assert_eq!(refused(later(r#""Mock""#, r#""most""#, "9")).path, "routes.gpt-4.1.targets[0].weight");
+    let tenant = refused(later(r#""Mock""#, "1", r#""unlimited""#));
+    assert_eq!(tenant.path, "tenants.named.acme.maxTokensPerRequest");
+    let name = later(r#""Mock""#, "1", "9").replace(r#"{"alpha":"#, r#"{"Alpha Centauri":"#);
+    assert_eq!(refused(name).path, "partners.Alpha Centauri");
+    // What is no document has no object to blame.
+    let broken = later(r#""Mock""#, "1", "9").replace(r#""weight":1"#, r#""weight":"#);
+    assert_eq!((refused(broken).path, refused("[]".to_owned()).path), (String::new(), String::new()));
+}
+
 /// A later operator's document has fields that this build drops; both sides must still mean the same version.
 #[test]
 fn a_version_is_of_the_bytes_that_were_sent() {

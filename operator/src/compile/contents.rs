@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chaperone_protocol::name::{Alias, PartnerName, QuotaName};
+use chaperone_protocol::name::{Alias, PartnerName, QuotaName, TenantId};
 use chaperone_protocol::snapshot::Scope;
 use chaperone_protocol::wire::Document;
 
@@ -14,7 +14,10 @@ use crate::world::ObjectKey;
 pub struct Contents {
     routes: BTreeMap<Alias, ObjectKey>,
     partners: BTreeMap<PartnerName, ObjectKey>,
-    quotas: BTreeSet<ObjectKey>,
+    /// By whom they let be charged.
+    tenants: BTreeMap<TenantId, ObjectKey>,
+    /// The one for everybody else.
+    default: Option<ObjectKey>,
 }
 
 impl Contents {
@@ -26,12 +29,14 @@ impl Contents {
             None => Some(ObjectKey { namespace: scope.namespace.clone(), name: name.parse().ok()? }),
         };
         let partners = document.partners.keys().filter_map(|name| Some((name.clone(), home(name.as_str())?)));
-        let policies = document.tenants.named.values().chain(&document.tenants.default);
-        let quotas: BTreeSet<&QuotaName> = policies.map(|policy| &policy.quota).collect();
+        let quota = |quota: &QuotaName| home(quota.as_str());
+        let named = &document.tenants.named;
+        let tenants = named.iter().filter_map(|(name, policy)| Some((name.clone(), quota(&policy.quota)?)));
         Self {
             routes,
             partners: partners.collect(),
-            quotas: quotas.into_iter().filter_map(|quota| home(quota.as_str())).collect(),
+            tenants: tenants.collect(),
+            default: document.tenants.default.as_ref().and_then(|policy| quota(&policy.quota)),
         }
     }
 
@@ -47,7 +52,11 @@ impl Contents {
         let of = |kind| move |key: &ObjectKey| ObjectRef { kind, key: key.clone() };
         let routes = self.routes.values().map(of(Kind::ModelRoute));
         let partners = self.partners.values().map(of(Kind::Partner));
-        routes.chain(partners).chain(self.quotas.iter().map(of(Kind::TenantQuota))).collect()
+        routes.chain(partners).chain(self.quotas().map(of(Kind::TenantQuota))).collect()
+    }
+
+    fn quotas(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.tenants.values().chain(&self.default)
     }
 
     /// The object that stands at `path` of the snapshot, if it is one alone.
@@ -60,8 +69,14 @@ impl Contents {
         if let Some(rest) = path.strip_prefix("partners.") {
             return longest(&self.partners, rest, PartnerName::as_str).map(|key| found(Kind::Partner, key));
         }
-        let mut quotas = self.quotas.iter().filter(|_| path.starts_with("tenants"));
-        quotas.next().filter(|_| quotas.next().is_none()).map(|key| found(Kind::TenantQuota, key))
+        let of_tenant = path.strip_prefix("tenants.named.");
+        let of_tenant = of_tenant.and_then(|rest| longest(&self.tenants, rest, TenantId::as_str));
+        let of_default = self.default.as_ref().filter(|_| path.starts_with("tenants.default"));
+        let only = || {
+            let all: BTreeSet<_> = self.quotas().filter(|_| path.starts_with("tenants")).collect();
+            all.first().copied().filter(|_| all.len() == 1)
+        };
+        of_tenant.or(of_default).or_else(only).map(|key| found(Kind::TenantQuota, key))
     }
 }
 
@@ -100,7 +115,8 @@ mod tests {
             partners: [("platform/alpha", "platform/alpha")]
                 .map(|(name, object)| (name.parse().unwrap(), key(object)))
                 .into(),
-            quotas: [key("shop/tier")].into(),
+            tenants: [("acme".parse().unwrap(), key("shop/tier"))].into(),
+            default: None,
         };
         let at = |path: &str| contents.at(path).map(|object| object.to_string());
         assert_eq!(at("routes.gpt-4.1.targets[0].weight").unwrap(), "ModelRoute shop/new");
@@ -113,7 +129,17 @@ mod tests {
 
     #[test]
     fn a_path_that_several_quotas_share_belongs_to_none() {
-        let contents = Contents { quotas: [key("shop/a"), key("shop/b")].into(), ..Contents::default() };
+        let contents = Contents {
+            tenants: [("acme", "shop/a"), ("acme.eu", "shop/b")]
+                .map(|(tenant, object)| (tenant.parse().unwrap(), key(object)))
+                .into(),
+            default: Some(key("shop/c")),
+            ..Contents::default()
+        };
         assert_eq!(contents.at("tenants.named"), None);
+        let at = |path: &str| contents.at(path).map(|object| object.to_string()).unwrap();
+        assert_eq!(at("tenants.named.acme.quota"), "TenantQuota shop/a");
+        assert_eq!(at("tenants.named.acme.eu.maxTokensPerRequest"), "TenantQuota shop/b");
+        assert_eq!(at("tenants.default.quota"), "TenantQuota shop/c");
     }
 }

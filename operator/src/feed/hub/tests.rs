@@ -8,6 +8,7 @@ use chaperone_crds::condition::{BehindState, Sidecars};
 use chaperone_protocol::keys::Credential;
 use chaperone_protocol::limits;
 use chaperone_protocol::sensitive::Sensitive;
+use chaperone_protocol::snapshot::Snapshot;
 use crate::compile::Kind;
 
 /// A leadership with sidecars that answer as told.
@@ -160,6 +161,23 @@ fn the_changes_of_others_go_out_when_one_object_is_refused() {
     fleet.acknowledge_all();
     assert_eq!(counts(&fleet.tally("code", &edited)), (3, 0, 0));
     assert_eq!(counts(&fleet.tally("chat", &edited)), (0, 1, 2));
+}
+
+/// An older sidecar says where the value stands that it cannot read, and that leads to the object.
+#[test]
+fn f58_a_value_that_a_sidecar_does_not_know_holds_its_object_back_alone() {
+    let mut fleet = Fleet::of(3, &[("gpt-4", 1), ("gpt-4.1", 1)]);
+    let edited = [("gpt-4", 2), ("gpt-4.1", 2)];
+    let document = compile(&pass(&edited).world).snapshots[&scope("shop", "app")].to_bytes();
+    let mut later: serde_json::Value = serde_json::from_slice(&document).unwrap();
+    later["routes"]["gpt-4.1"]["dataClass"] = "TopSecret".into();
+    let refused = Snapshot::from_bytes(later.to_string().as_bytes()).unwrap_err();
+    fleet.publish(&edited);
+    assert!(fleet.refuse(0, &refused[0].path), "it is to be compiled again: {refused:?}");
+    fleet.publish(&edited);
+    fleet.acknowledge_all();
+    assert_eq!(counts(&fleet.tally("gpt-4", &edited)), (3, 0, 0));
+    assert_eq!(counts(&fleet.tally("gpt-4.1", &edited)), (0, 1, 2));
 }
 
 #[test]
