@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chaperone_protocol::limits::{REVIEW_OBJECTS, REVIEW_VALUES};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -46,6 +47,33 @@ impl Room {
             bytes.extend_from_slice(&data);
         }
         Some(Question { bytes, _place: place })
+    }
+}
+
+impl Question {
+    /// Says why it has more parts than any Pod has: what two bytes of JSON become may take kilobytes.
+    pub(super) fn within_bounds(&self) -> Result<(), &'static str> {
+        let (mut objects, mut values) = (0, 0);
+        let (mut is_text, mut is_escaped) = (false, false);
+        for byte in &self.bytes {
+            match byte {
+                _ if is_escaped => is_escaped = false,
+                b'\\' => is_escaped = is_text,
+                b'"' => is_text = !is_text,
+                b'{' | b'[' | b',' if !is_text => {
+                    values += 1;
+                    objects += usize::from(*byte == b'{');
+                }
+                _ => {}
+            }
+        }
+        if objects > REVIEW_OBJECTS {
+            return Err("the Pod has more parts (JSON objects) than Chaperone reads\n");
+        }
+        if values > REVIEW_VALUES {
+            return Err("the Pod has more fields (JSON values) than Chaperone reads\n");
+        }
+        Ok(())
     }
 }
 
@@ -94,6 +122,29 @@ mod tests {
         let (stalled, read) = tokio::join!(timeout(SOON, stalling), room.read(of(QUESTION_BYTES)));
         assert!(stalled.is_err() && read.is_some());
         assert_eq!(clock::now() - begun, SOON);
+    }
+
+    fn within_bounds(json: &str) -> Result<(), &'static str> {
+        Question { bytes: json.into(), _place: None }.within_bounds()
+    }
+
+    #[test]
+    fn parts_are_counted_before_they_take_memory() {
+        let of = |part: &str, count: usize| format!("[{}]", vec![part; count].join(","));
+        assert!(within_bounds(&of("{}", REVIEW_OBJECTS)).is_ok());
+        assert!(within_bounds(&of("{}", REVIEW_OBJECTS + 1)).unwrap_err().contains("objects"));
+        for part in ["[]", "0", "\"\"", r#""\"","#] {
+            assert!(within_bounds(&of(part, REVIEW_VALUES + 1)).unwrap_err().contains("values"), "{part}");
+        }
+        // Each thread of the process turns one question into a Pod at a time.
+        let most = size_of::<k8s_openapi::api::core::v1::Volume>() * REVIEW_OBJECTS * 2;
+        assert!(most < 128 << 20, "{most} bytes of volumes, where 512 MiB are all there is by default");
+    }
+
+    #[test]
+    fn text_is_counted_as_one_whatever_is_in_it() {
+        let text = r#"{[,\"\\"#.repeat(REVIEW_VALUES);
+        assert!(within_bounds(&format!(r#"{{"a":"{text}"}}"#)).is_ok());
     }
 
     #[tokio::test]

@@ -101,6 +101,9 @@ async fn respond((injector, room): (&Injector, &Room), request: Request<Incoming
     let Ok(Some(question)) = timeout(PATIENCE, room.read(request.into_body())).await else {
         return text(StatusCode::BAD_REQUEST, "the question did not arrive whole\n");
     };
+    if let Err(reason) = question.within_bounds() {
+        return text(StatusCode::PAYLOAD_TOO_LARGE, reason);
+    }
     let review: Result<AdmissionReview<Pod>, _> = serde_json::from_slice(&question.bytes);
     let request: Option<AdmissionRequest<Pod>> = review.ok().and_then(|review| review.try_into().ok());
     let Some(request) = request else { return text(StatusCode::BAD_REQUEST, "not an AdmissionReview of a Pod\n") };

@@ -147,3 +147,19 @@ async fn a_pod_as_large_as_any_is_reviewed() {
     let webhook = Webhook::begin().await;
     review_of(&mut webhook.connect(API_SERVER).await, &"x".repeat(1_500_000)).await;
 }
+
+#[tokio::test]
+async fn a_pod_of_more_parts_than_any_has_is_refused_with_a_reason() {
+    let webhook = Webhook::begin().await;
+    let parts = vec!["{}"; 1_300_000].join(",");
+    let gvk = r#"{"group":"","version":"v1","kind":"Pod"}"#;
+    let body = format!(
+        r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{"uid":"1","kind":{gvk},
+        "resource":{{"group":"","version":"v1","resource":"pods"}},"operation":"CREATE","userInfo":{{}},
+        "object":{{"spec":{{"containers":[],"volumes":[{parts}]}}}}}}}}"#
+    );
+    let refused = ask(&mut webhook.connect(API_SERVER).await, body).await;
+    assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let reason = refused.into_body().collect().await.unwrap().to_bytes();
+    assert!(reason.starts_with(b"the Pod has more parts"), "{reason:?}");
+}
