@@ -117,6 +117,7 @@ async fn values_reach_the_pods_that_they_are_for() -> Result<()> {
         r#"extraVolumes=[{"name":"roots","emptyDir":{}}]"#,
         r#"extraVolumeMounts=[{"name":"roots","mountPath":"/roots"}]"#,
         "networkPolicy.egress.enabled=true",
+        "networkPolicy.egress.dnsPorts=[53,5353]",
         r#"networkPolicy.egress.partners=[{"ports":[{"port":8443}]}]"#,
     ];
     let (objects, _) = dry_run(&cluster, home.name(), &values).await?;
@@ -142,7 +143,7 @@ async fn values_reach_the_pods_that_they_are_for() -> Result<()> {
     let ports =
         leaving.next().context("a policy of what goes out")?.iter().flat_map(|it| it["ports"].as_array());
     let ports: Vec<i64> = ports.flatten().filter_map(|port| port["port"].as_i64()).collect();
-    assert_eq!(ports, [53, 53, 443, 6443, 8443]);
+    assert_eq!(ports, [53, 53, 5353, 5353, 443, 6443, 8443]);
     assert!(leaving.next().is_none(), "what the gateway calls is for its snapshot to say");
     Ok(())
 }
@@ -248,6 +249,29 @@ async fn monitors_and_alerts_are_rendered_where_their_kinds_are() -> Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_installs_alerts_is_told_what_they_lack() -> Result<()> {
+    let test = "whoever_installs_alerts_is_told_what_they_lack";
+    let Some(cluster) = Cluster::for_test(test).await? else { return Ok(()) };
+    let (rules, scraped) = ("monitoring.rules.enabled=true", "monitoring.podMonitors.enabled=true");
+    let read_by = r#"networkPolicy.metricsFrom=[{"podSelector":{}}]"#;
+    let cases = [
+        (vec![rules, scraped], Some("networkPolicy.metricsFrom is empty")),
+        (vec![rules, read_by], Some("monitoring.podMonitors.enabled is false")),
+        (vec![rules, scraped, read_by], None),
+        (vec![rules, scraped, "networkPolicy.enabled=false"], None),
+        (vec![], None),
+    ];
+    for (values, lacking) in cases {
+        let install = ["install", "chaperone", "--dry-run=client", "--set-json", IMAGE];
+        let said = helm(&cluster, &install, &values).await?.ok()?;
+        let (_, notes) = said.split_once("NOTES:").context(said.clone())?;
+        assert_eq!(notes.contains("ATTENTION"), lacking.is_some(), "{values:?}: {notes}");
+        assert!(notes.contains(lacking.unwrap_or_default()), "{values:?}: {notes}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn values_that_nothing_honours_are_refused_by_name() -> Result<()> {
     let Some(cluster) = Cluster::for_test("values_that_nothing_honours_are_refused_by_name").await? else {
         return Ok(());
@@ -257,6 +281,9 @@ async fn values_that_nothing_honours_are_refused_by_name() -> Result<()> {
         ("replicas=0", "replicas"),
         (r#"watchNamespaces=["Shop"]"#, "watchNamespaces"),
         ("certificate.certManager.enabled=true", "certificate.certManager.issuerRef.name is required"),
+        (r#"certificate.existingSecret="chaperone-tls""#, "certificate.existingSecret: chaperone-tls is"),
+        (r#"certificate.existingSecret="chaperone-root""#, "certificate.existingSecret: chaperone-root is"),
+        ("networkPolicy.egress.dnsPorts=[]", "dnsPorts"),
         (r#"image.digest="latest""#, "digest"),
         (r#"image.repository="""#, "image.repository is required"),
         (r#"sidecar.image.repository="""#, "sidecar.image.repository is required"),

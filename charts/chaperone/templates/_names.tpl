@@ -33,6 +33,9 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if and $certificate.existingSecret $certificate.certManager.enabled -}}
 {{- fail "certificate.existingSecret and certificate.certManager.enabled both say where the certificate comes from: set one of them" -}}
 {{- end -}}
+{{- if has $certificate.existingSecret (list "chaperone-tls" "chaperone-root") -}}
+{{- fail (printf "certificate.existingSecret: %s is a Secret of the operator's own: name another, or leave it empty for the certificate that the operator makes" $certificate.existingSecret) -}}
+{{- end -}}
 {{- if $certificate.certManager.enabled -}}chaperone-tls-issued
 {{- else -}}{{ $certificate.existingSecret | default "chaperone-tls" }}
 {{- end -}}
