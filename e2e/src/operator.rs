@@ -1,6 +1,6 @@
 //! An operator that a test plays: it brings one configuration to whoever asks, and leaves.
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -22,6 +22,8 @@ use crate::certs::{self, TestCa};
 
 /// The name that its certificate is for.
 pub const SERVER_NAME: &str = "feed.chaperone.test";
+/// An address of its own, where the kernel gives no other test the port once it is left.
+pub const HOST: Ipv4Addr = Ipv4Addr::new(127, 61, 0, 1);
 /// It is the only leader there ever was.
 const EPOCH: u64 = 1;
 
@@ -43,7 +45,7 @@ impl Operator {
         let ca = TestCa::new()?;
         let issued = ca.issue(SERVER_NAME)?;
         let acceptor = certs::acceptor(&issued.certificate, &issued.key)?;
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let listener = TcpListener::bind((HOST, 0)).await?;
         let address = listener.local_addr()?;
         let keys = KeysFor { snapshot: Version::of(document), keys: Keys::default() };
         let frames = [LeaderFrame::Keys(keys), LeaderFrame::Snapshot(document.to_vec())];

@@ -9,8 +9,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::tier::{self, Tier};
 use crate::tools::{say, watch};
-use crate::{process, settings, tier};
+use crate::{process, settings};
 
 /// What it is built of. `.` is this checkout.
 const PROGRAMS: [&str; 2] = ["chaperone-operator", "chaperone-sidecar"];
@@ -22,11 +23,14 @@ const DRAFT: &str = ".draft";
 pub struct Previous(PathBuf);
 
 impl Previous {
-    /// Builds it where it is missing; `None`, with a line that says why, where it cannot be had.
+    /// Builds it where it is missing; `None`, with a line that says why, where `test` is not selected or it cannot be had.
     ///
     /// # Errors
     /// If it is required and cannot be had, or cannot be built.
     pub fn for_test(test: &str) -> Result<Option<Self>> {
+        if !tier::is_selected(test, Tier::ControlPlane)? {
+            return Ok(None);
+        }
         match what_is_missing()? {
             Some(remedy) => tier::cannot_run(test, &remedy).map(|()| None),
             None => ensure_built().map(Some),
@@ -69,14 +73,15 @@ pub fn what_is_missing() -> Result<Option<String>> {
         return Ok(None);
     }
     let mut ask = git();
-    let found = ask.args(["cat-file", "-e", &format!("{commit}^{{commit}}")]).stderr(Stdio::null()).status();
-    Ok(match found {
-        Ok(status) if status.success() => None,
-        _ => Some(format!(
-            "this checkout lacks commit {commit}, which e2e/previous names: clone the repository whole, or run \
-             `git fetch --unshallow`"
-        )),
-    })
+    let said = match ask.args(["cat-file", "-e", &format!("{commit}^{{commit}}")]).output() {
+        Ok(output) if output.status.success() => return Ok(None),
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Ok(Some(format!(
+        "this checkout lacks commit {commit}, which e2e/previous names: clone the repository whole, or run \
+         `git fetch --unshallow` (git: {said})"
+    )))
 }
 
 /// Builds it where it is missing. Blocks while it is built, here or by another process.

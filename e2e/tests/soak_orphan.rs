@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use chaperone_e2e::operator::{Operator, SERVER_NAME};
+use chaperone_e2e::operator::{HOST, Operator, SERVER_NAME};
 use chaperone_e2e::partner::script::Script;
 use chaperone_e2e::partner::{Partner, says};
 use chaperone_e2e::process::{self, Process};
@@ -117,9 +117,9 @@ impl Orphan {
     }
 }
 
-/// Addresses that were free a moment ago: a sidecar does not say which ones it was given.
+/// Addresses that nobody else is given: a sidecar does not say which ones it has.
 async fn free() -> Result<[String; 2]> {
-    let listeners = [TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?];
+    let listeners = [TcpListener::bind((HOST, 0)).await?, TcpListener::bind((HOST, 0)).await?];
     let [one, other] = listeners.map(|listener| listener.local_addr());
     Ok([one?.to_string(), other?.to_string()])
 }
