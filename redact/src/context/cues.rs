@@ -15,6 +15,8 @@ pub(crate) enum CueGroup {
     Passport,
     License,
     Account,
+    /// A word that says that it is the account's number, and nothing else about it.
+    AccountNumber,
     Routing,
     /// A branch of an Australian bank.
     Bsb,
@@ -49,8 +51,8 @@ const fn cue(word: &'static str, groups: &'static [CueGroup]) -> Cue {
 }
 
 use CueGroup::{
-    Aadhaar, Account, Address, Birth, Bsb, Bsn, Card, Cpf, Document, Formed, Iban, Ip, Itin, License, Mac,
-    NationalId, Negative, Nhs, Passport, Pesel, Phone, Routing, Sin, Ssn, Steuer, Wallet,
+    Aadhaar, Account, AccountNumber, Address, Birth, Bsb, Bsn, Card, Cpf, Document, Formed, Iban, Ip, Itin,
+    License, Mac, NationalId, Negative, Nhs, Passport, Pesel, Phone, Routing, Sin, Ssn, Steuer, Wallet,
 };
 
 #[rustfmt::skip]
@@ -112,11 +114,14 @@ pub(crate) const TABLE: &[Cue] = &[
     cue("licencia de conducir", &[License]), cue("carnet de conducir", &[License]), cue("permiso de conducir", &[License]),
     cue("patente di guida", &[License]), cue("rijbewijs*", &[License]), cue("dmv", &[License]),
     // Accounts
-    cue("account", &[Account]), cue("accounts", &[Account]), cue("account no", &[Account]), cue("account nr", &[Account]), cue("acct", &[Account]), cue("acc no", &[Account]), cue("a/c", &[Account]), cue("account number", &[Account]),
+    cue("account", &[Account]), cue("accounts", &[Account]), cue("account no", &[Account, AccountNumber]), cue("account nr", &[Account, AccountNumber]), cue("acct", &[Account]), cue("acc no", &[Account, AccountNumber]), cue("a/c", &[Account]), cue("account number", &[Account, AccountNumber]),
+    cue("acct no", &[Account, AccountNumber]), cue("acct number", &[Account, AccountNumber]), cue("account num", &[Account, AccountNumber]),
+    cue("bank account no", &[Account, AccountNumber]), cue("bank account number", &[Account, AccountNumber]), cue("kontonummer*", &[Account, AccountNumber]), cue("konto-nr", &[Account, AccountNumber]), cue("konto nr", &[Account, AccountNumber]),
+    cue("kontonr", &[Account, AccountNumber]), cue("número de cuenta", &[Account, AccountNumber]), cue("numero de cuenta", &[Account, AccountNumber]), cue("numero di conto", &[Account, AccountNumber]),
     cue("aws account*", &[Negative]), cue("azure account*", &[Negative]), cue("github account*", &[Negative]), cue("user account*", &[Negative]),
     cue("service account*", &[Negative]), cue("storage account*", &[Negative]), cue("twitter account*", &[Negative]),
     cue("bank account*", &[Account]), cue("checking", &[Account]), cue("savings", &[Account]), cue("direct deposit", &[Account, Routing]),
-    cue("konto*", &[Account]), cue("bankverbindung", &[Account]), cue("compte", &[Account]), cue("numéro de compte", &[Account]),
+    cue("konto*", &[Account]), cue("bankverbindung", &[Account]), cue("compte", &[Account]), cue("numéro de compte", &[Account, AccountNumber]),
     cue("cuenta*", &[Account]), cue("conto corrente", &[Account]), cue("sort code*", &[Account, Routing]), cue("sortcode", &[Account, Routing]),
     cue("routing*", &[Routing]), cue("aba", &[Routing]), cue("rtn", &[Routing]), cue("transit", &[Routing]), cue("blz", &[Routing, Account]),
     cue("bankleitzahl", &[Routing, Account]), cue("bsb", &[Routing, Account, Bsb]), cue("ach", &[Routing, Account]), cue("wire", &[Routing, Account]),

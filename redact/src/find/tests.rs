@@ -33,6 +33,9 @@ fn one_of_each_kind_is_found() {
         ("DOB: 03/12/1985", "DATE_OF_BIRTH:03/12/1985"),
         ("passport C01X00T47", "PASSPORT:C01X00T47"),
         ("routing number 021000021", "BANK_ACCOUNT:021000021"),
+        ("my account number is 20111215", "BANK_ACCOUNT:20111215"),
+        ("Konto-Nr. 20111215", "BANK_ACCOUNT:20111215"),
+        ("acct no: 20111215", "BANK_ACCOUNT:20111215"),
         ("DNI 12345678Z", "NATIONAL_ID:12345678Z"),
         ("DNI 12345678 Z", "NATIONAL_ID:12345678 Z"),
         ("DNI 12.345.678-Z", "NATIONAL_ID:12.345.678-Z"),
@@ -65,6 +68,8 @@ fn look_alikes_are_left_alone() {
     for text in [
         "order 4111 1111 1111 1112",
         "on 2024-03-12 we shipped",
+        "account opened 20190304",
+        "Konto seit 20111215",
         "version 1.2.3.4",
         "std::vector<int>",
         "build 20240312.1",

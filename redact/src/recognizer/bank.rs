@@ -11,6 +11,9 @@ static ROUTING: Rule =
 static SORT_CODE: Rule = Rule::new("sort-code", Entity::BankAccount, 10, 80).beside(&[CueGroup::Routing]);
 static BSB: Rule = Rule::new("bsb", Entity::BankAccount, 5, 80).beside(&[CueGroup::Bsb]);
 static ACCOUNT: Rule = Rule::new("account", Entity::BankAccount, 5, 60).beside(&[CueGroup::Account]);
+/// A day of the calendar: "account opened 20190304", but "account number 20111215".
+static DATED: Rule =
+    Rule::new("account-dated", Entity::BankAccount, 5, 60).beside(&[CueGroup::AccountNumber]);
 
 /// Judges a number that only a cue can make an account.
 pub(super) fn number(out: &mut Candidates<'_>, number: &Number<'_>) {
@@ -46,8 +49,11 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number<'_>) {
     if digits.len() == 9 && routing(digits) {
         out.propose(&ROUTING, first.clone());
     }
-    if counts(text, first.end) || is_date(digits) {
+    if counts(text, first.end) {
         return;
+    }
+    if is_date(digits) {
+        return out.propose(&DATED, first);
     }
     if (6..=17).contains(&digits.len()) && digits.iter().any(|digit| *digit != digits[0]) {
         out.propose(&ACCOUNT, first);
@@ -56,7 +62,7 @@ pub(super) fn number(out: &mut Candidates<'_>, number: &Number<'_>) {
     }
 }
 
-/// "Account opened 20190304".
+/// Year, month and day in one.
 fn is_date(digits: &[u8]) -> bool {
     let pair = |at: usize| digits[at] * 10 + digits[at + 1];
     digits.len() == 8
