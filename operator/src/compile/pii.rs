@@ -29,8 +29,6 @@ pub(super) fn combine(partner: &Side, route: &Side, class: DataClass) -> Pii {
     let sides: Vec<&Written> = [partner, route].into_iter().filter_map(|side| side.block.as_ref()).collect();
     let restored = |place| sides.iter().all(|side| side.restore.contains(&place));
     let responses = responses(&sides);
-    let looked_for = responses.iter().flat_map(|answers| &answers.entities).chain(&entities);
-    let wants_names = filter::wants_names(looked_for);
     let actions = actions(&entities, &sides);
     Pii {
         filter,
@@ -41,7 +39,7 @@ pub(super) fn combine(partner: &Side, route: &Side, class: DataClass) -> Pii {
             .into_iter()
             .filter(|place| if sides.is_empty() { *place != Restored::Urls } else { restored(*place) })
             .collect(),
-        ner: if wants_names { ner(partner, route) } else { Ner::Off },
+        ner: ner([partner, route], &entities, responses.as_ref()),
         keep_last: sides.iter().filter_map(|side| side.keep_last).min().unwrap_or(0),
         scope: sides.iter().filter_map(|side| side.scope).max().unwrap_or(PseudonymScope::Partner),
         hint: sides.iter().any(|side| side.hint),
@@ -111,13 +109,16 @@ fn custom(sides: &[&Written]) -> Vec<CustomPattern> {
     all.into_iter().collect()
 }
 
-/// Off only if nobody who may say so wants names; analyzers add up, since each only adds to what is found.
-fn ner(partner: &Side, route: &Side) -> Ner {
-    let sides = [partner, route].map(Side::ner);
+/// Off only if nobody who may say so wants names; analyzers add up, since each only adds to what is found. They read
+/// requests alone, so that names in answers are no reason to ask one.
+fn ner(sides: [&Side; 2], entities: &BTreeSet<Entity>, responses: Option<&ResponsePii>) -> Ner {
+    let in_requests = filter::wants_names(entities.iter());
+    let in_answers = responses.is_some_and(|answers| filter::wants_names(answers.entities.iter()));
+    let sides = sides.map(Side::ner);
     let analyzers: BTreeSet<_> = sides.iter().flatten().flat_map(|ner| ner.analyzers()).cloned().collect();
-    if !analyzers.is_empty() {
+    if in_requests && !analyzers.is_empty() {
         Ner::Presidio(analyzers.into_iter().collect())
-    } else if sides == [Some(&Ner::Off); 2] {
+    } else if sides == [Some(&Ner::Off); 2] || !(in_requests || in_answers) {
         Ner::Off
     } else {
         Ner::Embedded

@@ -212,6 +212,27 @@ async fn a_fallback_asks_no_second_time() {
     world.settle().await;
 }
 
+/// A partner that sees no names looked for must not decide what an analyzer reads for the next.
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_wants_names_in_answers_alone_asks_nobody() {
+    let mut answers = analyzed_by("http://127.0.0.1:3000");
+    answers["entities"] = json!(["Email"]);
+    answers["responses"] = json!({"entities": ["Person"], "action": "Label"});
+    let document = usual(&answers, &analyzed_by("http://127.0.0.1:3000"));
+    let world = World::new(&document, |arrival| match arrival.host.as_str() {
+        _ if arrival.body.is_none() => Act::Accept,
+        ANALYZER => reads(arrival),
+        "first.test" => Act::Status(400, "", r#"{"error":{"code":"model_not_found"}}"#),
+        _ => WELL,
+    });
+    let got = world.says(&["hello there bob"]).await;
+    assert_eq!(got.header("x-chaperone-partner"), "team/second", "{}", got.body);
+    assert_eq!(world.bodies("first.test")[0]["messages"][0]["content"], "hello there bob");
+    assert_eq!(world.bodies("second.test")[0]["messages"][0]["content"], "hello there [PERSON]");
+    assert_eq!(world.arrived(ANALYZER), 1);
+    world.settle().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_partner_whose_policy_has_no_analyzer_may_serve_without_it() {
     let document = usual(&analyzed_by("http://127.0.0.1:3000"), &json!({"filter": "Balanced"}));

@@ -139,6 +139,8 @@ fn an_analyzer_wins_over_the_tagger_and_two_are_both_asked() {
     }
     assert_eq!(asked(far, near), [near_is, far_is]);
     assert_eq!(internal("entities: [Email]", far).ner, Ner::Off, "no name is asked for");
+    let answers = "entities: [Email]\nresponses: {entities: [Person]}";
+    assert_eq!(internal(answers, far).ner, Ner::Embedded, "it reads no answers");
 }
 
 #[test]

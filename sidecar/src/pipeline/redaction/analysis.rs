@@ -41,7 +41,9 @@ pub(super) async fn all(
     policy: &PairPolicy,
     record: &mut Record,
 ) -> Result<Vec<Arc<Analysis>>, Refusal> {
-    let analyzers = policy.written.ner.analyzers();
+    // Names that are looked for in answers alone are no reason to ask, and none to take down texts: there would be none.
+    let wants_names = policy.requests.entities().wants_names();
+    let analyzers = if wants_names { policy.written.ner.analyzers() } else { &[] };
     let mut analyses = Vec::with_capacity(analyzers.len());
     for analyzer in analyzers {
         let known = lock(&call.redactions.analyses.answered).get(analyzer).cloned();
