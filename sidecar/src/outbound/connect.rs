@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use chaperone_protocol::address::{Reach, reach};
 use chaperone_protocol::keys::Keys;
 use chaperone_protocol::reason::Reason;
 use chaperone_protocol::snapshot::{AddressPolicy, Endpoint, Partner, Tls};
@@ -38,6 +37,8 @@ pub(crate) enum ConnectError {
     Name(Arc<str>),
     #[error("all of its addresses are forbidden; set allowPrivate if it is meant to be on a private one")]
     Forbidden,
+    #[error("none of its addresses is on this machine, which it must not leave without a client certificate")]
+    Elsewhere,
     #[error("connection refused or unreachable: {0}")]
     Tcp(io::Error),
     #[error("TLS: {0}")]
@@ -53,7 +54,7 @@ impl ConnectError {
     /// The stable code.
     pub(crate) fn reason(&self) -> Reason {
         match self {
-            Self::Forbidden => Reason::PartnerAddressForbidden,
+            Self::Forbidden | Self::Elsewhere => Reason::PartnerAddressForbidden,
             Self::Exhausted(_) => Reason::Overloaded,
             Self::Timeout(_) | Self::Name(_) | Self::Tcp(_) | Self::Tls(_) | Self::Http2(_) => {
                 Reason::PartnerUnavailable
@@ -84,10 +85,35 @@ pub(super) struct Dialled {
 struct Target {
     offer: Offer,
     endpoint: Endpoint,
-    addresses: AddressPolicy,
+    addresses: Addresses,
     limit: Duration,
     network: Network,
     tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+/// Which addresses of a name may be dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Addresses {
+    /// Those that a policy admits.
+    Of(AddressPolicy),
+    /// Loopback, whatever a resolver says of `localhost`: nothing leaves the Pod.
+    Loopback,
+}
+
+impl Addresses {
+    fn admit(self, address: IpAddr) -> bool {
+        match self {
+            Self::Of(policy) => policy.admits(address),
+            Self::Loopback => address.is_loopback(),
+        }
+    }
+
+    fn none(self) -> ConnectError {
+        match self {
+            Self::Of(_) => ConnectError::Forbidden,
+            Self::Loopback => ConnectError::Elsewhere,
+        }
+    }
 }
 
 /// Who is dialled.
@@ -95,7 +121,7 @@ struct Target {
 pub(super) struct Peer<'p> {
     pub(super) endpoint: &'p Endpoint,
     pub(super) tls: &'p Tls,
-    pub(super) addresses: AddressPolicy,
+    pub(super) addresses: Addresses,
     /// From dialling to the end of the TLS handshake.
     pub(super) limit: Duration,
 }
@@ -107,7 +133,7 @@ impl Connector {
         let peer = Peer {
             endpoint: partner.endpoint.as_ref().ok_or("it has no endpoint")?,
             tls: &partner.tls,
-            addresses: partner.addresses,
+            addresses: Addresses::Of(partner.addresses),
             limit: partner.timeouts.connect,
         };
         Self::to(peer, network, offer)
@@ -192,9 +218,9 @@ impl Target {
     async fn resolve(&self) -> Result<Vec<SocketAddr>, ConnectError> {
         let name = (self.endpoint.host().to_owned(), self.endpoint.port());
         let found = self.network.names.resolve(&name).await.map_err(ConnectError::Name)?;
-        let may_dial = |address: &&SocketAddr| may_dial(address.ip(), self.addresses);
+        let may_dial = |address: &&SocketAddr| self.addresses.admit(address.ip());
         let addresses: Vec<_> = found.iter().filter(may_dial).copied().take(ADDRESSES).collect();
-        if addresses.is_empty() { Err(ConnectError::Forbidden) } else { Ok(addresses) }
+        if addresses.is_empty() { Err(self.addresses.none()) } else { Ok(addresses) }
     }
 
     async fn dial(&self, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
@@ -214,15 +240,6 @@ fn is_ours(error: &io::Error) -> bool {
     /// ENOMEM, ENFILE, EMFILE, EADDRNOTAVAIL and ENOBUFS as Linux numbers them on x86-64 and aarch64.
     const OURS: [i32; 5] = [12, 23, 24, 99, 105];
     error.raw_os_error().is_some_and(|code| OURS.contains(&code))
-}
-
-/// Whether an address may be dialled. Link-local and metadata addresses never may: they answer with credentials.
-fn may_dial(address: IpAddr, policy: AddressPolicy) -> bool {
-    match reach(address) {
-        Reach::Public => true,
-        Reach::Private => policy == AddressPolicy::AllowPrivate,
-        Reach::Never => false,
-    }
 }
 
 /// A connection, plain or encrypted.

@@ -31,7 +31,7 @@ pub(crate) type Name = (String, u16);
 type Found = Result<Arc<[SocketAddr]>, Arc<str>>;
 type Looking = Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + Send>>;
 /// Asks the system's resolver.
-type Resolver = Arc<dyn Fn(Name) -> Looking + Send + Sync>;
+pub(super) type Resolver = Arc<dyn Fn(Name) -> Looking + Send + Sync>;
 
 /// The names that were asked for.
 #[derive(Clone)]
@@ -58,7 +58,7 @@ impl Names {
         Self::new(resolver, tasks)
     }
 
-    fn new(resolver: Resolver, tasks: &TaskTracker) -> Self {
+    pub(super) fn new(resolver: Resolver, tasks: &TaskTracker) -> Self {
         Self { resolver, tasks: tasks.clone(), known: Arc::default() }
     }
 
