@@ -1,10 +1,11 @@
 //! Which objects are in a snapshot, and which of them a path in it belongs to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 
 use chaperone_protocol::name::{Alias, PartnerName, QuotaName, TenantId};
 use chaperone_protocol::snapshot::Scope;
-use chaperone_protocol::wire::Document;
+use chaperone_protocol::wire::{Document, WireRoute, WireTenants};
 
 use super::finding::{Kind, ObjectRef};
 use crate::world::ObjectKey;
@@ -59,6 +60,24 @@ impl Contents {
         self.tenants.values().chain(&self.default)
     }
 
+    /// What of `document`, whose contents these are, is of `object`, and what that stands on: a reader that refuses the
+    /// object has judged nothing else. `None`: it has none.
+    #[must_use]
+    pub fn part(&self, object: &ObjectRef, document: Document) -> Option<Document> {
+        let Document { protocol, requires, scope, mut partners, mut routes, mut tenants, .. } = document;
+        let is = |kind, key: Option<&ObjectKey>| object.kind == kind && key == Some(&object.key);
+        routes.retain(|alias, _| is(Kind::ModelRoute, self.routes.get(alias)));
+        let asked: BTreeSet<_> = routes.values().flat_map(asked).collect();
+        partners.retain(|name, _| asked.contains(name) || is(Kind::Partner, self.partners.get(name)));
+        tenants.named.retain(|tenant, _| is(Kind::TenantQuota, self.tenants.get(tenant)));
+        tenants.default = tenants.default.filter(|_| is(Kind::TenantQuota, self.default.as_ref()));
+        tenants.withheld.clear();
+        let is_empty = partners.is_empty() && routes.is_empty() && tenants == WireTenants::default();
+        let refused = BTreeMap::new();
+        let part = Document { protocol, requires, scope, partners, routes, refused, tenants, feed_ca: None };
+        (!is_empty).then_some(part)
+    }
+
     /// The object that stands at `path` of the snapshot, if it is one alone.
     #[must_use]
     pub fn at(&self, path: &str) -> Option<ObjectRef> {
@@ -78,6 +97,12 @@ impl Contents {
         };
         of_tenant.or(of_default).or_else(only).map(|key| found(Kind::TenantQuota, key))
     }
+}
+
+/// Every partner that may serve a route.
+fn asked(route: &WireRoute) -> impl Iterator<Item = PartnerName> {
+    let targets = route.targets.iter().flat_map(|first| iter::once(&first.target).chain(&first.fallbacks));
+    targets.map(|target| target.partner.clone())
 }
 
 /// Names have dots, so that `routes.gpt-4.1.targets` may begin with two of them: the longer one is meant.

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chaperone_protocol::keys::CredentialHash;
+use chaperone_protocol::keys::{Credential, CredentialHash};
 use chaperone_protocol::name::CredentialName;
+use chaperone_protocol::snapshot::Version;
 
-use super::publish::{Edition, Generations, Secrets};
-use crate::beside;
+use super::publish::{Edition, Generations, Secrets, credentials};
 use crate::compile::{Kind, ObjectRef};
-use crate::world::{ObjectKey, Unlabelled, World};
+use crate::world::{ObjectKey, World};
 
 /// What one scope does not get for now.
 #[derive(Debug, Default)]
@@ -25,41 +25,25 @@ struct Hold {
     by: BTreeSet<String>,
 }
 
-/// What makes an object what it is: its own content, and that of what it names beside it.
+/// What a refusal is about: the object as it was compiled, with all that it stands on.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Form {
+    /// A new one is a new try, whatever has become of it.
     generation: i64,
-    config_maps: BTreeMap<ObjectKey, Option<BTreeMap<String, String>>>,
-    values: BTreeMap<CredentialName, CredentialHash>,
+    /// Of its part of the snapshot.
+    content: Version,
+    /// Of the credentials that this part names.
+    values: BTreeMap<CredentialName, Option<CredentialHash>>,
 }
 
 impl Form {
-    /// Of an object of this world. `None`: there is none.
-    pub(crate) fn of(object: &ObjectRef, generations: &Generations, world: &World, secrets: &Secrets) -> Option<Self> {
-        let generation = *generations.get(object)?;
-        let key = &object.key;
-        let named: Vec<_> = match object.kind {
-            Kind::Partner => world.partners.get(key).map(|it| beside::partner(key, &it.spec).collect()),
-            Kind::ModelRoute => world.routes.get(key).map(|it| beside::route(key, &it.spec).collect()),
-            Kind::TenantQuota => None,
-        }
-        .unwrap_or_default();
-        let (mut config_maps, mut values) = (BTreeMap::new(), BTreeMap::new());
-        for named in named {
-            match named {
-                Unlabelled::ConfigMap(key) => {
-                    let content = world.config_maps.get(&key).cloned();
-                    config_maps.insert(key, content);
-                }
-                Unlabelled::Secret(key) => values.extend(secrets.values_of(&key)),
-            }
-        }
-        Some(Self { generation, config_maps, values })
-    }
-
-    /// Its generation.
-    pub(crate) fn generation(&self) -> i64 {
-        self.generation
+    /// Of an object of this edition. `None`: it is not in it.
+    pub(crate) fn of(object: &ObjectRef, edition: &Edition, secrets: &Secrets) -> Option<Self> {
+        let generation = *edition.generations.get(object)?;
+        let part = edition.contents.part(object, edition.document()?)?;
+        let value = |name: &CredentialName| (name.clone(), secrets.keys.get(name).map(Credential::hash));
+        let values = credentials(&part).iter().map(value).collect();
+        Some(Self { generation, content: Version::of(&part.to_bytes()), values })
     }
 }
 
@@ -79,8 +63,8 @@ impl Holds {
         }
     }
 
-    /// Lets go of what was edited or deleted since, or that names something which was: `form` has what there is now.
-    /// Returns whether there was any that is the same but for what it names.
+    /// Lets go of what was edited or deleted since, or stands on something that was: `form` has what there is now.
+    /// Returns whether there was any that is the same but for what it stands on.
     pub(crate) fn release(&mut self, form: impl Fn(&ObjectRef) -> Option<Form>) -> bool {
         let mut is_same_object = false;
         self.objects.retain(|object, hold| {

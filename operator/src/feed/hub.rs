@@ -197,13 +197,14 @@ impl Hub {
         let Some(edition) = state.rollout.edition(&nack.version).cloned() else { return false };
         let refusal =
             |generation| Refusal { generation, path: nack.path.clone(), problem: nack.problem.clone() };
-        let blamed = edition.contents.at(&nack.path);
-        let blamed = blamed.and_then(|object| {
-            Some((Form::of(&object, &edition.generations, &edition.world, &self.secrets)?, object))
+        let blamed = edition.contents.at(&nack.path).and_then(|object| {
+            let whole = edition.whole.as_ref().unwrap_or(&edition);
+            let generation = *edition.generations.get(&object)?;
+            Some((Form::of(&object, whole, &self.secrets)?, generation, object))
         });
         let is_news = match blamed {
-            Some((form, object)) => {
-                member.refuses(object.clone(), refusal(form.generation()));
+            Some((form, generation, object)) => {
+                member.refuses(object.clone(), refusal(generation));
                 state.holds.add(object, form, &pod.uid)
             }
             None => {
@@ -235,16 +236,16 @@ impl Hub {
             for met in self.roster.judge_again(scope, &state.acquaintance) {
                 is_news |= self.learned.add(&met, &scope.namespace, now);
             }
-            let form = |object: &ObjectRef| Form::of(object, &pass.generations, &pass.world, &pass.secrets);
-            if state.holds.release(form) {
+            let whole = Edition::new(document, contents, &pass.world, &pass.generations, self.epoch);
+            if state.holds.release(|object| Form::of(object, &whole, &pass.secrets)) {
                 // With another Secret the same snapshot may do.
                 state.rollout.forgive();
             }
             let edition = if state.holds.is_empty() {
-                Edition::new(document, contents, &pass.world, &pass.generations, self.epoch)
+                whole
             } else {
                 match state.without_held(scope, pass, self.epoch) {
-                    Some(edition) => edition,
+                    Some(edition) => Edition { whole: Some(Arc::new(whole)), ..edition },
                     None => continue,
                 }
             };

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chaperone_protocol::keys::{CredentialHash, Keys, PseudonymKey};
+use chaperone_protocol::keys::{Keys, PseudonymKey};
 use chaperone_protocol::limits;
 use chaperone_protocol::name::CredentialName;
 use chaperone_protocol::snapshot::{Scope, Tls, Version};
-use chaperone_protocol::wire::feed::{Held, KeysFor, LeaderFrame};
+use chaperone_protocol::wire::feed::{Decoder, Held, KeysFor, LeaderFrame};
 use chaperone_protocol::wire::Document;
 
 use crate::compile::{Contents, ObjectRef};
 use crate::root::Root;
-use crate::world::{ObjectKey, World};
+use crate::world::World;
 
 /// Bytes of serialised keys besides the credentials, at most.
 const AROUND: usize = 128;
@@ -35,6 +35,8 @@ pub(crate) struct Edition {
     pub(crate) generations: Arc<Generations>,
     /// What it was compiled from: where a later one fails, its objects are taken from here.
     pub(crate) world: Arc<World>,
+    /// Where objects are held back: what it would be if none were.
+    pub(crate) whole: Option<Arc<Edition>>,
 }
 
 impl Edition {
@@ -58,11 +60,23 @@ impl Edition {
             ),
             contents,
             world: Arc::clone(world),
+            whole: None,
+        }
+    }
+
+    /// What the frame brings: read back, since few editions are ever asked.
+    pub(crate) fn document(&self) -> Option<Document> {
+        let mut decoder = Decoder::new(self.frame.len());
+        decoder.push(&self.frame);
+        match LeaderFrame::decode(&decoder.next_frame().ok()??).ok()? {
+            (_, Some(LeaderFrame::Snapshot(bytes))) => serde_json::from_slice(&bytes).ok(),
+            _ => None,
         }
     }
 }
 
-fn credentials(document: &Document) -> BTreeSet<CredentialName> {
+/// The credentials that this document names.
+pub(super) fn credentials(document: &Document) -> BTreeSet<CredentialName> {
     let partners = document.partners.values();
     let named = partners.clone().filter_map(|partner| partner.credential.as_ref());
     let policies = document.routes.values().flat_map(|route| route.pii.values());
@@ -81,13 +95,6 @@ pub(crate) struct Secrets {
 }
 
 impl Secrets {
-    /// Which values this Secret has.
-    pub(crate) fn values_of(&self, secret: &ObjectKey) -> impl Iterator<Item = (CredentialName, CredentialHash)> {
-        let prefix = format!("{secret}/");
-        let names = self.keys.names().filter(move |name| name.as_str().starts_with(&prefix));
-        names.filter_map(|name| Some((name.clone(), self.keys.get(name)?.hash())))
-    }
-
     /// The keys of `scope`: those of `names`, as far as one frame holds them.
     pub(crate) fn of<'n>(&self, scope: &Scope, names: impl IntoIterator<Item = &'n CredentialName>) -> Keys {
         let mut keys = Keys::default();

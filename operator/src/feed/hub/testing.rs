@@ -66,6 +66,16 @@ pub(in crate::feed) fn pass_beside(authority: &str, key: &str) -> Pass {
     pass
 }
 
+/// The same with the mock partner of this name as a new generation, which has this model alone.
+pub(in crate::feed) fn with_partner(pass: &Pass, name: &str, model: &str) -> Pass {
+    let mut edited = pass.clone();
+    let partner = object(Kind::Partner, name);
+    let spec = serde_json::from_value(json!({"adapter": "Mock", "models": [{"name": model}]})).unwrap();
+    Arc::make_mut(&mut edited.world).partners.insert(partner.key.clone(), Object { created: None, spec });
+    *edited.generations.entry(partner).or_default() += 1;
+    edited
+}
+
 /// A mock partner and a route to it for each alias, in these generations; what a route says changes with them.
 pub(in crate::feed) fn pass(routes: &[(&str, i64)]) -> Pass {
     let mut world = World::default();

@@ -2,7 +2,7 @@ mod health;
 
 use std::time::Duration;
 
-use super::testing::{object, pass, pass_beside, pod, scope};
+use super::testing::{object, pass, pass_beside, pod, scope, with_partner};
 use super::*;
 use chaperone_crds::condition::{BehindState, Sidecars};
 use chaperone_protocol::keys::Credential;
@@ -366,6 +366,44 @@ fn an_object_is_tried_again_when_who_refused_it_is_gone_or_begins_anew() {
     fleet.publish(&edited);
     fleet.acknowledge_all();
     assert_eq!(counts(&fleet.tally("chat", &edited)), (3, 0, 0));
+}
+
+#[test]
+fn a_route_is_tried_again_when_its_partner_was_edited_and_not_when_another_was() {
+    let refused = [("chat", 2)];
+    let mut fleet = Fleet::of(3, &[("chat", 1)]);
+    fleet.publish(&refused);
+    assert!(fleet.refuse(0, "routes.chat"));
+    fleet.publish(&refused);
+    fleet.acknowledge_all();
+
+    let beside = with_partner(&pass(&refused), "other", "m2");
+    fleet.publish_pass(&beside);
+    fleet.acknowledge_all();
+    assert_eq!(counts(&fleet.tally("chat", &refused)), (0, 1, 2), "it does not stand on that partner");
+
+    fleet.publish_pass(&with_partner(&beside, "mock", "m2"));
+    fleet.acknowledge_all();
+    assert_eq!(counts(&fleet.tally("chat", &refused)), (3, 0, 0));
+}
+
+#[test]
+fn an_object_stays_held_back_while_one_that_it_stands_on_is_too() {
+    let edited = [("chat", 2), ("code", 1)];
+    let mut fleet = Fleet::of(3, &[("chat", 1), ("code", 1)]);
+    let changed = with_partner(&pass(&edited), "mock", "m2");
+    fleet.publish_pass(&changed);
+    assert!(fleet.refuse(0, "partners.mock"));
+    fleet.publish_pass(&changed);
+    assert!(fleet.refuse(0, "routes.chat"), "with the partner as it was");
+    fleet.publish_pass(&changed);
+    let good = fleet.offered(0);
+    fleet.acknowledge_all();
+    fleet.publish_pass(&changed);
+    assert_eq!(fleet.offered(0), good, "nothing has changed");
+    let tallies = fleet.hub.tallies(&changed.generations, &BTreeMap::new());
+    assert_eq!(counts(&tallies[&object(Kind::ModelRoute, "code")]), (3, 0, 0));
+    assert_eq!(counts(&tallies[&object(Kind::ModelRoute, "chat")]), (0, 1, 2));
 }
 
 #[test]
