@@ -18,6 +18,7 @@ use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
+use tokio::sync::watch::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use self::evictor::Evictor;
@@ -88,18 +89,21 @@ struct Watchdog {
 impl Watchdog {
     async fn run(self, mut namespaces: watch::Receiver<BTreeSet<String>>, mut evictor: Evictor) {
         let mut unattended = Unattended::default();
-        loop {
-            let opted_in = namespaces.borrow_and_update().clone();
-            tokio::select! {
-                changed = namespaces.changed() => if changed.is_err() { return },
-                () = self.follow(&opted_in, &mut unattended, &mut evictor) => {}
-            }
-        }
+        while self.follow(&mut namespaces, &mut unattended, &mut evictor).await.is_ok() {}
     }
 
-    /// Follows Pods while these namespaces ask for sidecars. Which do not is known again by a new list alone: the Pods
-    /// of the others are not kept.
-    async fn follow(&self, opted_in: &BTreeSet<String>, unattended: &mut Unattended, evictor: &mut Evictor) {
+    /// Follows Pods while the same namespaces ask for sidecars. Which Pods need none is known again by a new list alone:
+    /// those of other namespaces are not kept. What a round has begun it ends, whatever changes meanwhile.
+    ///
+    /// # Errors
+    /// If nobody tells any more which namespaces ask.
+    async fn follow(
+        &self,
+        namespaces: &mut watch::Receiver<BTreeSet<String>>,
+        unattended: &mut Unattended,
+        evictor: &mut Evictor,
+    ) -> Result<(), RecvError> {
+        let opted_in = namespaces.borrow_and_update().clone();
         let config = watcher::Config::default().labels(PODS).fields(NOT_ENDED).streaming_lists();
         let mut events = self.watched.events::<Metadata<Pod>>(&self.client, &config);
         let mut rounds = interval(ROUND);
@@ -120,8 +124,9 @@ impl Watchdog {
                     Some(Ok(Event::Init)) => unattended.relist(),
                     Some(Ok(Event::InitDone)) => unattended.relisted(),
                     Some(Err(error)) => tracing::warn!(%error, "cannot follow Pods without a sidecar"),
-                    None => return,
+                    None => return Ok(()),
                 },
+                changed = namespaces.changed() => return changed,
                 _ = rounds.tick() => {
                     self.round(unattended).await;
                     if self.desk.is_leading(clock::now()) {
