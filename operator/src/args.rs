@@ -64,8 +64,8 @@ pub struct Args {
     /// Who makes the certificate of both, and renews it.
     #[arg(long, env = "CHAPERONE_CERTIFICATE_FROM", value_enum, default_value_t = Issuer::Operator, value_name = "ISSUER")]
     pub certificate_from: Issuer,
-    /// Evict Pods that should have a sidecar, have none, and could have one: one at a time, as their
-    /// PodDisruptionBudgets allow.
+    /// Evict Pods that should have a sidecar, have none, and could have one: one at a time, as their PodDisruptionBudgets
+    /// allow, and none while the last one's successor does not serve with its sidecar.
     #[arg(long, env = "CHAPERONE_EVICT_UNINJECTED")]
     pub evict_uninjected: bool,
     /// Secret that holds the certificate of both, and the authority that signs it.

@@ -25,9 +25,15 @@
   resources: [events]
   verbs: [create, patch]
 {{- if include "chaperone.evicts" . }}
-# Of Pods that have no sidecar and could have one.
+# Of Pods that have no sidecar and could have one; and to see that what makes them misses none.
 - apiGroups: [""]
   resources: [pods/eviction]
   verbs: [create]
+- apiGroups: [apps]
+  resources: [replicasets, statefulsets, daemonsets]
+  verbs: [get]
+- apiGroups: [""]
+  resources: [replicationcontrollers]
+  verbs: [get]
 {{- end }}
 {{- end }}

@@ -1,4 +1,5 @@
-//! Pods that are older than their namespace's label are evicted, one at a time, where the release says so.
+//! Pods that are older than their namespace's label are evicted, one at a time, where the release says so; of controllers
+//! that surely make them anew, and of no others.
 use std::cell::RefCell;
 
 use anyhow::{Context, Result, ensure};
@@ -24,20 +25,26 @@ async fn pods_that_are_older_than_the_label_are_evicted_one_at_a_time_as_budgets
     let cluster = &release.cluster;
     cluster.kubectl(&["create", "namespace", TENANT]).await?.ok()?;
     release.apply(&chart(), &["crds.keep=false", "injector.evictUninjected=true"]).await?;
-    // Of the one a Pod may be missing at a time, of the other none; nothing makes the third anew.
-    let alone = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "alone", "labels": {"app": "alone"}},
-        "spec": template("alone")["spec"],
-    });
-    let objects = [deployment("web", 2), budget("web"), deployment("kept", 1), budget("kept"), alone];
+    // No budget keeps the Pods of the first, so that the operator alone spares one; nobody knows whether the last two come
+    // anew.
+    let settings = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owner"}});
+    cluster.kubectl_with(&["apply", "-n", TENANT, "-f", "-"], &settings.to_string()).await?.ok()?;
+    let uid = cluster
+        .kubectl(&["get", "configmap", "owner", "-n", TENANT, "-o", "jsonpath={.metadata.uid}"])
+        .await?
+        .ok()?;
+    let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid.trim(), "controller": true});
+    let (alone, custom) = (pod("alone", &json!([])), pod("custom", &json!([owner])));
+    let objects = [deployment("web", 2), deployment("kept", 1), budget("kept"), alone, custom];
     let objects = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
     cluster.kubectl_with(&["apply", "-n", TENANT, "-f", "-"], &objects).await?.ok()?;
-    for (name, count) in [("web", 2), ("kept", 1), ("alone", 1)] {
+    for (name, count) in [("web", 2), ("kept", 1), ("alone", 1), ("custom", 1)] {
         until(&release, name, &vec![false; count]).await?;
     }
     let kept = uids(&release, "kept").await?;
 
     cluster.kubectl(&["label", "namespace", TENANT, "chaperone.dev/inject=enabled"]).await?.ok()?;
+    // As long as one is without a sidecar, the other serves.
     until(&release, "web", &[false, true]).await?;
     until(&release, "web", &[true, true]).await?;
     wait::until("an eviction that a budget does not allow", PATIENCE, || async {
@@ -51,6 +58,7 @@ async fn pods_that_are_older_than_the_label_are_evicted_one_at_a_time_as_budgets
     .await?;
     assert_eq!(uids(&release, "kept").await?, kept);
     until(&release, "alone", &[false]).await?;
+    until(&release, "custom", &[false]).await?;
     let selector = "--field-selector=reason=Evicted,involvedObject.kind=ReplicaSet";
     let events = cluster.kubectl(&["get", "events", "-n", TENANT, selector, "-o", "json"]).await?.ok()?;
     ensure!(events.contains("had no sidecar") && events.contains("web-"), "{events}");
@@ -65,6 +73,14 @@ fn template(app: &str) -> Value {
     json!({
         "metadata": {"labels": {"app": app}},
         "spec": {"terminationGracePeriodSeconds": 1, "containers": [container]},
+    })
+}
+
+fn pod(app: &str, owners: &Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": app, "labels": {"app": app}, "ownerReferences": owners},
+        "spec": template(app)["spec"],
     })
 }
 

@@ -1,19 +1,25 @@
 //! Evicts Pods that have no sidecar and whose successors would get one, where the operator is told to: by the API that
-//! heeds PodDisruptionBudgets, one at a time (`turns`).
+//! heeds PodDisruptionBudgets, and nobody before the last one's successor serves with a sidecar.
+//!
+//! `turns` decides; `standing` is how that looks which makes the Pods.
 
+mod standing;
 mod turns;
 
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, EvictParams, Preconditions};
-use kube::runtime::events::Recorder;
+use kube::api::{DeleteParams, EvictParams, ListParams, Preconditions};
+use kube::core::{DynamicObject, Selector};
+use kube::runtime::events::{Event, Recorder};
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use self::standing::{Maker, Standing};
+pub(super) use self::standing::maker;
 pub(super) use self::turns::Candidate;
-use self::turns::Turns;
+use self::turns::{Turns, Verdict};
 use crate::clock;
 use crate::desk::Desk;
 use crate::event;
@@ -27,7 +33,7 @@ const CALL: Duration = Duration::from_secs(5);
 pub(crate) enum Eviction {
     /// None is.
     Off,
-    /// Some are, as long as the API server trusts the injector: else successors would come without a sidecar too.
+    /// Some are, while the API server trusts the injector.
     On(watch::Receiver<Trust>),
 }
 
@@ -47,19 +53,77 @@ impl Evictor {
     /// Evicts one of these, if one may go now, and tells whoever makes it.
     pub(super) async fn turn(&mut self, candidates: &[Candidate], desk: &Desk, recorder: &Recorder) {
         let Eviction::On(trust) = &self.eviction else { return };
-        if *trust.borrow() == Trust::Missing {
+        let trust = trust.clone();
+        let may_evict = || *trust.borrow() == Trust::InPlace && desk.is_leading(clock::now());
+        if !self.turns.is_due(clock::now()) || !self.is_settled(desk, recorder).await || !may_evict() {
             return;
         }
         let Some(candidate) = self.turns.next(candidates, clock::now()) else { return };
-        let outcome = self.evict(&candidate).await;
+        let Some(standing) = self.look(&candidate).await else { return };
+        // Looking took a while.
+        if !may_evict() {
+            return;
+        }
+        let outcome = if self.turns.begin(&candidate, &standing, clock::now(), clock::wall()) {
+            self.evict(&candidate).await
+        } else {
+            Outcome::Incomplete
+        };
         desk.metrics.evictions.with_label_values(&[outcome.code()]).inc();
         if outcome == Outcome::Evicted {
-            let Candidate { namespace, name, owner, .. } = &candidate;
+            let Candidate { namespace, name, .. } = &candidate;
             tracing::info!(namespace, name, "evicted: it has no sidecar, and its successor gets one");
             let note = format!("Pod {namespace}/{name} had no sidecar; it was evicted, and its successor gets one");
-            // Told or not, it is done.
-            let _ = timeout(CALL, recorder.publish(&event::normal("Evicted", "Evict", note), owner)).await;
+            tell(recorder, &candidate, event::normal("Evicted", "Evict", note)).await;
         }
+    }
+
+    /// Whether nobody's successor is waited for.
+    async fn is_settled(&mut self, desk: &Desk, recorder: &Recorder) -> bool {
+        let Some(evicted) = self.turns.awaited().cloned() else { return true };
+        let Some(standing) = self.look(&evicted).await else { return false };
+        let verdict = self.turns.judge(&standing, clock::now());
+        if verdict == Verdict::Stopped {
+            desk.metrics.evictions.with_label_values(&["stopped"]).inc();
+            let Candidate { namespace, name, .. } = &evicted;
+            tracing::warn!(namespace, name, "no Pod is evicted any more: no successor of this one serves with a sidecar");
+            let note = format!(
+                "Pod {namespace}/{name} was evicted, and no successor serves with a sidecar; no other Pod is evicted \
+                 until one does: does the API server reach the injector, and is there room for a sidecar?"
+            );
+            tell(recorder, &evicted, event::warning("EvictionStopped", "Evict", note)).await;
+        }
+        verdict == Verdict::GoOn
+    }
+
+    /// How that stands which makes this Pod; `None` if the API server does not say, which is asked again later.
+    async fn look(&mut self, candidate: &Candidate) -> Option<Standing> {
+        let standing = timeout(CALL, self.standing(candidate)).await;
+        if let Ok(Ok(standing)) = standing {
+            return Some(standing);
+        }
+        if let Ok(Err(error)) = standing {
+            let Candidate { namespace, name, .. } = candidate;
+            tracing::warn!(namespace, name, %error, "cannot look at what makes a Pod without a sidecar");
+        }
+        self.turns.put_off(clock::now());
+        None
+    }
+
+    async fn standing(&self, candidate: &Candidate) -> kube::Result<Standing> {
+        let Candidate { namespace, owner, .. } = candidate;
+        let (Some(kind), Some(name)) = (maker(owner), &owner.name) else { return Ok(Standing::default()) };
+        let makers: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &kind);
+        // One of the same name that came later is another.
+        let found = makers.get_opt(name).await?.filter(|found| found.metadata.uid == owner.uid);
+        let Some(found) = found.and_then(Maker::of) else { return Ok(Standing::default()) };
+        let wanted = found.wanted();
+        let Some(selector) = found.selector().and_then(|labels| Selector::try_from(labels).ok()) else {
+            return Ok(Standing::default());
+        };
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let pods = pods.list(&ListParams::default().labels_from(&selector)).await?;
+        Ok(Standing::of(wanted, candidate.owner(), &pods.items))
     }
 
     async fn evict(&self, candidate: &Candidate) -> Outcome {
@@ -88,6 +152,8 @@ enum Outcome {
     Evicted,
     /// A PodDisruptionBudget keeps it.
     Blocked,
+    /// It was not tried: what makes it misses a Pod already.
+    Incomplete,
     /// Anything else.
     Failed,
 }
@@ -98,7 +164,13 @@ impl Outcome {
         match self {
             Self::Evicted => "evicted",
             Self::Blocked => "blocked",
+            Self::Incomplete => "incomplete",
             Self::Failed => "failed",
         }
     }
+}
+
+/// Told or not, it is done.
+async fn tell(recorder: &Recorder, evicted: &Candidate, event: Event) {
+    let _ = timeout(CALL, recorder.publish(&event, &evicted.owner)).await;
 }

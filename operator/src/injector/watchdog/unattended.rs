@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::evictor::Candidate;
+use super::evictor::{self, Candidate};
 use crate::injector::patch::{self, Refusal};
 
 /// Pods that are kept. Of more, the count stays here.
@@ -64,6 +65,7 @@ pub(super) struct Unattended {
 struct Known {
     namespace: String,
     name: String,
+    created: Option<Timestamp>,
     owner: ObjectReference,
     why: Option<(Reason, String)>,
 }
@@ -84,6 +86,7 @@ impl Unattended {
             self.pods.entry(uid.clone()).or_insert_with(|| Known {
                 namespace: namespace.clone(),
                 name: name.clone(),
+                created: metadata.creation_timestamp.as_ref().map(|time| time.0),
                 owner: owner(metadata),
                 why: None,
             });
@@ -124,16 +127,14 @@ impl Unattended {
         self.pods.values().filter(|known| known.why.as_ref().is_some_and(|(why, _)| *why == reason)).count()
     }
 
-    /// Pods that could have a sidecar, and that something makes anew. Not those of Jobs: they end by themselves, and one that
-    /// is evicted may count as failed.
+    /// Pods that could have a sidecar, and that something makes anew of which that is known.
     pub(super) fn evictable(&self) -> Vec<Candidate> {
-        let is_made_anew = |known: &Known| !matches!(known.owner.kind.as_deref(), Some("Pod" | "Job") | None);
         let could = |known: &Known| matches!(known.why, Some((Reason::NotAsked, _)));
-        let pods = self.pods.iter().filter(|(_, known)| could(known) && is_made_anew(known));
-        pods.map(|(uid, known)| {
-            let Known { namespace, name, owner, .. } = known;
-            let (namespace, name) = (namespace.clone(), name.clone());
-            Candidate { uid: uid.clone(), namespace, name, owner: owner.clone() }
+        let pods = self.pods.iter().filter(|(_, known)| could(known) && evictor::maker(&known.owner).is_some());
+        pods.filter_map(|(uid, known)| {
+            let Known { namespace, name, created, owner, .. } = known;
+            let (namespace, name, owner) = (namespace.clone(), name.clone(), owner.clone());
+            Some(Candidate { uid: uid.clone(), namespace, name, created: (*created)?, owner })
         })
         .collect()
     }

@@ -1,17 +1,26 @@
 //! Whose turn it is to be evicted, if anybody's. Pure.
 //!
-//! One at a time, with a pause between two; and of one owner those Pods alone that were there when its first was chosen:
-//! where successors come without a sidecar too, the injector is not reached, and to evict those as well would go on for
-//! ever.
+//! An eviction takes a Pod that serves, and trusts that a better one comes. Whether one does is seen each time, before
+//! anybody else goes: of an owner that has all its Pods one is evicted, and then nobody's is until that owner has all of
+//! them again and the new one has a sidecar. So where successors are refused, or come as they were, one Pod is lost and
+//! no more; and the next leader, who knows nothing of it, finds that owner short of a Pod and leaves it alone.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use tokio::time::Instant;
 
+use super::standing::{Member, Phase, Standing};
+
 /// From one eviction, or attempt at one, to the next.
 const PAUSE: Duration = Duration::from_secs(30);
+/// From one look at an owner that lacks a Pod to the next.
+const LOOK: Duration = Duration::from_secs(10);
+/// How long a successor may take until its owner is told that nobody is evicted any more.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// An owner none of whose Pods was without a sidecar for so long may begin anew.
 const FORGOTTEN: Duration = Duration::from_secs(600);
 
@@ -21,12 +30,13 @@ pub(in crate::injector::watchdog) struct Candidate {
     pub(in crate::injector::watchdog) uid: String,
     pub(in crate::injector::watchdog) namespace: String,
     pub(in crate::injector::watchdog) name: String,
+    pub(in crate::injector::watchdog) created: Timestamp,
     /// What makes it.
     pub(in crate::injector::watchdog) owner: ObjectReference,
 }
 
 impl Candidate {
-    fn owner(&self) -> &str {
+    pub(super) fn owner(&self) -> &str {
         self.owner.uid.as_deref().unwrap_or_default()
     }
 }
@@ -34,92 +44,127 @@ impl Candidate {
 /// Whom it was so far.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    last: Option<Instant>,
+    /// When there is something to do again.
+    due: Option<Instant>,
+    awaited: Option<Awaited>,
     owners: BTreeMap<String, Owner>,
     /// When each was tried in vain: the others come first.
     tried: BTreeMap<String, Instant>,
 }
 
+/// What an eviction must lead to before the next.
+#[derive(Debug)]
+struct Awaited {
+    evicted: Candidate,
+    /// Uids of its owner's Pods at that time.
+    before: BTreeSet<String>,
+    since: Instant,
+    is_told: bool,
+}
+
 #[derive(Debug)]
 struct Owner {
-    /// Uids of Pods that may be evicted.
-    pods: BTreeSet<String>,
+    /// When its first was evicted. What it made later is a successor: if that has no sidecar, to evict it as well would go
+    /// on for ever.
+    since: Timestamp,
     seen: Instant,
 }
 
+/// What became of the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Its owner has what it needs: another may go.
+    GoOn,
+    /// Not yet.
+    Wait,
+    /// Not in all the time that it had. Said once; it is waited for further.
+    Stopped,
+}
+
 impl Turns {
-    /// Whom to evict at `now`, of all that there are.
-    pub(super) fn next(&mut self, candidates: &[Candidate], now: Instant) -> Option<Candidate> {
-        self.remember(candidates, now);
-        if self.last.is_some_and(|last| now < last + PAUSE) {
-            return None;
-        }
-        let may_go = |it: &&Candidate| self.owners.get(it.owner()).is_some_and(|owner| owner.pods.contains(&it.uid));
-        let chosen = candidates.iter().filter(may_go).min_by_key(|it| self.tried.get(&it.uid))?;
-        self.last = Some(now);
-        self.tried.insert(chosen.uid.clone(), now);
-        Some(chosen.clone())
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.due.is_none_or(|due| now >= due)
     }
 
-    fn remember(&mut self, candidates: &[Candidate], now: Instant) {
-        let mut by_owner: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    /// Nothing could be seen at `now`.
+    pub(super) fn put_off(&mut self, now: Instant) {
+        self.due = Some(now + LOOK);
+    }
+
+    /// Whose successor is waited for.
+    pub(super) fn awaited(&self) -> Option<&Candidate> {
+        self.awaited.as_ref().map(|awaited| &awaited.evicted)
+    }
+
+    /// What became of the awaited one, by how its owner stands at `now`.
+    pub(super) fn judge(&mut self, standing: &Standing, now: Instant) -> Verdict {
+        let Some(awaited) = &mut self.awaited else { return Verdict::GoOn };
+        if awaited.is_settled(standing) {
+            self.awaited = None;
+            return Verdict::GoOn;
+        }
+        let is_news = !awaited.is_told && now >= awaited.since + PATIENCE;
+        awaited.is_told |= is_news;
+        self.put_off(now);
+        if is_news { Verdict::Stopped } else { Verdict::Wait }
+    }
+
+    /// Whom to look at, of all that there are at `now`. The owner with most of them comes first: it misses one least.
+    pub(super) fn next(&mut self, candidates: &[Candidate], now: Instant) -> Option<Candidate> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for candidate in candidates {
-            by_owner.entry(candidate.owner()).or_default().insert(candidate.uid.clone());
+            *counts.entry(candidate.owner()).or_default() += 1;
         }
-        self.owners.retain(|uid, owner| by_owner.contains_key(uid.as_str()) || now < owner.seen + FORGOTTEN);
-        self.tried.retain(|uid, _| candidates.iter().any(|candidate| candidate.uid == *uid));
-        for (uid, pods) in by_owner {
-            self.owners.entry(uid.to_owned()).or_insert(Owner { pods, seen: now }).seen = now;
+        self.forget(&counts, candidates, now);
+        if self.awaited.is_some() || !self.is_due(now) {
+            return None;
         }
+        let may_go = |it: &&Candidate| self.owners.get(it.owner()).is_none_or(|owner| it.created < owner.since);
+        let order = |it: &&Candidate| (self.tried.get(&it.uid).copied(), Reverse(counts.get(it.owner()).copied()));
+        candidates.iter().filter(may_go).min_by_key(order).cloned()
+    }
+
+    /// Whether `next` may be evicted at `now`, as its owner stands; if so, its successor is waited for from here on, whatever
+    /// the API server says: it may have done what it had no time to confirm.
+    pub(super) fn begin(&mut self, next: &Candidate, standing: &Standing, now: Instant, wall: Timestamp) -> bool {
+        self.tried.insert(next.uid.clone(), now);
+        if self.awaited.is_some() || !standing.is_whole() {
+            self.put_off(now);
+            return false;
+        }
+        self.due = Some(now + PAUSE);
+        // As coarse as what it is compared with: a Pod of the same second counts as a successor.
+        let since = Timestamp::from_second(wall.as_second()).unwrap_or(wall);
+        self.owners.entry(next.owner().to_owned()).or_insert(Owner { since, seen: now });
+        let before = standing.pods.iter().map(|pod| pod.uid.clone()).collect();
+        self.awaited = Some(Awaited { evicted: next.clone(), before, since: now, is_told: false });
+        true
+    }
+
+    fn forget(&mut self, counts: &BTreeMap<&str, usize>, candidates: &[Candidate], now: Instant) {
+        for (uid, owner) in &mut self.owners {
+            if counts.contains_key(uid.as_str()) {
+                owner.seen = now;
+            }
+        }
+        self.owners.retain(|_, owner| now < owner.seen + FORGOTTEN);
+        let there: BTreeSet<&str> = candidates.iter().map(|candidate| candidate.uid.as_str()).collect();
+        self.tried.retain(|uid, _| there.contains(uid.as_str()));
+    }
+}
+
+impl Awaited {
+    fn is_settled(&self, standing: &Standing) -> bool {
+        let is_new = |uid: &String| !self.before.contains(uid);
+        // A budget kept it, or the API server did.
+        let has_stayed = standing.pods.iter().any(|pod| pod.uid == self.evicted.uid && pod.phase != Phase::Ending);
+        let is_as_wished = |pod: &Member| is_new(&pod.uid) && pod.is_injected && pod.phase == Phase::Ready;
+        let has_successor = standing.pods.iter().any(is_as_wished);
+        // Its owner wants fewer than before: nothing comes.
+        let is_smaller = !standing.pods.iter().any(|pod| is_new(&pod.uid));
+        standing.wanted == 0 || has_stayed || standing.is_whole() && (has_successor || is_smaller)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pod(owner: &str, uid: &str) -> Candidate {
-        let (namespace, name) = ("shop".to_owned(), format!("{owner}-{uid}"));
-        let owner = ObjectReference { uid: Some(owner.to_owned()), ..ObjectReference::default() };
-        Candidate { uid: uid.to_owned(), namespace, name, owner }
-    }
-
-    fn chosen(turns: &mut Turns, candidates: &[Candidate], now: Instant) -> Option<String> {
-        turns.next(candidates, now).map(|candidate| candidate.uid)
-    }
-
-    #[test]
-    fn one_at_a_time_with_a_pause_between_two() {
-        let (start, mut turns) = (crate::clock::now(), Turns::default());
-        let pods = [pod("web", "1"), pod("web", "2"), pod("api", "3")];
-        assert_eq!(chosen(&mut turns, &pods, start).as_deref(), Some("1"));
-        let left = &pods[1..];
-        assert_eq!(chosen(&mut turns, left, start + PAUSE - Duration::from_secs(1)), None);
-        assert_eq!(chosen(&mut turns, left, start + PAUSE).as_deref(), Some("2"));
-        assert_eq!(chosen(&mut turns, &pods[2..], start + 2 * PAUSE).as_deref(), Some("3"));
-        assert_eq!(chosen(&mut turns, &[], start + 3 * PAUSE), None);
-    }
-
-    #[test]
-    fn who_cannot_be_evicted_lets_others_go_first_and_is_tried_again() {
-        let (start, mut turns) = (crate::clock::now(), Turns::default());
-        let pods = [pod("web", "1"), pod("api", "2")];
-        let order = (0..4).map(|turn| chosen(&mut turns, &pods, start + turn * PAUSE).unwrap());
-        assert_eq!(order.collect::<String>(), "1212");
-    }
-
-    #[test]
-    fn successors_without_a_sidecar_are_left_alone_until_their_owner_was_whole_for_a_while() {
-        let (start, mut turns) = (crate::clock::now(), Turns::default());
-        assert_eq!(chosen(&mut turns, &[pod("web", "1")], start).as_deref(), Some("1"));
-        // There is a moment in which the one is gone and the other is not there yet.
-        assert_eq!(chosen(&mut turns, &[], start + PAUSE), None);
-        let successor = [pod("web", "2")];
-        let seen = start + 2 * PAUSE;
-        assert_eq!(chosen(&mut turns, &successor, seen), None);
-        assert_eq!(chosen(&mut turns, &successor, seen + 2 * FORGOTTEN), None);
-        let whole = seen + 3 * FORGOTTEN;
-        assert_eq!(chosen(&mut turns, &[], whole), None);
-        assert_eq!(chosen(&mut turns, &[pod("web", "3")], whole).as_deref(), Some("3"));
-    }
-}
+mod tests;

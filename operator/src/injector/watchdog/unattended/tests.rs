@@ -10,6 +10,7 @@ fn pod(name: &str, more: &Value) -> Pod {
     let mut value = json!({
         "metadata": {
             "name": name, "namespace": "shop", "uid": format!("{name}-uid"), "ownerReferences": [owner],
+            "creationTimestamp": "2026-01-01T00:00:00Z",
         },
         "spec": {"containers": [{"name": "app"}]},
     });
@@ -87,18 +88,24 @@ fn a_pod_without_an_owner_is_told_itself_and_one_that_leaves_is_let_go() {
 }
 
 #[test]
-fn evictable_is_who_could_have_one_and_is_made_anew() {
-    let job = json!([{"apiVersion": "batch/v1", "kind": "Job", "name": "once", "uid": "job", "controller": true}]);
+fn evictable_is_who_could_have_one_and_is_surely_made_anew() {
+    let owned = |version: &str, kind: &str| {
+        let owner = json!({"apiVersion": version, "kind": kind, "name": "it", "uid": "it", "controller": true});
+        json!({"metadata": {"ownerReferences": [owner]}})
+    };
     let pods = [
         pod("web-1", &json!({})),
+        pod("node", &owned("apps/v1", "DaemonSet")),
         pod("host", &json!({"spec": {"hostNetwork": true}})),
         pod("static", &json!({"metadata": {"annotations": {STATIC: "x"}}})),
         pod("refused", &json!({"metadata": {"annotations": {"chaperone.dev/port": "80"}}})),
         pod("alone", &json!({"metadata": {"ownerReferences": null}})),
-        pod("once", &json!({"metadata": {"ownerReferences": job}})),
+        pod("job", &owned("batch/v1", "Job")),
+        pod("task", &owned("tekton.dev/v1", "TaskRun")),
+        pod("workflow", &owned("argoproj.io/v1alpha1", "Workflow")),
     ];
     let mut unattended = seen_and_explained(&pods);
     unattended.seen(&pod("unexplained", &json!({})).metadata);
     let names: Vec<String> = unattended.evictable().into_iter().map(|candidate| candidate.name).collect();
-    assert_eq!(names, ["web-1"]);
+    assert_eq!(names, ["node", "web-1"]);
 }
