@@ -36,6 +36,7 @@ impl Probed {
         if !self.leaf.is_present() {
             return Some("there is no certificate yet\n");
         }
+        // Once there, it is the webhook's affair alone: sidecars are not to lose the feed with it.
         let is_missing = self.trust.as_ref().is_some_and(|trust| *trust.borrow() == Trust::Missing);
         is_missing.then_some(
             "the webhook configuration that --webhook-configuration names has no caBundle of ours yet; \

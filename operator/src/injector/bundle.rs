@@ -21,13 +21,26 @@ const MANAGER: &str = "chaperone-cabundle";
 /// How soon a write that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Whether the API server trusts this operator by its webhook configuration.
+/// Whether the API server trusts this operator by its webhook configuration, as far as that says. Whether it reaches the
+/// operator as well, nobody knows before it asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// Not that we know.
+    /// It never has, since this process started.
     Missing,
-    /// It has done so, at least once.
+    /// It does now.
     InPlace,
+    /// It has, and does no more: the configuration is gone, or has another authority.
+    Lost,
+}
+
+impl Trust {
+    /// The configuration has not, or no more, the operator's authority.
+    fn without(self) -> Self {
+        match self {
+            Self::Missing => Self::Missing,
+            Self::InPlace | Self::Lost => Self::Lost,
+        }
+    }
 }
 
 /// The configuration, and who keeps the authority in it.
@@ -36,7 +49,7 @@ pub(crate) struct Bundle {
     pub(crate) issuer: Issuer,
 }
 
-/// Follows configuration and authority until it is dropped; says once that both agree.
+/// Follows configuration and authority until it is dropped; says whether both agree.
 pub(crate) async fn run(
     client: Client,
     Bundle { configuration: name, issuer }: Bundle,
@@ -46,13 +59,17 @@ pub(crate) async fn run(
     let configurations: Api<MutatingWebhookConfiguration> = Api::all(client);
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let mut events = pin!(watcher(configurations.clone(), config).default_backoff());
-    let (mut found, mut has_failed) = (None, false);
+    let (mut found, mut listed, mut has_failed) = (None, None, false);
+    let distrust = || trust.send_modify(|trust| *trust = trust.without());
     loop {
         tokio::select! {
             event = events.next() => match event {
-                Some(Ok(Event::Apply(configuration) | Event::InitApply(configuration))) => found = Some(configuration),
+                Some(Ok(Event::Apply(configuration))) => found = Some(configuration),
                 Some(Ok(Event::Delete(_))) => found = None,
-                Some(Ok(Event::Init | Event::InitDone)) => continue,
+                Some(Ok(Event::Init)) => listed = None,
+                Some(Ok(Event::InitApply(configuration))) => listed = Some(configuration),
+                // Nothing in the list: it was deleted while nobody looked.
+                Some(Ok(Event::InitDone)) => found = listed.take(),
                 Some(Err(error)) => tracing::warn!(name, %error, "cannot follow the webhook configuration"),
                 None => return,
             },
@@ -61,11 +78,16 @@ pub(crate) async fn run(
         }
         has_failed = false;
         let ca = authority.borrow_and_update().clone();
-        let (Some(configuration), Some(ca)) = (&found, ca) else { continue };
+        let has_webhooks = |it: &&MutatingWebhookConfiguration| it.webhooks.as_ref().is_some_and(|all| !all.is_empty());
+        let (Some(configuration), Some(ca)) = (found.as_ref().filter(has_webhooks), ca) else {
+            distrust();
+            continue;
+        };
         let Some(patch) = due(&name, configuration, &ca) else {
             trust.send_replace(Trust::InPlace);
             continue;
         };
+        distrust();
         if issuer == Issuer::CertManager {
             continue;
         }
@@ -97,4 +119,15 @@ fn due(name: &str, configuration: &MutatingWebhookConfiguration, ca: &str) -> Op
             "metadata": {"name": name}, "webhooks": bundles,
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trust_that_was_there_is_lost_and_that_which_never_was_is_missing() {
+        let without = [Trust::Missing, Trust::InPlace, Trust::Lost].map(Trust::without);
+        assert_eq!(without, [Trust::Missing, Trust::Lost, Trust::Lost]);
+    }
 }
