@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use chaperone_crds::{ModelRouteSpec, PartnerSpec, TenantQuotaSpec};
+use chaperone_protocol::limits;
 use chaperone_protocol::name::ObjectName;
 use chaperone_protocol::snapshot::Scope;
 use jiff::Timestamp;
@@ -43,6 +44,32 @@ pub enum Unlabelled {
     ConfigMap(ObjectKey),
 }
 
+/// What the value of a Secret's key is good for; nothing else of it is known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyForm {
+    /// For a header too.
+    Text,
+    /// It would be, but for the line break that it ends in. To cut that off is not ours: the value is the user's.
+    EndsInLineBreak,
+    /// Not for a header: it has characters that RFC 9110 §5.5 keeps out of field values.
+    Other,
+}
+
+impl KeyForm {
+    /// `None`: an empty value, or one of more than [`limits::CREDENTIAL_BYTES`], is good for nothing.
+    #[must_use]
+    pub fn of(value: &[u8]) -> Option<Self> {
+        let is_text = |value: &[u8]| value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..));
+        let line = value.strip_suffix(b"\n").map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        match value.len() {
+            1..=limits::CREDENTIAL_BYTES if is_text(value) => Some(Self::Text),
+            1..=limits::CREDENTIAL_BYTES if line.is_some_and(is_text) => Some(Self::EndsInLineBreak),
+            1..=limits::CREDENTIAL_BYTES => Some(Self::Other),
+            _ => None,
+        }
+    }
+}
+
 /// With value `true` on a Secret: its keys may be given to the sidecars that need them.
 pub const CREDENTIAL_LABEL: &str = "chaperone.dev/credential";
 /// With value `true` on a ConfigMap: its certificates and schemas may be read.
@@ -65,8 +92,8 @@ pub struct World {
     pub quotas: BTreeMap<ObjectKey, Object<TenantQuotaSpec>>,
     /// ConfigMaps with their content: certificates and schemas.
     pub config_maps: BTreeMap<ObjectKey, BTreeMap<String, String>>,
-    /// Secrets, as the names of the keys that they hold.
-    pub secrets: BTreeMap<ObjectKey, BTreeSet<String>>,
+    /// Secrets, as the names of the keys that they hold with a value that anybody could use.
+    pub secrets: BTreeMap<ObjectKey, BTreeMap<String, KeyForm>>,
     /// Secrets and ConfigMaps that are there without the label that lets them be read.
     pub unlabelled: BTreeSet<Unlabelled>,
     /// Namespaces with their labels. One that is not here has none.
@@ -75,4 +102,25 @@ pub struct World {
     pub feed_ca: Option<String>,
     /// For whom snapshots are wanted.
     pub scopes: BTreeSet<Scope>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_good_for_a_header_if_a_header_can_carry_it() {
+        for text in ["sk-canary", "a b\tc", "\u{e9}"] {
+            assert_eq!(KeyForm::of(text.as_bytes()), Some(KeyForm::Text), "{text:?}");
+        }
+        for line in ["sk-canary\n", "sk-canary\r\n", "\n"] {
+            assert_eq!(KeyForm::of(line.as_bytes()), Some(KeyForm::EndsInLineBreak), "{line:?}");
+        }
+        for other in ["sk\ncanary", "sk\n\n", "sk\r", "\u{7f}", "\0"] {
+            assert_eq!(KeyForm::of(other.as_bytes()), Some(KeyForm::Other), "{other:?}");
+        }
+        assert_eq!(KeyForm::of(b""), None);
+        assert_eq!(KeyForm::of(&[b'k'; limits::CREDENTIAL_BYTES]), Some(KeyForm::Text));
+        assert_eq!(KeyForm::of(&[b'k'; limits::CREDENTIAL_BYTES + 1]), None);
+    }
 }

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use chaperone_crds::{ModelRoute, Partner, TenantQuota};
-use chaperone_operator::world::{CREDENTIAL_LABEL, Labels, Object, ObjectKey, SCHEMA_LABEL, World};
+use chaperone_operator::world::{CREDENTIAL_LABEL, KeyForm, Labels, Object, ObjectKey, SCHEMA_LABEL, World};
 use chaperone_protocol::keys::{Credential, Keys};
-use chaperone_protocol::limits;
 use chaperone_protocol::snapshot::Scope;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::ListParams;
@@ -91,11 +90,11 @@ impl Found {
 
     fn secret(&mut self, secret: Secret) {
         let Some(key) = key_of(&secret) else { return };
-        let mut data = secret.data.unwrap_or_default();
-        // As the operator, which takes no others.
-        data.retain(|_, value| (1..=limits::CREDENTIAL_BYTES).contains(&value.0.len()));
-        self.world.secrets.insert(key.clone(), data.keys().cloned().collect());
-        for (entry, value) in data {
+        let forms = self.world.secrets.entry(key.clone()).or_default();
+        for (entry, value) in secret.data.unwrap_or_default() {
+            // As the operator, which takes no others.
+            let Some(form) = KeyForm::of(&value.0) else { continue };
+            forms.insert(entry.clone(), form);
             if let Ok(name) = format!("{key}/{entry}").parse() {
                 self.keys.insert(name, Credential::new(value.0));
             }
@@ -110,7 +109,7 @@ impl Found {
             for (name, entry) in api_key.chain(client) {
                 let Ok(name) = name.parse() else { continue };
                 let secret = ObjectKey { namespace: key.namespace.clone(), name };
-                self.world.secrets.entry(secret).or_default().insert(entry.to_owned());
+                self.world.secrets.entry(secret).or_default().insert(entry.to_owned(), KeyForm::Text);
             }
         }
     }

@@ -2,13 +2,13 @@
 
 use chaperone_crds::Object;
 use chaperone_operator::compile::Kind;
-use chaperone_operator::world::{self, Labels, ObjectKey, World};
+use chaperone_operator::world::{self, KeyForm, Labels, ObjectKey, World};
 use chaperone_protocol::keys::{Credential, Keys};
 use chaperone_protocol::name::ObjectName;
 use chaperone_protocol::snapshot::Scope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{Completeness, Id, Loaded};
+use super::{Completeness, Id, Loaded, Manifest};
 
 /// What every namespace carries in a cluster.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
@@ -17,7 +17,7 @@ const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 pub(crate) fn world(loaded: &Loaded, scopes: impl IntoIterator<Item = Scope>) -> World {
     let mut world = World { scopes: scopes.into_iter().collect(), ..World::default() };
     for (Id { key, .. }, manifest) in &loaded.objects {
-        add(&mut world, key, &manifest.object);
+        add(&mut world, key, manifest);
     }
     let refused = loaded.refused.iter().filter(|id| id.kind == Kind::Partner.as_str());
     world.refused_partners = refused.map(|id| id.key.clone()).collect();
@@ -30,7 +30,8 @@ pub(crate) fn world(loaded: &Loaded, scopes: impl IntoIterator<Item = Scope>) ->
     world
 }
 
-fn add(world: &mut World, key: &ObjectKey, object: &Object) {
+fn add(world: &mut World, key: &ObjectKey, manifest: &Manifest) {
+    let object = &manifest.object;
     let created = metadata(object).creation_timestamp.as_ref().map(|time| time.0);
     let key = key.clone();
     match object {
@@ -44,7 +45,11 @@ fn add(world: &mut World, key: &ObjectKey, object: &Object) {
             world.quotas.insert(key, world::Object { created, spec: quota.spec.clone() });
         }
         Object::Secret(secret) => {
-            world.secrets.insert(key, secret.data.keys().cloned().collect());
+            // A value whose variable is not set has its finding already.
+            let is_known = manifest.completeness == Completeness::Complete;
+            let form = |value: &[u8]| if is_known { KeyForm::of(value) } else { Some(KeyForm::Text) };
+            let forms = secret.data.iter().map(|(entry, value)| Some((entry.clone(), form(value.expose())?)));
+            world.secrets.insert(key, forms.flatten().collect());
         }
         Object::ConfigMap(config_map) => {
             world.config_maps.insert(key, config_map.data.clone());
@@ -56,7 +61,7 @@ fn add(world: &mut World, key: &ObjectKey, object: &Object) {
     }
 }
 
-/// The values of all Secrets, under the names that snapshots use. A Secret with a variable that is not set has none.
+/// The values of all Secrets that anybody could use, under the names that snapshots use. A Secret with a variable that is not set has none.
 pub(crate) fn keys(loaded: &Loaded) -> Keys {
     let mut keys = Keys::default();
     for (Id { key, .. }, manifest) in &loaded.objects {
@@ -65,7 +70,9 @@ pub(crate) fn keys(loaded: &Loaded) -> Keys {
             continue;
         }
         for (entry, value) in &secret.data {
-            if let Ok(name) = format!("{key}/{entry}").parse() {
+            if KeyForm::of(value.expose()).is_some()
+                && let Ok(name) = format!("{key}/{entry}").parse()
+            {
                 keys.insert(name, Credential::new(value.expose().to_vec()));
             }
         }

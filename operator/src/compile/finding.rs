@@ -152,6 +152,8 @@ reasons! {
     SecretNotLabelled: Error,
     /// The Secret does not have this key.
     SecretKeyMissing: Error,
+    /// What the Secret has under this key is nothing that a header can carry.
+    SecretKeyInvalid: Error,
     /// There is no such ConfigMap.
     ConfigMapMissing: Error,
     /// The ConfigMap is there, without the label that lets it be read.

@@ -7,9 +7,7 @@ use chaperone_crds::condition::{Condition, Sidecars};
 use chaperone_crds::model_route::LastDrill;
 use chaperone_crds::partner::Breakers;
 use chaperone_protocol::keys::Credential;
-use chaperone_protocol::limits;
 use chaperone_protocol::snapshot::Scope;
-use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -20,7 +18,7 @@ use crate::beside;
 use crate::compile::{Finding, Kind, ObjectRef, Reason};
 use crate::feed::Pass;
 use crate::report::Status;
-use crate::world::{Object, ObjectKey, Unlabelled, World};
+use crate::world::{KeyForm, Object, ObjectKey, Unlabelled, World};
 
 /// What was gathered.
 #[derive(Default)]
@@ -60,14 +58,14 @@ pub(super) fn gather(
     world.refused_partners = unreadable.map(|finding| finding.object.key.clone()).collect();
     for secret in stores.secrets.state() {
         let Some(key) = key_of(secret.namespace(), secret.name_any()) else { continue };
-        // No sidecar could use the others: status is to say so before requests do.
-        let usable = |value: &ByteString| (1..=limits::CREDENTIAL_BYTES).contains(&value.0.len());
-        let mut entries = BTreeSet::new();
-        for (entry, value) in secret.data.iter().flatten().filter(|(_, value)| usable(value)) {
+        let mut entries = BTreeMap::new();
+        for (entry, value) in secret.data.iter().flatten() {
+            // No sidecar could use the others: status is to say so before requests do.
+            let Some(form) = KeyForm::of(&value.0) else { continue };
             if let Ok(name) = format!("{key}/{entry}").parse() {
                 gathered.pass.secrets.keys.insert(name, Credential::new(value.0.clone()));
             }
-            entries.insert(entry.clone());
+            entries.insert(entry.clone(), form);
         }
         gathered.secret_versions.insert(key.clone(), secret.resource_version().unwrap_or_default());
         world.secrets.insert(key, entries);

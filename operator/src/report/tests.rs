@@ -120,6 +120,7 @@ fn a_missing_secret_leaves_the_object_accepted_and_not_ready() {
         (Reason::NamespaceNotAllowed, "RefNotPermitted"),
         (Reason::PartnerRefused, "RefNotAccepted"),
         (Reason::InvalidCertificate, "InvalidKind"),
+        (Reason::SecretKeyInvalid, "InvalidKind"),
     ] {
         let judged = judged(&[finding(reason)], Some(&tally(2, 0, 0)));
         assert_eq!(line(&judged, ConditionType::Accepted).0, ConditionStatus::True, "{reason:?}");

@@ -1,9 +1,9 @@
 //! A World from documents, for tests: objects, namespaces, Secrets and ConfigMaps.
 #![cfg(test)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use chaperone_operator::world::{Object, ObjectKey, Unlabelled, World};
+use chaperone_operator::world::{KeyForm, Object, ObjectKey, Unlabelled, World};
 use chaperone_protocol::snapshot::Scope;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -28,7 +28,7 @@ fn add(world: &mut World, document: &Value) {
         "ModelRoute" => drop(world.routes.insert(key, object(document))),
         "TenantQuota" => drop(world.quotas.insert(key, object(document))),
         "ConfigMap" => drop(world.config_maps.insert(key, data(document))),
-        "Secret" => drop(world.secrets.insert(key, data(document).into_keys().collect::<BTreeSet<_>>())),
+        "Secret" => drop(world.secrets.insert(key, forms(document))),
         "ServiceAccount" => {
             world.scopes.insert(Scope { namespace: key.namespace, service_account: key.name });
         }
@@ -55,6 +55,11 @@ fn object<Spec: DeserializeOwned>(document: &Value) -> Object<Spec> {
 
 fn data(document: &Value) -> BTreeMap<String, String> {
     serde_json::from_value(document["data"].clone()).unwrap()
+}
+
+fn forms(secret: &Value) -> BTreeMap<String, KeyForm> {
+    let forms = data(secret).into_iter().map(|(key, value)| Some((key, KeyForm::of(value.as_bytes())?)));
+    forms.flatten().collect()
 }
 
 fn key(document: &Value) -> ObjectKey {

@@ -12,7 +12,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use crate::compile::finding::{Notes, Problem, Reason};
-use crate::world::{CREDENTIAL_LABEL, ObjectKey, SCHEMA_LABEL, Unlabelled, World};
+use crate::world::{CREDENTIAL_LABEL, KeyForm, ObjectKey, SCHEMA_LABEL, Unlabelled, World};
 
 /// The keys of a Secret of type `kubernetes.io/tls`.
 const TLS_KEYS: [&str; 2] = ["tls.crt", "tls.key"];
@@ -28,10 +28,15 @@ pub(super) fn secret_key(
     let secret = object(name, path, partner, notes)?;
     match world.secrets.get(&secret) {
         None => notes.add_usable(format!("{path}.name"), secret_missing(&secret, world)),
-        Some(keys) if !keys.contains(key) => {
-            notes.add_usable(format!("{path}.key"), key_missing(&secret, key))
+        Some(keys) => {
+            let problem = match keys.get(key) {
+                None => Some(key_missing(&secret, key)),
+                Some(form) => key_invalid(&secret, key, *form),
+            };
+            if let Some(problem) = problem {
+                notes.add_usable(format!("{path}.key"), problem);
+            }
         }
-        Some(_) => {}
     }
     credential(&secret, key, path, notes)
 }
@@ -67,7 +72,7 @@ fn client(
     match world.secrets.get(&secret) {
         None => notes.add_usable(format!("{path}.name"), secret_missing(&secret, world)),
         Some(keys) => {
-            for key in TLS_KEYS.into_iter().filter(|key| !keys.contains(*key)) {
+            for key in TLS_KEYS.into_iter().filter(|key| !keys.contains_key(*key)) {
                 notes.add_usable(format!("{path}.name"), key_missing(&secret, key));
             }
         }
@@ -160,4 +165,16 @@ fn key_missing(secret: &ObjectKey, key: &str) -> Problem {
         format!("Secret {secret} has no key {key:?}"),
         "give it a value in the Secret, of 256 KiB at most, or name another",
     )
+}
+
+fn key_invalid(secret: &ObjectKey, key: &str, form: KeyForm) -> Option<Problem> {
+    let (what, remedy) = match form {
+        KeyForm::Text => return None,
+        KeyForm::EndsInLineBreak => (
+            "ends in a line break, which no header can carry",
+            "write it without: `printf %s` where `echo` added one, `|-` instead of `|` in YAML",
+        ),
+        KeyForm::Other => ("has characters that no header can carry", "write the key as the partner gave it"),
+    };
+    Some(Problem::new(Reason::SecretKeyInvalid, format!("Secret {secret}: key {key:?} {what}"), remedy))
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::compile::finding::{Findings, Kind};
-use crate::world::World;
+use crate::world::{KeyForm, World};
 
 const CLASSES: [DataClass; 4] =
     [DataClass::Public, DataClass::Internal, DataClass::Confidential, DataClass::Restricted];
@@ -146,7 +146,10 @@ fn an_analyzer_wins_over_the_tagger_and_two_are_both_asked() {
 #[test]
 fn an_analyzer_is_placed_as_a_partner_is_but_that_it_may_be_near() {
     let world = World {
-        secrets: BTreeMap::from([(secret(), ["tls.crt", "tls.key"].map(str::to_owned).into())]),
+        secrets: BTreeMap::from([(
+            secret(),
+            ["tls.crt", "tls.key"].map(|key| (key.to_owned(), KeyForm::Other)).into(),
+        )]),
         ..World::default()
     };
     let found = |endpoint: &str, tls: &str| {

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Pass, Pod};
 use crate::compile::{Contents, Kind, ObjectRef};
 use crate::feed::publish::{Edition, Generations, KeySet, Offer, Secrets};
-use crate::world::{Object, ObjectKey, World};
+use crate::world::{KeyForm, Object, ObjectKey, World};
 use chaperone_protocol::snapshot::Scope;
 
 /// An edition that differs from those of other names.
@@ -59,7 +59,7 @@ pub(in crate::feed) fn pass_beside(authority: &str, key: &str) -> Pass {
     let spec = serde_json::from_value(json!({"alias": "chat", "targets": [{"partner": "alpha"}]})).unwrap();
     world.routes.insert(route.key.clone(), Object { created: None, spec });
     world.config_maps.insert(partner.key.clone(), [("ca.crt".to_owned(), authority.to_owned())].into());
-    world.secrets.insert(partner.key.clone(), ["key".to_owned()].into());
+    world.secrets.insert(partner.key.clone(), [("key".to_owned(), KeyForm::Text)].into());
     pass.secrets.keys.insert("shop/alpha/key".parse().unwrap(), Credential::new(key.as_bytes().to_vec()));
     pass.generations.extend([(partner, 1), (route, 1)]);
     pass.world = Arc::new(world);
