@@ -45,9 +45,9 @@ e2e: ## The shipped binaries against scripted partners, the official SDKs and a 
 	cargo run -q -p chaperone-e2e --bin chaperone-e2e-tools --locked
 	CHAPERONE_BIN=$(CARGO_TARGET_DIR)/debug/chaperone cargo test -p chaperone-e2e --locked
 
-test-node: ## Pods on a real node; needs root, containerd, runc, CNI plugins and nftables
+test-node: ## Pods on a real node, for a quarter of an hour; needs root, containerd, runc, CNI plugins and nftables
 	CHAPERONE_E2E=3 cargo run -q -p chaperone-e2e --bin chaperone-e2e-tools --locked
-	CHAPERONE_E2E=3 CHAPERONE_E2E_REQUIRED=1 cargo test -p chaperone-e2e --locked --test 'node_*'
+	CHAPERONE_E2E=3 CHAPERONE_E2E_LONG=1 CHAPERONE_E2E_REQUIRED=1 cargo test -p chaperone-e2e --locked --test 'node_*'
 
 soak: ## The same at full counts: a day of 100,000 requests among failing partners, half an hour without an operator
 	CHAPERONE_DAY=100000 cargo test --release -p chaperone-sidecar --lib --locked -- --nocapture a_day_with

@@ -3,6 +3,7 @@
 //!
 //! - `pause`: does nothing; holds a Pod's namespaces.
 //! - `serve ADDRESS TEXT`: answers every connection with TEXT, over HTTP.
+//! - `relay ADDRESS MODEL`: answers every connection with what `chat MODEL` would print, with 502 where that fails.
 //! - `chat MODEL`: asks where `OPENAI_BASE_URL` points, as an SDK would, and prints the answer.
 //! - `stream MODEL`: the same as a stream; prints events as they come, and fails unless the last one is the end.
 use std::io::{BufRead, BufReader, Error, Read, Result, Write};
@@ -11,8 +12,9 @@ use std::net::{TcpListener, TcpStream};
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["serve", address, text] => serve(address, text),
-        ["chat", model] => chat(model),
+        ["serve", address, text] => serve(address, || Ok(text.to_owned())),
+        ["relay", address, model] => serve(address, || chat(model)),
+        ["chat", model] => chat(model).map(|answer| println!("{answer}")),
         ["stream", model] => stream(model),
         _ => loop {
             std::thread::park();
@@ -20,25 +22,28 @@ fn main() -> Result<()> {
     }
 }
 
-fn serve(address: &str, text: &str) -> Result<()> {
+fn serve(address: &str, answer: impl Fn() -> Result<String>) -> Result<()> {
     for connection in TcpListener::bind(address)?.incoming() {
         let mut connection = connection?;
         // A probe may close without a question.
         let mut request = [0; 4096];
         let asked = connection.read(&mut request).unwrap_or_default();
         if asked > 0 {
+            let (status, text) = match answer() {
+                Ok(text) => ("200 OK", text),
+                Err(error) => ("502 Bad Gateway", error.to_string()),
+            };
             let length = text.len();
-            let _ = write!(connection, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{text}");
+            let _ = write!(connection, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{text}");
         }
     }
     Ok(())
 }
 
-fn chat(model: &str) -> Result<()> {
+fn chat(model: &str) -> Result<String> {
     let mut answer = String::new();
     ask(model, false)?.read_to_string(&mut answer)?;
-    println!("{answer}");
-    Ok(())
+    Ok(answer)
 }
 
 fn stream(model: &str) -> Result<()> {

@@ -29,6 +29,12 @@ pub fn chaperone_binary() -> Option<PathBuf> {
     variable("CHAPERONE_BIN").map(PathBuf::from)
 }
 
+/// Whether a test may wait for what takes minutes by its nature, as the life of a token: `CHAPERONE_E2E_LONG=1`.
+#[must_use]
+pub fn minutes_are_spent() -> bool {
+    variable("CHAPERONE_E2E_LONG").is_some_and(|value| value == "1")
+}
+
 /// How long tests of endurance take, where the caller wants more than seconds: `CHAPERONE_SOAK_MINUTES`.
 ///
 /// # Errors

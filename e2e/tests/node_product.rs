@@ -1,12 +1,14 @@
 #![cfg(test)]
 //! The product on a real node: its images, its chart, and Pods that get their sidecar from the injector.
+use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use chaperone_e2e::cluster::Cluster;
 use chaperone_e2e::node::{self, Node, PATIENCE, images};
-use chaperone_e2e::{client, wait};
+use chaperone_e2e::{client, clock, settings, wait};
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use kube::Api;
 use kube::api::ListParams;
@@ -17,6 +19,12 @@ const NAMESPACE: &str = "quickstart";
 
 /// Seconds that a Pod whose stream is open may take to end; nothing here needs as much.
 const GRACE: i64 = 60;
+
+/// Where a sidecar has its token.
+const TOKEN: &str = "/var/run/secrets/chaperone.dev/token";
+
+/// How long the shortest token lives that the API server gives.
+const LIFE: Duration = Duration::from_secs(600);
 
 /// What the slow partner says, a word each fifth of a second: for less than a sidecar waits that is told to stop.
 const WORDS: usize = 75;
@@ -113,13 +121,17 @@ impl Stage {
 
 /// A partner that takes seconds for an answer, and the route to it.
 fn slow() -> [Value; 2] {
-    let object = |kind: &str, spec: Value| json!({"apiVersion": "chaperone.dev/v1alpha1", "kind": kind, "metadata": {"name": "slow"}, "spec": spec});
     let text = ["word"; WORDS].join(" ");
+    partner_and_route("slow", json!({"reply": "Text", "text": text, "tokensPerSecond": 5}))
+}
+
+/// A mock, and a route of its name.
+fn partner_and_route(name: &str, mock: Value) -> [Value; 2] {
+    let object = |kind: &str, spec: Value| json!({"apiVersion": "chaperone.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
     let models = json!([{"name": "m", "capabilities": ["Streaming"]}]);
-    let mock = json!({"reply": "Text", "text": text, "tokensPerSecond": 5});
     [
         object("Partner", json!({"adapter": "Mock", "models": models, "mock": mock})),
-        object("ModelRoute", json!({"alias": "slow", "targets": [{"partner": "slow"}]})),
+        object("ModelRoute", json!({"alias": name, "targets": [{"partner": name}]})),
     ]
 }
 
@@ -218,6 +230,9 @@ async fn the_chart_with_its_images_serves_pods_on_a_real_node() -> Result<()> {
     a_job_completes(&stage).await?;
     a_deployment_answers(&stage).await?;
     a_renewed_token_reaches_the_open_stream(&mut stage).await?;
+    if settings::minutes_are_spent() {
+        a_kubelet_renews_a_token_by_itself(&stage).await?;
+    }
     nothing_hangs_when_all_is_removed(&stage).await
 }
 
@@ -290,24 +305,111 @@ async fn a_sidecar_that_is_told_to_stop_finishes_its_stream(stage: &Stage) -> Re
 
 /// A kubelet that starts anew fetches tokens anew, as it does at four fifths of their life, which takes minutes.
 async fn a_renewed_token_reaches_the_open_stream(stage: &mut Stage) -> Result<()> {
-    let pod = stage.labelled("app=web").await?;
-    let sidecar =
-        status(&pod, "chaperone").and_then(|status| status.container_id.clone()).context("a sidecar")?;
-    let token = |node: &Node| node.read(&sidecar, "/var/run/secrets/chaperone.dev/token");
-    let (token_before, feed) = (token(&stage.node)?, stage.node.connections(&sidecar, 443)?);
-    ensure!(feed.len() == 1, "connections to the feed: {feed:?}");
-    let reviews = stage.node.token_reviews_by("chaperone-operator")?;
+    let before = Proof::of(stage, &stage.labelled("app=web").await?)?;
     stage.node.restart_kubelet().await?;
-    wait::until("another token", PATIENCE, || async {
-        Ok((token(&stage.node)? != token_before).then_some(()))
+    wait::until("another token", PATIENCE, || async { Ok(before.has_another_token(stage)?.then_some(())) })
+        .await?;
+    before.is_renewed(stage).await
+}
+
+/// What a sidecar proves itself by, and where it does.
+struct Proof {
+    sidecar: String,
+    token: String,
+    feed: BTreeSet<String>,
+    reviews: usize,
+}
+
+impl Proof {
+    fn of(stage: &Stage, pod: &Pod) -> Result<Self> {
+        let sidecar = status(pod, "chaperone").and_then(|status| status.container_id.clone());
+        let sidecar = sidecar.context("a sidecar")?;
+        let token = stage.node.read(&sidecar, TOKEN)?;
+        let feed = stage.node.connections(&sidecar, 443)?;
+        ensure!(feed.len() == 1, "connections to the feed: {feed:?}");
+        let reviews = stage.node.token_reviews_by("chaperone-operator")?;
+        Ok(Self { sidecar, token, feed, reviews })
+    }
+
+    fn has_another_token(&self, stage: &Stage) -> Result<bool> {
+        Ok(stage.node.read(&self.sidecar, TOKEN)? != self.token)
+    }
+
+    /// The operator has looked at the new token, and the stream is the same.
+    async fn is_renewed(&self, stage: &Stage) -> Result<()> {
+        wait::until("the operator to review the new token", PATIENCE, || async {
+            Ok((stage.node.token_reviews_by("chaperone-operator")? > self.reviews).then_some(()))
+        })
+        .await?;
+        let feed = stage.node.connections(&self.sidecar, 443)?;
+        ensure!(feed == self.feed, "the stream was opened again: {feed:?} instead of {:?}", self.feed);
+        Ok(())
+    }
+}
+
+/// What kubelet does by itself: a request a second has its answer until the first token is good no longer, which
+/// ends the stream of a sidecar that has shown no other; and that stream still brings what is edited.
+async fn a_kubelet_renews_a_token_by_itself(stage: &Stage) -> Result<()> {
+    let pod = aging(stage).await?;
+    let before = Proof::of(stage, &pod)?;
+    let began = clock::now();
+    let address = format!("{}:8080", pod.status.and_then(|status| status.pod_ip).context("its address")?);
+    let (mut pace, mut renewed, mut asked) = (tokio::time::interval(Duration::from_secs(1)), None, 0);
+    while began.elapsed() <= LIFE {
+        pace.tick().await;
+        let answer = tokio::time::timeout(Duration::from_secs(5), client::get(&address, "/", &[])).await??;
+        ensure!(answer.status.is_success(), "request {asked}: {}: {}", answer.status, answer.text());
+        asked += 1;
+        if renewed.is_none() && before.has_another_token(stage)? {
+            renewed = Some(began.elapsed());
+        }
+    }
+    let renewed = renewed.context("kubelet has not renewed the token")?;
+    before.is_renewed(stage).await?;
+    stage.apply(&partner_and_route("aging", json!({"reply": "Text", "text": "edited"}))).await?;
+    wait::until("what was edited", PATIENCE, || async {
+        let answer = client::get(&address, "/", &[]).await?;
+        ensure!(answer.status.is_success(), "{}: {}", answer.status, answer.text());
+        Ok(answer.text().contains("edited").then_some(()))
     })
     .await?;
-    wait::until("the operator to review the new token", PATIENCE, || async {
-        Ok((stage.node.token_reviews_by("chaperone-operator")? > reviews).then_some(()))
-    })
-    .await?;
-    assert_eq!(stage.node.connections(&sidecar, 443)?, feed, "the stream was opened again");
+    writeln!(
+        std::io::stderr(),
+        "kubelet renewed the token after {renewed:?}; {asked} requests, none failed"
+    )?;
     Ok(())
+}
+
+/// A Pod that asks its sidecar for whoever asks it, with the shortest token. The injector puts a longer one in: what it
+/// would make is changed before it is made.
+async fn aging(stage: &Stage) -> Result<Pod> {
+    stage.apply(&partner_and_route("aging", json!({"reply": "Text", "text": "as it was"}))).await?;
+    stage.kubectl("wait modelroute/aging --for=condition=Accepted --timeout=60s").await?;
+    let plain = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "aging"},
+        "spec": {
+            "terminationGracePeriodSeconds": 1,
+            "containers": [container("app", &["relay", "0.0.0.0:8080", "aging"])],
+        },
+    });
+    let dry = ["-n", NAMESPACE, "create", "--dry-run=server", "-o", "json", "-f", "-"];
+    let mut pod: Value =
+        serde_json::from_str(&stage.cluster.kubectl_with(&dry, &plain.to_string()).await?.ok()?)?;
+    let (labels, annotations) = (pod["metadata"]["labels"].take(), pod["metadata"]["annotations"].take());
+    pod["metadata"] = json!({"name": "aging", "labels": labels, "annotations": annotations});
+    let volumes = pod["spec"]["volumes"].as_array_mut().context("volumes")?;
+    let ours = volumes.iter_mut().find(|volume| volume["name"] == "chaperone-token").context("a token")?;
+    ours["projected"]["sources"][0]["serviceAccountToken"]["expirationSeconds"] = json!(LIFE.as_secs());
+    stage.apply(&[pod]).await?;
+    let ready = stage.kubectl("wait pod/aging --for=condition=Ready --timeout=90s").await;
+    stage.explained(ready, "").await?;
+    let pod = stage.pods().get("aging").await?;
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let mut sources =
+        volumes.filter(|it| it.name == "chaperone-token").filter_map(|it| it.projected.clone()?.sources);
+    let token = sources.next().context("a token")?.remove(0).service_account_token;
+    ensure!(token.as_ref().is_some_and(|it| it.expiration_seconds == Some(600)), "{token:?}");
+    Ok(pod)
 }
 
 async fn nothing_hangs_when_all_is_removed(stage: &Stage) -> Result<()> {
