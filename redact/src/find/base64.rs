@@ -1,24 +1,22 @@
 //! Values within base64: a run that decodes to text with a value whose check fits is a finding as a whole.
 //!
 //! Both alphabets, padded or not, one level deep. What is decoded is judged by its own words alone; names, patterns of
-//! the user's own and values that only look like one are not looked for in it. Each byte is decoded twice at most.
+//! the user's own and values that only look like one are not looked for in it. Each byte is decoded six times at most.
+
+mod run;
+mod trial;
 
 use std::ops::Range;
 
-use super::judge::Judge;
-use super::{NearMisses, Query};
-use crate::finding::{Evidence, Span};
-use crate::scan::{Candidates, Scan, Sweep};
-use crate::view::{Escapes, View};
+use super::{Query, Unscannable};
+use crate::finding::Span;
+use run::Run;
+use trial::{Progress, Stage, Trial};
 
 /// A shorter run is a word, or at most 17 characters.
 const SHORTEST: usize = 24;
 /// Of a longer run no more is decoded; a finding still is all of it.
 const LONGEST: usize = 64 << 10;
-/// Most bytes between the start of a data URL and its content.
-const LONGEST_TYPE: usize = 128;
-/// Types of data URLs whose content nobody reads as text.
-const MEDIA: [&[u8]; 4] = [b"image/", b"audio/", b"video/", b"font/"];
 
 /// The six bits of a character, or [`NONE`].
 static BITS: [u8; 256] = {
@@ -41,9 +39,10 @@ pub(super) struct Runs {
     at: usize,
     /// Where the run began whose end is not reached.
     begun: Option<usize>,
-    /// What the last run stood for; kept for its memory.
-    decoded: Vec<u8>,
-    /// Bytes decoded.
+    /// The run that is read now.
+    run: Option<Run>,
+    trial: Trial,
+    /// Bytes decoded and searched.
     pub(super) work: u64,
 }
 
@@ -53,24 +52,41 @@ impl Runs {
         (text.len() >= SHORTEST).then(Self::default)
     }
 
-    /// Looks at the next `block` bytes; returns how many bytes were read and decoded, 0 at the end.
+    /// Reads about the next `block` bytes of the text, or of what a run in it stands for; returns how many, 0 at the
+    /// end.
+    ///
+    /// # Errors
+    /// What a run stands for has more findings than a text may have.
     pub(super) fn step(
         &mut self,
         text: &[u8],
         block: usize,
         query: &Query<'_>,
         spans: &mut Vec<Span>,
-    ) -> usize {
-        let (from, before) = (self.at, self.work);
-        let until = text.len().min(from + block);
-        while self.at < until {
-            if let Some(run) = self.next(text, until) {
-                let found = self.run(text, run, query);
-                spans.extend(found);
+    ) -> Result<usize, Unscannable> {
+        let Some(run) = &mut self.run else {
+            let from = self.at;
+            let until = text.len().min(from + block);
+            while self.at < until && self.run.is_none() {
+                self.run = self.next(text, until).map(|range| Run::new(text, range));
             }
+            // A run may end right where the last block did.
+            return Ok((self.at - from).max(usize::from(self.run.is_some())));
+        };
+        match self.trial.step(text, block, query)? {
+            Progress::More(spent) => {
+                self.work += spent as u64;
+                return Ok(spent);
+            }
+            Progress::Found(span) => run.found(span, spans),
+            Progress::Nothing => {}
         }
-        let decoded = usize::try_from(self.work - before).unwrap_or(usize::MAX);
-        (self.at - from).saturating_add(decoded)
+        self.trial.stage = Stage::Done;
+        match run.next(text) {
+            Some(reading) => self.trial.begin(reading),
+            None => self.run = None,
+        }
+        Ok(1)
     }
 
     /// Goes on to about `until`; the run that ends before it, if one does.
@@ -98,55 +114,6 @@ impl Runs {
         }
         None
     }
-
-    /// The findings in one run: one, or one for each part of a path.
-    fn run(&mut self, text: &[u8], run: Range<usize>, query: &Query<'_>) -> Vec<Span> {
-        if is_media(&text[..run.start]) {
-            return Vec::new();
-        }
-        let padding = text[run.end..].iter().take(2).take_while(|byte| **byte == b'=').count();
-        if let Some(span) = self.value(text, run.clone(), query) {
-            return vec![Span { range: run.start..run.end + padding, ..span }];
-        }
-        let mut found = Vec::new();
-        let mut start = run.start;
-        let head = &text[run.start..run.end.min(run.start + LONGEST)];
-        for part in head.split(|byte| *byte == b'/') {
-            let end = start + part.len();
-            if (SHORTEST..run.len()).contains(&part.len()) {
-                let padding = if end == run.end { padding } else { 0 };
-                let span = self.value(text, start..end, query);
-                found.extend(span.map(|span| Span { range: start..end + padding, ..span }));
-            }
-            start = end + 1;
-        }
-        found
-    }
-
-    /// The first value with a check in what `run` stands for.
-    fn value(&mut self, text: &[u8], run: Range<usize>, query: &Query<'_>) -> Option<Span> {
-        decode(&text[run.start..run.end.min(run.start + LONGEST)], &mut self.decoded);
-        self.work += self.decoded.len() as u64;
-        if !is_text(&self.decoded) {
-            return None;
-        }
-        let decoded = String::from_utf8_lossy(&self.decoded);
-        let view = View::new(decoded.as_bytes(), Escapes::None).ok()?;
-        let decoded = view.bytes(decoded.as_bytes());
-        let mut out = Candidates::new(decoded, Sweep::default());
-        Scan::default().run(&mut out, decoded.len());
-        self.work += out.work;
-        let mut found = out.found;
-        found.sort_by_key(|candidate| candidate.range.start);
-        let query = Query { names: None, key: "", near_misses: NearMisses::Skip, ..*query };
-        let mut judge = Judge::new(&query);
-        found.into_iter().filter_map(|candidate| judge.span(decoded, &query, candidate)).find_map(|span| {
-            let sure =
-                span.evidence == Evidence::Checksum && !query.policy.allows(&decoded[span.range.clone()]);
-            // What a rule finds in the text itself names a union with this.
-            sure.then_some(Span { rule: "base64", evidence: Evidence::Form, cue_at: None, ..span })
-        })
-    }
 }
 
 fn is_base64(byte: u8) -> bool {
@@ -157,38 +124,6 @@ fn is_base64(byte: u8) -> bool {
 /// its own.
 pub(crate) fn unfinished_group(text: &[u8]) -> usize {
     text.iter().rev().take_while(|byte| is_base64(**byte)).count() % 4
-}
-
-/// Decodes a run. A last character that stands for less than a byte is left out: the run may be cut.
-fn decode(run: &[u8], into: &mut Vec<u8>) {
-    into.clear();
-    for group in run.chunks(4) {
-        let bits = group.iter().fold(0, |bits, byte| bits << 6 | u32::from(BITS[usize::from(*byte)]));
-        let [_, bytes @ ..] = (bits << (6 * (4 - group.len()))).to_be_bytes();
-        into.extend_from_slice(&bytes[..group.len() * 3 / 4]);
-    }
-}
-
-/// Whether nine of ten characters can be printed.
-fn is_text(bytes: &[u8]) -> bool {
-    let (mut all, mut printable) = (0, 0);
-    for chunk in bytes.utf8_chunks() {
-        all += chunk.invalid().len();
-        for letter in chunk.valid().chars() {
-            all += 1;
-            printable += usize::from(!letter.is_control() || letter.is_whitespace());
-        }
-    }
-    printable * 10 >= all * 9
-}
-
-/// Whether the content of a data URL of an image, a sound or a film comes next.
-fn is_media(before: &[u8]) -> bool {
-    let Some(head) = before.strip_suffix(b";base64,".as_slice()) else { return false };
-    let head = &head[head.len().saturating_sub(LONGEST_TYPE)..];
-    let start = head.windows(5).rposition(|part| part.eq_ignore_ascii_case(b"data:"));
-    let kind = start.map(|at| head[at + 5..].to_ascii_lowercase());
-    kind.is_some_and(|kind| MEDIA.iter().any(|media| kind.starts_with(media)))
 }
 
 #[cfg(test)]

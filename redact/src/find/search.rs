@@ -58,7 +58,7 @@ impl Search {
         let spent = match &mut self.stage {
             Stage::Scan => self.scan(text, query)?,
             Stage::Base64(runs) => {
-                let spent = runs.step(text, BLOCK, query, &mut self.spans);
+                let spent = runs.step(text, BLOCK, query, &mut self.spans)?;
                 check_count(&self.spans)?;
                 if spent == 0 {
                     self.sweep.work += runs.work;
@@ -92,6 +92,20 @@ impl Search {
             Stage::Done => return Ok(None),
         };
         Ok(Some(spent))
+    }
+
+    /// Scans the next block and hands over what rules found, for a caller who wants nothing else; `None` at the end.
+    ///
+    /// # Errors
+    /// More than 4,096 findings.
+    pub(super) fn by_rules(
+        &mut self,
+        text: &[u8],
+        query: &Query<'_>,
+    ) -> Result<Option<(usize, Vec<Span>)>, Unscannable> {
+        let Stage::Scan = self.stage else { return Ok(None) };
+        let spent = self.scan(text, query)?;
+        Ok(Some((spent.max(1), std::mem::take(&mut self.spans))))
     }
 
     /// Whether the next block is the tagger's, which takes longer.

@@ -1,3 +1,4 @@
+use super::{Runs, SHORTEST};
 use crate::{Entity, Filter, Policy, PolicySpec, Query, find};
 
 const CARD: &str = "Y2FyZCA0MTExIDExMTEgMTExMSAxMTExIG9r";
@@ -40,6 +41,52 @@ fn a_value_with_a_check_masks_its_whole_run_at_strict_alone() {
 fn a_part_of_a_path_is_a_run_of_its_own() {
     let text = format!("https://shop.example/pay/{CARD}/now");
     assert_eq!(found(Filter::Strict, &text), [format!("CREDIT_CARD:{CARD}")]);
+}
+
+#[test]
+fn what_is_glued_to_the_front_hides_no_value() {
+    for (before, masked) in [
+        ("id_", CARD),
+        ("token-", CARD),
+        ("ref-x-", CARD),
+        ("123e4567-e89b-12d3-a456-426614174000_", CARD),
+        ("https://shop.example/pay?q%3D", CARD),
+        ("a%2B", CARD),
+        ("/users/x-", CARD),
+        ("id", &format!("id{CARD}")),
+        ("token", &format!("token{CARD}")),
+    ] {
+        assert_eq!(
+            found(Filter::Strict, &format!("see {before}{CARD} now")),
+            [format!("CREDIT_CARD:{masked}")],
+            "{before}"
+        );
+    }
+    let url_safe = "NDExMTExMTExMTExMTExMX4_Pn4_Pg";
+    assert_eq!(found(Filter::Strict, &format!("id_{url_safe}")), [format!("CREDIT_CARD:id_{url_safe}")]);
+}
+
+#[test]
+fn a_long_run_is_read_in_steps() {
+    let policy = Policy::compile(&PolicySpec { filter: Filter::Strict, ..PolicySpec::default() }).unwrap();
+    for run in
+        [PROSE.repeat(1600), "x-".to_owned() + &PROSE.repeat(1600), CARD.repeat(1600), "/".repeat(1 << 16)]
+    {
+        let text = format!("a {run}= b");
+        let mut runs = Runs::of(text.as_bytes()).unwrap();
+        let (mut spans, mut steps) = (Vec::new(), 0);
+        loop {
+            let before = runs.work;
+            let spent = runs.step(text.as_bytes(), 512, &Query::new(&policy), &mut spans).unwrap();
+            assert!(spent <= 512 + SHORTEST && runs.work - before <= 512, "{spent}");
+            if spent == 0 {
+                break;
+            }
+            steps += 1;
+        }
+        assert!(steps > 128, "{steps}");
+        assert_eq!(spans.len(), usize::from(run.starts_with(CARD)));
+    }
 }
 
 #[test]
