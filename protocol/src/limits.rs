@@ -118,8 +118,9 @@ pub const PII_KEEP_LAST: u8 = 4;
 pub const PII_CHANNELS: usize = 64;
 /// Analyzers that are asked for one request: one of the Partner, one of the route.
 pub const PII_ANALYZERS: usize = 2;
-/// Longest that an analyzer may be given for one question.
-pub const PII_ANALYZER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest that an analyzer may be given for one question: half of what all questions of a request may take, so that one
+/// that hangs is found out before the request gives up.
+pub const PII_ANALYZER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Characters of the name of a language.
 pub const PII_LANGUAGE_CHARS: usize = 16;
 /// Bytes of text that an analyzer is asked about at once: it reads about 12 kB/s, so this takes it a third of a second.

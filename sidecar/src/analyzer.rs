@@ -20,8 +20,8 @@ use chaperone_redact::{NameFinder, NameSpan, Unanalyzed};
 use tokio_util::task::TaskTracker;
 
 use self::guard::Guard;
-use self::server::Server;
 pub(crate) use self::server::Unanswered;
+use self::server::{Round, Server};
 use crate::metrics::AnalyzerMetrics;
 use crate::outbound::network::Network;
 
@@ -72,6 +72,7 @@ impl Analyzers {
         let questions = question::questions(&texts.all);
         let names = Mutex::new(vec![Vec::new(); texts.all.len()]);
         let next = AtomicUsize::new(0);
+        let round = Round::new(metrics);
         // Whether there was one.
         let turn = || async {
             // Relaxed: each number is taken once, and nothing else depends on it.
@@ -81,7 +82,7 @@ impl Analyzers {
             let spread = |findings: &[_]| {
                 question.spread(findings, &mut names.lock().unwrap_or_else(PoisonError::into_inner))
             };
-            server.ask(analyzer, question.text(), spread, metrics).await?;
+            server.ask(analyzer, question.text(), spread, &round).await?;
             Ok(true)
         };
         let lane = || async {

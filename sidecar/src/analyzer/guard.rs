@@ -3,6 +3,7 @@
 //! An analyzer is no partner: what it does wrong opens no partner's breaker, and costs no partner's retries.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chaperone_protocol::limits;
 use chaperone_protocol::snapshot::BreakerPolicy;
@@ -12,20 +13,30 @@ use tokio::time::Instant;
 use crate::breaker::{Breaker, Phase, Refused, Ticket, Transition};
 use crate::clock;
 
+/// Between two lines in the log about one analyzer that fails.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(10);
+
 /// Survives snapshots, as long as the endpoint stays.
 #[derive(Debug)]
 pub(super) struct Guard {
     breaker: Mutex<Breaker>,
+    /// When a failure was last written to the log.
+    warned: Mutex<Option<Instant>>,
     places: Semaphore,
 }
 
 impl Default for Guard {
     fn default() -> Self {
-        Self { breaker: Mutex::new(Breaker::new()), places: Semaphore::new(limits::PII_QUESTIONS) }
+        Self {
+            breaker: Mutex::new(Breaker::new()),
+            warned: Mutex::new(None),
+            places: Semaphore::new(limits::PII_QUESTIONS),
+        }
     }
 }
 
 /// Leave for one question. Dropped without a verdict it says nothing about the analyzer.
+#[must_use]
 pub(super) struct Pass<'g> {
     guard: &'g Guard,
     ticket: Option<Ticket>,
@@ -48,6 +59,16 @@ impl Guard {
     /// Whether fewer questions are let through than there are places.
     pub(super) fn is_on_trial(&self) -> bool {
         self.with(|breaker| breaker.phase(clock::now())) != Phase::Admitting
+    }
+
+    /// Whether a failure is worth a line in the log: many requests may fail for one reason.
+    pub(super) fn may_warn(&self, now: Instant) -> bool {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = warned.is_none_or(|last| now.saturating_duration_since(last) >= BETWEEN_WARNINGS);
+        if is_due {
+            *warned = Some(now);
+        }
+        is_due
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> T {

@@ -1,6 +1,7 @@
 //! One analyzer: its connections, and one question to it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,8 +25,20 @@ use crate::metrics::AnalyzerMetrics;
 use crate::outbound::network::Network;
 use crate::outbound::{NotSent, Pool, Segments};
 
+/// Statuses that say nothing of the text: who is before the analyzer cannot reach it, or it has too much to do.
+const ABOUT_ALL: [StatusCode; 4] = [
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::BAD_GATEWAY,
+    StatusCode::SERVICE_UNAVAILABLE,
+    StatusCode::GATEWAY_TIMEOUT,
+];
+
 /// From dialling to the end of the TLS handshake: an analyzer is near.
 const CONNECT: Duration = Duration::from_secs(2);
+
+/// Silence after which a question counts against its analyzer, though whoever asked is gone: some three times what it
+/// takes to read the longest. Callers who wait for less than its `timeout` would else wait for one that hangs for ever.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Where an analyzer is, and what was learned of it.
 pub(super) struct Server {
@@ -46,8 +59,8 @@ pub(crate) enum Unanswered {
     Unreachable,
     /// It took too long.
     Timeout,
-    /// It answered with something else than 200.
-    Status,
+    /// It answered with something else than 200, which is about this text or about all that it is asked.
+    Status { is_about_all: bool },
     /// Its answer cannot be used.
     Invalid,
     /// Other questions took the time.
@@ -61,9 +74,19 @@ impl Unanswered {
             Self::Breaker { .. } => "breaker_open",
             Self::Unreachable => "unreachable",
             Self::Timeout => "timeout",
-            Self::Status => "status",
+            Self::Status { .. } => "status",
             Self::Invalid => "invalid",
             Self::Busy => "busy",
+        }
+    }
+
+    /// Whether it counts against the analyzer. An answer that comes in time does not, however bad: it is about a text,
+    /// and one tenant's text must not keep all others from their analyzer. One that comes late does: whatever the reason,
+    /// a text that holds a worker so long keeps it from the others.
+    fn counts(self) -> bool {
+        match self {
+            Self::Unreachable | Self::Timeout | Self::Status { is_about_all: true } => true,
+            Self::Breaker { .. } | Self::Status { is_about_all: false } | Self::Invalid | Self::Busy => false,
         }
     }
 }
@@ -107,15 +130,16 @@ impl Server {
         analyzer: &Analyzer,
         text: &str,
         take: impl FnOnce(&[Finding]) -> Result<(), &'static str>,
-        metrics: &AnalyzerMetrics,
+        round: &Round<'_>,
     ) -> Result<(), Unanswered> {
+        let metrics = round.metrics;
         let entered = self.guard.enter().await;
         let (pass, change) = entered.map_err(|refused| {
             metrics.refused();
             Unanswered::Breaker { until: refused.until }
         })?;
         self.changed(change, metrics);
-        let began = clock::now();
+        let asking = Asking { server: self, round, pass: Some(pass), began: clock::now() };
         let body = Bytes::from(answer::request(analyzer, text));
         let exchanged = timeout(analyzer.timeout, self.exchange(body)).await;
         let answered = exchanged.map_err(|_| (Unanswered::Timeout, "it took too long".to_owned()));
@@ -123,21 +147,8 @@ impl Server {
             let findings = answer::findings(&answer?).map_err(invalid)?;
             take(&findings).map_err(invalid)
         });
-        let took = clock::now() - began;
-        metrics.asked(result.as_ref().err().map_or("ok", |(why, _)| why.code()), took);
-        self.conclude(pass, &result, metrics);
+        asking.conclude(&result);
         result.map_err(|(why, _)| why)
-    }
-
-    fn conclude(&self, pass: Pass<'_>, result: &Result<(), (Unanswered, String)>, metrics: &AnalyzerMetrics) {
-        let change = match result {
-            Ok(()) => pass.answered(clock::now()),
-            Err((why, detail)) => {
-                tracing::warn!(analyzer = %self.endpoint, outcome = why.code(), detail, "not analyzed");
-                pass.failed(clock::now())
-            }
-        };
-        self.changed(change, metrics);
     }
 
     fn changed(&self, change: Option<Transition>, metrics: &AnalyzerMetrics) {
@@ -157,7 +168,8 @@ impl Server {
         let response = sent.map_err(|failure| (Unanswered::Unreachable, failure.detail))?;
         let (head, body) = response.into_parts();
         if head.status != StatusCode::OK {
-            return Err((Unanswered::Status, head.status.as_str().to_owned()));
+            let is_about_all = ABOUT_ALL.contains(&head.status);
+            return Err((Unanswered::Status { is_about_all }, head.status.as_str().to_owned()));
         }
         if head.headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
             return Err(invalid("its answer is encoded"));
@@ -180,6 +192,59 @@ impl Server {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         self.pool.send(request).await
+    }
+}
+
+/// The questions of one request.
+pub(super) struct Round<'r> {
+    pub(super) metrics: &'r AnalyzerMetrics,
+    /// One of them has failed: the others are given up for it, and say nothing more.
+    has_failed: AtomicBool,
+}
+
+impl<'r> Round<'r> {
+    pub(super) fn new(metrics: &'r AnalyzerMetrics) -> Self {
+        Self { metrics, has_failed: AtomicBool::new(false) }
+    }
+}
+
+/// A question that was sent. Dropped without a conclusion it was abandoned.
+struct Asking<'a> {
+    server: &'a Server,
+    round: &'a Round<'a>,
+    pass: Option<Pass<'a>>,
+    began: Instant,
+}
+
+impl Asking<'_> {
+    fn conclude(mut self, result: &Result<(), (Unanswered, String)>) {
+        let now = clock::now();
+        let outcome = result.as_ref().err().map_or("ok", |(why, _)| why.code());
+        self.round.metrics.ended(outcome, now - self.began);
+        let Some(pass) = self.pass.take() else { return };
+        let change = match result {
+            Ok(()) => pass.answered(now),
+            Err((why, detail)) => {
+                // Relaxed: a hint to those that are dropped by the same task.
+                self.round.has_failed.store(true, Ordering::Relaxed);
+                if self.server.guard.may_warn(now) {
+                    tracing::warn!(analyzer = %self.server.endpoint, outcome, detail, "not analyzed");
+                }
+                if why.counts() { pass.failed(now) } else { None }
+            }
+        };
+        self.server.changed(change, self.round.metrics);
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let Some(pass) = self.pass.take() else { return };
+        let now = clock::now();
+        self.round.metrics.ended("abandoned", now - self.began);
+        let is_silent = now - self.began >= SILENCE && !self.round.has_failed.load(Ordering::Relaxed);
+        let change = if is_silent { pass.failed(now) } else { None };
+        self.server.changed(change, self.round.metrics);
     }
 }
 

@@ -18,7 +18,8 @@ impl AnalyzerMetrics {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let questions = HistogramOpts::new(
             "chaperone_pii_analyzer_seconds",
-            "Questions to analyzers, by outcome: ok, unreachable, timeout, status or invalid",
+            "Questions to analyzers, by outcome: ok, unreachable, timeout, status, invalid, abandoned (whoever asked is gone) \
+             or busy (a request whose questions had not all had their turn)",
         );
         let refused = counter(
             registry,
@@ -39,7 +40,7 @@ impl AnalyzerMetrics {
     }
 
     /// A question ended.
-    pub(crate) fn asked(&self, outcome: &str, took: Duration) {
+    pub(crate) fn ended(&self, outcome: &str, took: Duration) {
         self.questions.with_label_values(&[outcome]).observe(took.as_secs_f64());
     }
 

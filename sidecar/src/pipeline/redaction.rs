@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chaperone_protocol::keys::PseudonymKey;
+use chaperone_protocol::limits;
 use chaperone_protocol::name::{PartnerName, is_sane_id};
 use chaperone_protocol::pair::ClientApi;
 use chaperone_protocol::reason::Reason;
@@ -30,6 +31,8 @@ use crate::refusal::Refusal;
 
 /// A body that takes longer is not sent. The largest body takes a part of this.
 const PATIENCE: Duration = Duration::from_secs(20);
+// An analyzer that hangs is found out before the request gives up.
+const _: () = assert!(limits::PII_ANALYZER_TIMEOUT.as_secs() * 2 <= PATIENCE.as_secs());
 
 /// A request as one partner may see it.
 pub(super) struct Redaction {

@@ -71,6 +71,13 @@ impl World {
         self.ask_with("/v1/chat/completions", "x-tenant-id: acme\r\n", &body).await
     }
 
+    /// Asks, and goes away after a while.
+    async fn leaves(&self, after: Duration) {
+        assert!(tokio::time::timeout(after, self.says(&["hello there"])).await.is_err(), "it was answered");
+        // Its side of the connection is closed; until that is noticed.
+        tokio::time::sleep(SECOND / 100).await;
+    }
+
     /// The bodies that came to a host.
     fn bodies(&self, host: &str) -> Vec<Value> {
         let arrivals = self.arrivals.lock().unwrap();
@@ -148,7 +155,7 @@ async fn an_analyzer_that_fails_is_left_alone_and_then_tried_by_one_request() {
     let until = 15 * SECOND;
     let world = sidecar(&analyzed(), move |arrival| match &arrival.body {
         None => Act::Accept,
-        Some(_) if arrival.at < until => Act::Status(500, "", "{}"),
+        Some(_) if arrival.at < until => Act::Status(503, "", "{}"),
         Some(_) => reads(arrival),
     });
     for _ in 0..5 {
@@ -172,12 +179,79 @@ async fn an_analyzer_that_fails_is_left_alone_and_then_tried_by_one_request() {
     world.settle().await;
 }
 
+/// Whoever asks is gone before it has failed, each time.
+#[tokio::test(start_paused = true)]
+async fn an_analyzer_that_hangs_is_left_alone_though_nobody_waits_for_it_to_the_end() {
+    let mut policy = analyzed_by("http://127.0.0.1:3000");
+    policy["ner"]["Presidio"][0]["timeoutMs"] = json!(10_000);
+    let world = sidecar(&usual(&policy, &policy), answers(Act::Silence));
+    for _ in 0..5 {
+        world.leaves(3 * SECOND / 2).await;
+    }
+    assert_eq!((world.arrived(ANALYZER), world.questions("abandoned")), (5, 5), "{}", world.metrics());
+    let got = world.says(&["hello there"]).await;
+    assert_eq!((got.header("x-chaperone-reason"), got.took), ("pii_backend", AT_ONCE));
+    assert_eq!(world.arrived(ANALYZER), 5);
+    world.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_who_leave_at_once_say_nothing_about_an_analyzer() {
+    let world = sidecar(&analyzed(), answers(Act::Silence));
+    for _ in 0..8 {
+        world.leaves(SECOND * 9 / 10).await;
+    }
+    assert_eq!((world.arrived(ANALYZER), world.questions("abandoned")), (8, 8), "{}", world.metrics());
+    world.settle().await;
+}
+
+/// Of the questions that are given up with the first one that fails, none counts.
+#[tokio::test(start_paused = true)]
+async fn a_request_counts_once_against_an_analyzer() {
+    let world = sidecar(&analyzed(), answers(Act::Silence));
+    let long = "Nobody said a word. ".repeat(1_000);
+    for asked in 1..=4 {
+        assert_eq!(world.says(&[&long]).await.took, 2 * SECOND);
+        assert_eq!(world.arrived(ANALYZER), 4 * asked);
+    }
+    assert_eq!((world.questions("timeout"), world.questions("abandoned")), (4, 12));
+    world.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_questions_take_too_long_together_is_counted() {
+    let world = sidecar(&analyzed(), answers(Act::Answer(1_900 * SECOND / 1_000, "[]".to_owned())));
+    let got = world.says(&[&"Nobody said a word. ".repeat(12_000)]).await;
+    assert_eq!((got.header("x-chaperone-reason"), got.took), ("pii_backend", 20 * SECOND));
+    assert_eq!((world.questions("busy"), world.questions("abandoned")), (1, 4));
+    world.settle().await;
+}
+
+/// One tenant's text must not keep all others from their analyzer.
+#[tokio::test(start_paused = true)]
+async fn a_text_that_an_analyzer_cannot_read_is_refused_alone() {
+    for poison in [Act::Status(500, "", "{}"), Act::Answer(AT_ONCE, "{}".to_owned())] {
+        let world = sidecar(&analyzed(), move |arrival| match &arrival.body {
+            None => Act::Accept,
+            Some(_) if question(arrival).contains("poison") => poison.clone(),
+            Some(_) => reads(arrival),
+        });
+        for number in 0..20 {
+            let got = world.says(&[&format!("poison of kind {number}")]).await;
+            assert_eq!(got.header("x-chaperone-reason"), "pii_backend");
+        }
+        assert_eq!(world.says(&["hello bob"]).await.status, 200);
+        assert_eq!(world.metric("chaperone_pii_analyzer_refused_total"), 0);
+        world.settle().await;
+    }
+}
+
 /// Its other questions must not give up the one that is the probe.
 #[tokio::test(start_paused = true)]
 async fn a_request_of_several_questions_can_be_the_probe() {
     let world = sidecar(&analyzed(), |arrival| match &arrival.body {
         None => Act::Accept,
-        Some(_) if arrival.at < 15 * SECOND => Act::Status(500, "", "{}"),
+        Some(_) if arrival.at < 15 * SECOND => Act::Status(503, "", "{}"),
         Some(_) => reads(arrival),
     });
     for _ in 0..5 {

@@ -55,9 +55,9 @@ pub struct Presidio {
     /// How the analyzer's certificate is checked and which one is shown to it; default: the public roots, and none, which is for loopback alone. Needs an `https://` endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
-    /// How long one question may take, from 1ms to 30s; default `2s`. A question has at most 4 KiB of text, longer requests are several. Beyond it the request is refused.
+    /// How long one question may take, from 1ms to 10s; default `2s`. A question has at most 4 KiB of text, longer requests are several. Beyond it the request is refused.
     #[serde(default = "timeout")]
-    #[x_kube(validation = duration_within("1ms", "30s"))]
+    #[x_kube(validation = duration_within("1ms", "10s"))]
     pub timeout: DurationString,
     /// Language that the analyzer is told; default `en`. Example: `de`. One that it does not know refuses every request.
     #[serde(default = "language")]

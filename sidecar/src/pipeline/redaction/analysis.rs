@@ -64,7 +64,11 @@ pub(super) async fn all(
 async fn ask(call: &Call<'_>, analyzer: &Analyzer, texts: &Texts) -> Answered {
     let metrics = &call.shared.metrics.pii.analyzers;
     let asked = timeout(PATIENCE, call.world.analyzers.ask(analyzer, texts, metrics)).await;
-    asked.unwrap_or(Err(Unanswered::Busy)).map(Arc::new)
+    let answered = asked.unwrap_or_else(|_| {
+        metrics.ended(Unanswered::Busy.code(), PATIENCE);
+        Err(Unanswered::Busy)
+    });
+    answered.map(Arc::new)
 }
 
 /// The texts that the engine will look for names in: those that it would look in now.

@@ -47,7 +47,7 @@ fn analyzer(
     let score_percent = notes.keep(format!("{path}.scoreThreshold"), score);
     let timeout = timeout.as_duration();
     if timeout.is_zero() || timeout > limits::PII_ANALYZER_TIMEOUT {
-        notes.add(format!("{path}.timeout"), invalid("is out of range", "write 1ms to 30s"));
+        notes.add(format!("{path}.timeout"), invalid("is out of range", "write 1ms to 10s"));
     }
     if language.len() > limits::PII_LANGUAGE_CHARS {
         notes.add(format!("{path}.language"), invalid("is too long", "write a code, as en"));
