@@ -84,9 +84,10 @@ mod tests {
             let refused = pool(&endpoint, elsewhere.to_vec()).send(request(&endpoint)).await.err().unwrap();
             assert!(refused.detail.contains("on this machine"), "{}", refused.detail);
             let both = pool(&endpoint, elsewhere.into_iter().chain([here]).collect());
-            let sent = tokio::spawn(async move { both.send(request(&endpoint)).await.is_ok() });
-            timeout(SOON, listener.accept()).await.unwrap().unwrap();
-            sent.abort();
+            tokio::select! {
+                accepted = timeout(SOON, listener.accept()) => drop(accepted.unwrap().unwrap()),
+                sent = both.send(request(&endpoint)) => panic!("nobody answers, but {}", sent.is_ok()),
+            }
         }
     }
 }
