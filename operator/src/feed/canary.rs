@@ -1,12 +1,16 @@
 //! Who gets a new edition first: one stream, then a tenth, then all. A refusal stops it. Pure.
+//!
+//! Who arrives with an edition of an earlier leadership keeps it until something better has proven itself: nobody here
+//! knows what is in it, so what replaces it must lack nothing.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::publish::Edition;
+use super::publish::{Edition, Generations};
 use chaperone_protocol::snapshot::Version;
 
 /// After this long without a refusal the next wave starts, acknowledged or not.
@@ -22,14 +26,31 @@ pub(crate) type StreamId = u64;
 pub(crate) struct Rollout {
     /// What has proven itself, or was the first. Newcomers get it.
     promoted: Option<Arc<Edition>>,
-    /// Whether a sidecar has acknowledged it. The first edition of a leadership goes to all without a try.
+    /// Whether a sidecar has acknowledged it. The first edition of a leadership goes without a try to those that have
+    /// nothing to lose.
     is_proven: bool,
     candidate: Option<Candidate>,
-    /// What streams got of a candidate that a newer one replaced: they keep it until their turn comes.
-    kept: BTreeMap<StreamId, Arc<Edition>>,
+    /// What streams keep until their turn comes.
+    kept: BTreeMap<StreamId, Kept>,
     /// Since when streams have owed an acknowledgement: those that are late are not the ones to try an edition.
     owing: BTreeMap<StreamId, Instant>,
     refused: BTreeSet<Version>,
+}
+
+/// What a sidecar has in force.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InForce<'a> {
+    pub(crate) version: &'a Version,
+    /// What is in it. `None`: nobody here knows.
+    pub(crate) inside: Option<&'a Generations>,
+}
+
+#[derive(Debug)]
+enum Kept {
+    /// A candidate that a newer one replaced.
+    Edition(Arc<Edition>),
+    /// What a sidecar said that it has, and nobody here knows.
+    Unknown(Version),
 }
 
 #[derive(Debug)]
@@ -65,7 +86,7 @@ impl Rollout {
 
     /// Every edition that a stream should have.
     pub(crate) fn editions(&self) -> impl Iterator<Item = &Arc<Edition>> {
-        [self.newest(), self.promoted()].into_iter().flatten().chain(self.kept.values())
+        [self.newest(), self.promoted()].into_iter().flatten().chain(self.kept.values().filter_map(Kept::edition))
     }
 
     /// What is on its way, or else what has arrived.
@@ -85,13 +106,21 @@ impl Rollout {
 
     /// Starts to bring `edition` to `streams`. A newer one starts the waves again; a refused one is not tried.
     pub(crate) fn publish(&mut self, edition: Arc<Edition>, streams: &BTreeSet<StreamId>, now: Instant) {
+        // Of equal content, but perhaps of later generations.
         let is_promoted = self.promoted.as_ref().is_some_and(|promoted| promoted.version == edition.version);
         if is_promoted || self.promoted.is_none() {
-            // Of equal content, but perhaps of later generations.
-            self.is_proven &= is_promoted;
-            self.promoted = Some(edition);
-            self.candidate = None;
-            self.kept.clear();
+            let has = |kept: &Kept| matches!(kept, Kept::Unknown(version) if *version == edition.version);
+            self.is_proven = (is_promoted && self.is_proven) || self.kept.values().any(has);
+            self.promoted = Some(Arc::clone(&edition));
+            match &mut self.candidate {
+                Some(candidate) if candidate.edition.version == edition.version => candidate.edition = edition,
+                _ => {
+                    self.candidate = None;
+                    let is_safe = self.is_safe();
+                    self.kept.retain(|_, kept| !is_safe && kept.edition().is_none() && !has(kept));
+                    self.try_promoted(streams, now);
+                }
+            }
             return;
         }
         if self.refused.contains(&edition.version) {
@@ -105,28 +134,56 @@ impl Rollout {
             return;
         }
         if let Some(Candidate { edition, members, .. }) = self.candidate.take() {
-            self.kept.extend(members.into_iter().map(|stream| (stream, Arc::clone(&edition))));
+            for stream in members {
+                // Who came with something unknown keeps the better of the two, which is the one it has.
+                self.kept.entry(stream).or_insert_with(|| Kept::Edition(Arc::clone(&edition)));
+            }
         }
-        self.candidate = Some(Candidate {
-            edition,
-            wave: Wave::One,
-            members: BTreeSet::new(),
-            acknowledged: BTreeSet::new(),
-            waiting: BTreeSet::new(),
-            since: now,
-        });
+        self.candidate = Some(Candidate::new(edition, now));
         self.advance(streams, now);
     }
 
-    /// A stream acknowledged `version`. Returns whether others' targets may have changed.
+    /// Whether what is promoted takes nothing from anybody.
+    fn is_safe(&self) -> bool {
+        self.proven().is_some_and(|proven| proven.lacks.is_empty())
+    }
+
+    /// Whether a stream that has this in force might lose by what is promoted. `None`: nobody knows what is in it.
+    fn may_lose(&self, inside: Option<&Generations>) -> bool {
+        let may_have = |object| inside.is_none_or(|inside| inside.contains_key(object));
+        match &self.promoted {
+            Some(promoted) if !promoted.lacks.is_empty() => promoted.lacks.iter().any(may_have),
+            _ => !self.is_safe(),
+        }
+    }
+
+    /// Brings what is promoted, but has not proven itself, to those that have something to lose. Returns whether
+    /// targets may have changed.
+    fn try_promoted(&mut self, streams: &BTreeSet<StreamId>, now: Instant) -> bool {
+        let Some(promoted) = self.promoted.as_ref().filter(|it| !self.is_proven && it.lacks.is_empty()) else {
+            return false;
+        };
+        if self.kept.is_empty() || self.candidate.is_some() || self.refused.contains(&promoted.version) {
+            return false;
+        }
+        self.candidate = Some(Candidate::new(Arc::clone(promoted), now));
+        self.advance(streams, now)
+    }
+
+    /// A stream has acknowledged this, or begins with it. Returns whether others' targets may have changed.
     pub(crate) fn acknowledged(
         &mut self,
         stream: StreamId,
-        version: &Version,
+        in_force: InForce<'_>,
         streams: &BTreeSet<StreamId>,
         now: Instant,
     ) -> bool {
+        let InForce { version, inside } = in_force;
         self.owing.remove(&stream);
+        if self.edition(version).is_none() && self.may_lose(inside) {
+            self.kept.insert(stream, Kept::Unknown(version.clone()));
+            return self.try_promoted(streams, now);
+        }
         self.is_proven |= self.promoted.as_ref().is_some_and(|promoted| promoted.version == *version);
         let Some(candidate) = self.candidate.as_mut().filter(|it| it.edition.version == *version) else {
             return false;
@@ -150,7 +207,7 @@ impl Rollout {
         if self.candidate.as_ref().is_some_and(|candidate| candidate.edition.version == *version) {
             self.candidate = None;
         }
-        self.kept.retain(|_, edition| edition.version != *version);
+        self.kept.retain(|_, kept| kept.edition().is_none_or(|edition| edition.version != *version));
         if !self.is_proven && self.promoted.as_ref().is_some_and(|promoted| promoted.version == *version) {
             self.promoted = None;
         }
@@ -166,12 +223,18 @@ impl Rollout {
         self.candidate.as_ref().map(|candidate| candidate.since + PATIENCE)
     }
 
-    /// What `stream` should have.
+    /// What `stream` should have. `None`: what it has.
     pub(crate) fn target(&self, stream: StreamId) -> Option<&Arc<Edition>> {
         match &self.candidate {
             Some(candidate) if candidate.members.contains(&stream) => Some(&candidate.edition),
-            _ => self.kept.get(&stream).or(self.promoted.as_ref()),
+            _ => self.kept.get(&stream).map_or(self.promoted.as_ref(), Kept::edition),
         }
+    }
+
+    /// Whether streams keep what they came with, since what is promoted lacks what may be in it.
+    pub(crate) fn has_frozen(&self) -> bool {
+        let lacks = self.promoted.as_ref().is_some_and(|promoted| !promoted.lacks.is_empty());
+        lacks && self.kept.values().any(|kept| kept.edition().is_none())
     }
 
     fn advance(&mut self, streams: &BTreeSet<StreamId>, now: Instant) -> bool {
@@ -179,20 +242,26 @@ impl Rollout {
         self.kept.retain(|stream, _| streams.contains(stream));
         self.owing.retain(|stream, _| streams.contains(stream));
         while let Some(candidate) = &mut self.candidate {
-            has_changed |= candidate.fill(streams, &mut self.owing, now);
+            let lacks_nothing = candidate.edition.lacks.is_empty();
+            let may_lose = |stream| self.kept.get(stream).is_some_and(|kept| kept.edition().is_none());
+            let takers: Cow<'_, BTreeSet<_>> = match lacks_nothing {
+                true => Cow::Borrowed(streams),
+                false => Cow::Owned(streams.iter().filter(|stream| !may_lose(stream)).copied().collect()),
+            };
+            has_changed |= candidate.fill(&takers, &mut self.owing, now);
             if !candidate.waiting.is_empty() && now < candidate.since + PATIENCE {
                 break;
             }
             has_changed = true;
             match candidate.wave {
-                Wave::One if streams.len() > 10 => candidate.wave = Wave::Tenth,
+                Wave::One if takers.len() > 10 => candidate.wave = Wave::Tenth,
                 // A tenth of ten is the one that has had its turn.
                 Wave::One | Wave::Tenth => candidate.wave = Wave::All,
                 Wave::All => {
                     self.is_proven = !candidate.acknowledged.is_empty();
                     self.promoted = Some(Arc::clone(&candidate.edition));
                     self.candidate = None;
-                    self.kept.clear();
+                    self.kept.retain(|_, kept| !lacks_nothing && kept.edition().is_none());
                     break;
                 }
             }
@@ -202,7 +271,27 @@ impl Rollout {
     }
 }
 
+impl Kept {
+    fn edition(&self) -> Option<&Arc<Edition>> {
+        match self {
+            Self::Edition(edition) => Some(edition),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
 impl Candidate {
+    fn new(edition: Arc<Edition>, now: Instant) -> Self {
+        Self {
+            edition,
+            wave: Wave::One,
+            members: BTreeSet::new(),
+            acknowledged: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            since: now,
+        }
+    }
+
     /// Drops members that have left, and gives others their turn. Returns whether it did.
     fn fill(&mut self, streams: &BTreeSet<StreamId>, owing: &mut BTreeMap<StreamId, Instant>, now: Instant) -> bool {
         self.members.retain(|stream| streams.contains(stream));
@@ -232,116 +321,4 @@ impl Candidate {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::feed::hub::testing::edition;
-
-    struct Fleet {
-        rollout: Rollout,
-        streams: BTreeSet<StreamId>,
-        start: Instant,
-    }
-
-    impl Fleet {
-        /// Has promoted `old` and begun to bring `new`.
-        fn of(size: u64) -> Self {
-            let start = crate::clock::now();
-            let streams = (0..size).collect();
-            let mut rollout = Rollout::default();
-            rollout.publish(edition("old"), &streams, start);
-            rollout.publish(edition("new"), &streams, start);
-            Self { rollout, streams, start }
-        }
-
-        fn on(&self, name: &str) -> usize {
-            let version = &edition(name).version;
-            self.streams.iter().filter(|it| self.rollout.target(**it).unwrap().version == *version).count()
-        }
-
-        fn acknowledge(&mut self, streams: std::ops::Range<u64>) {
-            for stream in streams {
-                self.rollout.acknowledged(stream, &edition("new").version, &self.streams, self.start);
-            }
-        }
-    }
-
-    #[test]
-    fn an_edition_goes_to_one_then_to_a_tenth_then_to_all() {
-        let mut fleet = Fleet::of(100);
-        assert_eq!(fleet.on("new"), 1);
-        fleet.acknowledge(0..1);
-        assert_eq!(fleet.on("new"), 10);
-        fleet.acknowledge(1..9);
-        assert_eq!(fleet.on("new"), 10, "one of the wave is missing");
-        fleet.acknowledge(9..10);
-        assert_eq!(fleet.on("new"), 100);
-        assert_eq!(fleet.rollout.promoted().unwrap().version, edition("old").version);
-        fleet.acknowledge(10..100);
-        assert_eq!(fleet.rollout.promoted().unwrap().version, edition("new").version);
-    }
-
-    #[test]
-    fn a_silent_stream_holds_a_wave_up_for_two_seconds() {
-        let mut fleet = Fleet::of(100);
-        let just_before = fleet.start + PATIENCE - Duration::from_millis(1);
-        fleet.rollout.tick(&fleet.streams, just_before);
-        assert_eq!(fleet.on("new"), 1);
-        assert_eq!(fleet.rollout.deadline(), Some(fleet.start + PATIENCE));
-        fleet.rollout.tick(&fleet.streams, fleet.start + PATIENCE);
-        assert_eq!(fleet.on("new"), 10);
-    }
-
-    #[test]
-    fn one_silent_stream_of_a_few_holds_the_others_up_once() {
-        let mut fleet = Fleet::of(5);
-        assert_eq!(fleet.on("new"), 1);
-        fleet.rollout.tick(&fleet.streams, fleet.start + PATIENCE);
-        assert_eq!(fleet.on("new"), 5);
-    }
-
-    #[test]
-    fn a_refusal_takes_the_edition_back_and_it_is_not_tried_again() {
-        let mut fleet = Fleet::of(100);
-        fleet.acknowledge(0..10);
-        assert_eq!(fleet.on("new"), 100);
-        fleet.rollout.refused(&edition("new").version);
-        assert_eq!(fleet.on("old"), 100);
-        fleet.rollout.publish(edition("new"), &fleet.streams, fleet.start);
-        assert_eq!(fleet.on("old"), 100);
-        fleet.rollout.publish(edition("repaired"), &fleet.streams, fleet.start);
-        assert_eq!(fleet.on("repaired"), 1);
-    }
-
-    #[test]
-    fn a_newcomer_gets_what_was_promoted_until_all_do() {
-        let mut fleet = Fleet::of(20);
-        fleet.streams.insert(20);
-        fleet.rollout.tick(&fleet.streams, fleet.start);
-        assert_eq!(fleet.rollout.target(20).unwrap().version, edition("old").version);
-    }
-
-    #[test]
-    fn a_newer_edition_starts_the_waves_again() {
-        let mut fleet = Fleet::of(100);
-        fleet.acknowledge(0..10);
-        fleet.rollout.publish(edition("newer"), &fleet.streams, fleet.start);
-        assert_eq!((fleet.on("newer"), fleet.on("new"), fleet.on("old")), (1, 99, 0), "nobody is taken back");
-    }
-
-    #[test]
-    fn a_scope_without_streams_promotes_at_once_and_so_does_its_first_edition() {
-        let mut fleet = Fleet::of(0);
-        assert_eq!(fleet.rollout.promoted().unwrap().version, edition("new").version);
-        fleet = Fleet { rollout: Rollout::default(), ..Fleet::of(5) };
-        fleet.rollout.publish(edition("first"), &fleet.streams, fleet.start);
-        assert_eq!(fleet.on("first"), 5);
-    }
-
-    #[test]
-    fn a_wave_whose_members_left_goes_on_with_others() {
-        let mut fleet = Fleet::of(10);
-        fleet.streams.remove(&0);
-        fleet.rollout.tick(&fleet.streams, fleet.start);
-        assert_eq!(fleet.on("new"), 1);
-    }
-}
+mod tests;

@@ -117,6 +117,12 @@ impl Holds {
         (world, generations)
     }
 
+    /// The objects that are left out beside `good`, though they may have been good before this leadership.
+    pub(crate) fn lacking(&self, good: Option<&Edition>) -> BTreeSet<ObjectRef> {
+        let is_unknown = |object: &&ObjectRef| good.is_none_or(|good| good.lacks.contains(*object));
+        self.objects.keys().filter(is_unknown).cloned().collect()
+    }
+
     /// The objects.
     pub(crate) fn objects(&self) -> BTreeSet<ObjectRef> {
         self.objects.keys().cloned().collect()

@@ -12,7 +12,7 @@ use chaperone_protocol::wire::feed::{GoAwayReason, Held, Nack};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::canary::{Rollout, StreamId};
+use super::canary::{InForce, Rollout, StreamId};
 use super::hold::{Form, Holds};
 use super::learned::{Acquaintance, Hints, Learned};
 use super::publish::{Edition, Generations, KeySet, Offer, Secrets};
@@ -180,11 +180,15 @@ impl Hub {
         let Some(member) = self.roster.of_stream(&pod.uid, id) else { return };
         let scope = member.scope.clone();
         let state = self.scopes.get_mut(&scope);
-        let inside = state.as_ref().and_then(|state| state.known.get(&held.snapshot));
-        member.acknowledged(&held.snapshot, inside.map(AsRef::as_ref));
+        let inside = state.as_ref().and_then(|state| state.known.get(&held.snapshot)).cloned();
+        member.acknowledged(&held.snapshot, inside.as_deref());
         let Some(state) = state else { return };
-        if state.rollout.acknowledged(id, &held.snapshot, self.roster.streams(&scope), now) {
+        let in_force = InForce { version: &held.snapshot, inside: inside.as_deref() };
+        if state.rollout.acknowledged(id, in_force, self.roster.streams(&scope), now) {
             self.refresh(&scope);
+        } else {
+            // It may be one that keeps what it came with.
+            self.offer(&scope, id);
         }
     }
 
@@ -343,15 +347,12 @@ impl Hub {
     /// Tells one stream of `scope` what it should have now.
     fn offer(&self, scope: &Scope, id: StreamId) {
         let Some(state) = self.scopes.get(scope) else { return };
-        let (Some(sender), Some(edition), Some(keys)) =
-            (self.streams.get(&id), state.rollout.target(id), &state.keys)
-        else {
-            return;
-        };
-        let offer = Offer { edition: Arc::clone(edition), keys: Arc::clone(keys) };
+        let (Some(sender), Some(keys)) = (self.streams.get(&id), &state.keys) else { return };
+        let target = state.rollout.target(id);
+        let offer = target.map(|edition| Offer { edition: Arc::clone(edition), keys: Arc::clone(keys) });
         sender.send_if_modified(|signal| {
-            let is_new = signal.offer.as_ref().is_none_or(|before| before.held() != offer.held());
-            signal.offer = Some(offer);
+            let is_new = signal.offer.as_ref().map(Offer::held) != offer.as_ref().map(Offer::held);
+            signal.offer = offer;
             is_new
         });
     }
@@ -383,7 +384,8 @@ impl ScopeState {
         world.scopes = BTreeSet::from([scope.clone()]);
         let mut compiled = compile(&world);
         let (document, contents) = (compiled.snapshots.remove(scope)?, compiled.contents.remove(scope)?);
-        Some(Edition::new(&document, contents, &Arc::new(world), &generations, epoch))
+        let edition = Edition::new(&document, contents, &Arc::new(world), &generations, epoch);
+        Some(Edition { lacks: self.holds.lacking(good), ..edition })
     }
 
     /// Takes the keys that the scope needs: while an edition is on its way, those of the one before it too.
@@ -395,9 +397,9 @@ impl ScopeState {
         }
     }
 
-    /// Whether what should be sent is refused as well, so that the scope stays as it was.
+    /// Whether what should be sent is refused as well, or lacks too much, so that sidecars stay as they were.
     fn is_frozen(&self) -> bool {
-        self.unattributed && !self.holds.is_empty()
+        (self.unattributed || self.rollout.has_frozen()) && !self.holds.is_empty()
     }
 }
 

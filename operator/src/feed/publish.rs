@@ -33,6 +33,9 @@ pub(crate) struct Edition {
     pub(crate) contents: Contents,
     /// What is in it, in which generation.
     pub(crate) generations: Arc<Generations>,
+    /// What was left out, though nobody knows that it was never good: it was refused before this leadership knew a
+    /// good form of it.
+    pub(crate) lacks: BTreeSet<ObjectRef>,
     /// What it was compiled from: where a later one fails, its objects are taken from here.
     pub(crate) world: Arc<World>,
     /// Where objects are held back: what it would be if none were.
@@ -59,6 +62,7 @@ impl Edition {
                 generations.map(|(object, generation)| (object.clone(), *generation)).collect(),
             ),
             contents,
+            lacks: BTreeSet::new(),
             world: Arc::clone(world),
             whole: None,
         }
