@@ -4,7 +4,7 @@
 //! knows what is in it, so what replaces it must lack nothing.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +34,8 @@ pub(crate) struct Rollout {
     kept: BTreeMap<StreamId, Kept>,
     /// Since when streams have owed an acknowledgement: those that are late are not the ones to try an edition.
     owing: BTreeMap<StreamId, Instant>,
-    refused: BTreeSet<Version>,
+    /// The oldest first.
+    refused: VecDeque<Version>,
 }
 
 /// What a sidecar has in force.
@@ -200,10 +201,12 @@ impl Rollout {
 
     /// A stream refused `version`: nobody else gets it, and who has it goes back.
     pub(crate) fn refused(&mut self, version: &Version) {
-        if self.refused.len() >= REFUSED {
-            self.refused.pop_first();
+        if !self.refused.contains(version) {
+            if self.refused.len() >= REFUSED {
+                self.refused.pop_front();
+            }
+            self.refused.push_back(version.clone());
         }
-        self.refused.insert(version.clone());
         if self.candidate.as_ref().is_some_and(|candidate| candidate.edition.version == *version) {
             self.candidate = None;
         }
