@@ -66,11 +66,13 @@ pub(in crate::feed) fn pass_beside(authority: &str, key: &str) -> Pass {
     pass
 }
 
-/// The same with the mock partner of this name as a new generation, which has this model alone.
-pub(in crate::feed) fn with_partner(pass: &Pass, name: &str, model: &str) -> Pass {
+/// The same with the mock partner of this name as a new generation, whose model has so large a context. No route says
+/// anything else for that.
+pub(in crate::feed) fn with_partner(pass: &Pass, name: &str, context_tokens: u32) -> Pass {
     let mut edited = pass.clone();
     let partner = object(Kind::Partner, name);
-    let spec = serde_json::from_value(json!({"adapter": "Mock", "models": [{"name": model}]})).unwrap();
+    let models = json!([{"name": "m1", "contextTokens": context_tokens}]);
+    let spec = serde_json::from_value(json!({"adapter": "Mock", "models": models})).unwrap();
     Arc::make_mut(&mut edited.world).partners.insert(partner.key.clone(), Object { created: None, spec });
     *edited.generations.entry(partner).or_default() += 1;
     edited

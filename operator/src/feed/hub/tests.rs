@@ -458,12 +458,12 @@ fn a_route_is_tried_again_when_its_partner_was_edited_and_not_when_another_was()
     fleet.publish(&refused);
     fleet.acknowledge_all();
 
-    let beside = with_partner(&pass(&refused), "other", "m2");
+    let beside = with_partner(&pass(&refused), "other", 100_000);
     fleet.publish_pass(&beside);
     fleet.acknowledge_all();
     assert_eq!(counts(&fleet.tally("chat", &refused)), (0, 1, 2), "it does not stand on that partner");
 
-    fleet.publish_pass(&with_partner(&beside, "mock", "m2"));
+    fleet.publish_pass(&with_partner(&beside, "mock", 100_000));
     fleet.acknowledge_all();
     assert_eq!(counts(&fleet.tally("chat", &refused)), (3, 0, 0));
 }
@@ -472,7 +472,7 @@ fn a_route_is_tried_again_when_its_partner_was_edited_and_not_when_another_was()
 fn an_object_stays_held_back_while_one_that_it_stands_on_is_too() {
     let edited = [("chat", 2), ("code", 1)];
     let mut fleet = Fleet::of(3, &[("chat", 1), ("code", 1)]);
-    let changed = with_partner(&pass(&edited), "mock", "m2");
+    let changed = with_partner(&pass(&edited), "mock", 100_000);
     fleet.publish_pass(&changed);
     assert!(fleet.refuse(0, "partners.mock"));
     fleet.publish_pass(&changed);
