@@ -129,6 +129,7 @@ impl Watchdog {
                 changed = namespaces.changed() => return changed,
                 _ = rounds.tick() => {
                     self.round(unattended).await;
+                    evictor.see(&self.desk);
                     if self.desk.is_leading(clock::now()) {
                         evictor.turn(&unattended.evictable(), &self.desk, &self.recorder).await;
                     }

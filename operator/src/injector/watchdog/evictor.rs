@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use self::standing::{Maker, Standing};
 pub(super) use self::standing::maker;
 pub(super) use self::turns::Candidate;
-use self::turns::{Turns, Verdict};
+use self::turns::{Hindrance, Turns, Verdict};
 use crate::clock;
 use crate::desk::Desk;
 use crate::event;
@@ -42,12 +42,22 @@ pub(super) struct Evictor {
     client: Client,
     eviction: Eviction,
     turns: Turns,
+    /// Pods that this replica has injected, as far as seen.
+    injected: u64,
 }
 
 impl Evictor {
     /// Nobody has been yet.
     pub(super) fn new(client: &Client, eviction: Eviction) -> Self {
-        Self { client: client.clone(), eviction, turns: Turns::default() }
+        Self { client: client.clone(), eviction, turns: Turns::default(), injected: 0 }
+    }
+
+    /// Notes whether this replica injects, leading or not.
+    pub(super) fn see(&mut self, desk: &Desk) {
+        let injected = desk.metrics.injections.with_label_values(&["injected"]).get();
+        if injected > std::mem::replace(&mut self.injected, injected) {
+            self.turns.prove(clock::now());
+        }
     }
 
     /// Evicts one of these, if one may go now, and tells whoever makes it.
@@ -64,10 +74,10 @@ impl Evictor {
         if !may_evict() {
             return;
         }
-        let outcome = if self.turns.begin(&candidate, &standing, clock::now(), clock::wall()) {
-            self.evict(&candidate).await
-        } else {
-            Outcome::Incomplete
+        let outcome = match self.turns.begin(&candidate, &standing, clock::now(), clock::wall()) {
+            Ok(()) => self.evict(&candidate).await,
+            Err(Hindrance::Incomplete) => Outcome::Incomplete,
+            Err(Hindrance::Unproven) => Outcome::Unproven,
         };
         desk.metrics.evictions.with_label_values(&[outcome.code()]).inc();
         if outcome == Outcome::Evicted {
@@ -154,6 +164,8 @@ enum Outcome {
     Blocked,
     /// It was not tried: what makes it misses a Pod already.
     Incomplete,
+    /// It was not tried: what makes it has no other, and nobody knows whether a new one would get its sidecar.
+    Unproven,
     /// Anything else.
     Failed,
 }
@@ -165,6 +177,7 @@ impl Outcome {
             Self::Evicted => "evicted",
             Self::Blocked => "blocked",
             Self::Incomplete => "incomplete",
+            Self::Unproven => "unproven",
             Self::Failed => "failed",
         }
     }

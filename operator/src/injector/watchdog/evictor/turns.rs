@@ -21,6 +21,8 @@ const PAUSE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_secs(10);
 /// How long a successor may take until its owner is told that nobody is evicted any more.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// How long it counts that a new Pod got its sidecar.
+const PROOF: Duration = Duration::from_secs(3600);
 /// An owner none of whose Pods was without a sidecar for so long may begin anew.
 const FORGOTTEN: Duration = Duration::from_secs(600);
 
@@ -48,8 +50,10 @@ pub(super) struct Turns {
     due: Option<Instant>,
     awaited: Option<Awaited>,
     owners: BTreeMap<String, Owner>,
-    /// When each was tried in vain: the others come first.
+    /// When each was looked at, in vain as long as it is there: the others come first.
     tried: BTreeMap<String, Instant>,
+    /// When a new Pod last got its sidecar.
+    proven: Option<Instant>,
 }
 
 /// What an eviction must lead to before the next.
@@ -68,6 +72,15 @@ struct Owner {
     /// on for ever.
     since: Timestamp,
     seen: Instant,
+}
+
+/// Why a Pod may not be evicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hindrance {
+    /// Its owner misses one already.
+    Incomplete,
+    /// Its owner has no other, and no new Pod got a sidecar lately.
+    Unproven,
 }
 
 /// What became of the last.
@@ -91,6 +104,11 @@ impl Turns {
         self.due = Some(now + LOOK);
     }
 
+    /// A new Pod got its sidecar shortly before `now`.
+    pub(super) fn prove(&mut self, now: Instant) {
+        self.proven = Some(now);
+    }
+
     /// Whose successor is waited for.
     pub(super) fn awaited(&self) -> Option<&Candidate> {
         self.awaited.as_ref().map(|awaited| &awaited.evicted)
@@ -100,6 +118,7 @@ impl Turns {
     pub(super) fn judge(&mut self, standing: &Standing, now: Instant) -> Verdict {
         let Some(awaited) = &mut self.awaited else { return Verdict::GoOn };
         if awaited.is_settled(standing) {
+            self.proven = if awaited.has_successor(standing) { Some(now) } else { self.proven };
             self.awaited = None;
             return Verdict::GoOn;
         }
@@ -121,16 +140,29 @@ impl Turns {
         }
         let may_go = |it: &&Candidate| self.owners.get(it.owner()).is_none_or(|owner| it.created < owner.since);
         let order = |it: &&Candidate| (self.tried.get(&it.uid).copied(), Reverse(counts.get(it.owner()).copied()));
-        candidates.iter().filter(may_go).min_by_key(order).cloned()
+        let next = candidates.iter().filter(may_go).min_by_key(order)?;
+        self.tried.insert(next.uid.clone(), now);
+        Some(next.clone())
     }
 
-    /// Whether `next` may be evicted at `now`, as its owner stands; if so, its successor is waited for from here on, whatever
-    /// the API server says: it may have done what it had no time to confirm.
-    pub(super) fn begin(&mut self, next: &Candidate, standing: &Standing, now: Instant, wall: Timestamp) -> bool {
-        self.tried.insert(next.uid.clone(), now);
+    /// Begins to evict `next` at `now`: its successor is waited for from here on, whatever the API server says, for it may
+    /// have done what it had no time to confirm.
+    ///
+    /// # Errors
+    /// If it may not go, as its owner stands.
+    pub(super) fn begin(
+        &mut self,
+        next: &Candidate,
+        standing: &Standing,
+        now: Instant,
+        wall: Timestamp,
+    ) -> Result<(), Hindrance> {
+        self.put_off(now);
         if self.awaited.is_some() || !standing.is_whole() {
-            self.put_off(now);
-            return false;
+            return Err(Hindrance::Incomplete);
+        }
+        if standing.wanted == 1 && self.proven.is_none_or(|proven| now >= proven + PROOF) {
+            return Err(Hindrance::Unproven);
         }
         self.due = Some(now + PAUSE);
         // As coarse as what it is compared with: a Pod of the same second counts as a successor.
@@ -138,7 +170,7 @@ impl Turns {
         self.owners.entry(next.owner().to_owned()).or_insert(Owner { since, seen: now });
         let before = standing.pods.iter().map(|pod| pod.uid.clone()).collect();
         self.awaited = Some(Awaited { evicted: next.clone(), before, since: now, is_told: false });
-        true
+        Ok(())
     }
 
     fn forget(&mut self, counts: &BTreeMap<&str, usize>, candidates: &[Candidate], now: Instant) {
@@ -158,11 +190,14 @@ impl Awaited {
         let is_new = |uid: &String| !self.before.contains(uid);
         // A budget kept it, or the API server did.
         let has_stayed = standing.pods.iter().any(|pod| pod.uid == self.evicted.uid && pod.phase != Phase::Ending);
-        let is_as_wished = |pod: &Member| is_new(&pod.uid) && pod.is_injected && pod.phase == Phase::Ready;
-        let has_successor = standing.pods.iter().any(is_as_wished);
         // Its owner wants fewer than before: nothing comes.
         let is_smaller = !standing.pods.iter().any(|pod| is_new(&pod.uid));
-        standing.wanted == 0 || has_stayed || standing.is_whole() && (has_successor || is_smaller)
+        standing.wanted == 0 || has_stayed || standing.is_whole() && (self.has_successor(standing) || is_smaller)
+    }
+
+    fn has_successor(&self, standing: &Standing) -> bool {
+        let is_new = |pod: &Member| !self.before.contains(&pod.uid);
+        standing.pods.iter().any(|pod| is_new(pod) && pod.is_injected && pod.phase == Phase::Ready)
     }
 }
 

@@ -99,7 +99,7 @@ impl Cluster {
         let candidates: Vec<Candidate> = uninjected.map(|(pod, _)| pod.clone()).take(known).collect();
         let Some(next) = self.turns.next(&candidates, self.now) else { return };
         let (standing, wall) = (self.standing(next.owner()), self.wall());
-        if self.turns.begin(&next, &standing, self.now, wall) && self.kept != Some(next.owner()) {
+        if self.turns.begin(&next, &standing, self.now, wall).is_ok() && self.kept != Some(next.owner()) {
             self.evict(&next);
         }
     }
@@ -189,6 +189,7 @@ fn a_successor_that_does_not_serve_holds_the_others() {
 fn who_is_kept_by_a_budget_lets_others_go_first_and_is_tried_again() {
     let mut cluster = Cluster::of(Injector::Answers, &[("api", 1), ("web", 2)]);
     cluster.kept = Some("web");
+    cluster.turns.prove(cluster.now);
     cluster.run(HOUR, usize::MAX);
     assert_eq!((cluster.injected("web"), cluster.injected("api"), cluster.stops), (0, 1, 0));
     cluster.kept = None;
@@ -200,6 +201,7 @@ fn who_is_kept_by_a_budget_lets_others_go_first_and_is_tried_again() {
 fn an_owner_that_misses_a_pod_is_left_alone_and_the_others_are_not() {
     let mut cluster = Cluster::of(Injector::Answers, &[("api", 1), ("web", 2)]);
     cluster.wanted.insert("web", 3);
+    cluster.turns.prove(cluster.now);
     cluster.run(HOUR, usize::MAX);
     assert_eq!((cluster.injected("web"), cluster.injected("api")), (0, 1));
 }
@@ -211,7 +213,21 @@ fn nothing_is_awaited_of_an_owner_that_wants_fewer_or_is_gone() {
         cluster.round(usize::MAX);
         cluster.injector = Injector::Answers;
         cluster.wanted.insert("web", wanted);
+        cluster.turns.prove(cluster.now);
         cluster.run(HOUR, usize::MAX);
         assert_eq!((cluster.injected("api"), cluster.stops), (1, 0), "{wanted}");
     }
+}
+
+#[test]
+fn the_only_pod_of_an_owner_goes_only_when_new_pods_lately_got_their_sidecar() {
+    let mut cluster = Cluster::of(Injector::Answers, &[("api", 1)]);
+    cluster.run(HOUR, usize::MAX);
+    assert_eq!(cluster.evicted.len(), 0);
+    cluster.turns.prove(cluster.now - PROOF);
+    cluster.run(HOUR, usize::MAX);
+    assert_eq!(cluster.evicted.len(), 0);
+    cluster.turns.prove(cluster.now);
+    cluster.run(HOUR, usize::MAX);
+    assert_eq!(cluster.injected("api"), 1);
 }
