@@ -28,11 +28,16 @@ pub(crate) struct Probed {
     pub(crate) leaf: Arc<Leaf>,
     /// `None` where nothing is injected.
     pub(crate) trust: Option<watch::Receiver<Trust>>,
+    /// Whether all kinds have been listed once.
+    pub(crate) is_known: watch::Receiver<bool>,
 }
 
 impl Probed {
     /// What must be there before anybody is sent here, and is not.
     fn missing(&self) -> Option<&'static str> {
+        if !*self.is_known.borrow() {
+            return Some("Partners, ModelRoutes and what they refer to are not all listed yet; the log says which cannot be\n");
+        }
         if !self.leaf.is_present() {
             return Some("there is no certificate yet\n");
         }
@@ -111,10 +116,23 @@ mod tests {
         let (_leadership, leads) = watch::channel(Leadership::Standby);
         let desk = Desk::new(leads, crate::metrics::Metrics::new().unwrap());
         let vital = Vital::new();
-        let probed = Probed { vital: vital.clone(), leaf: Arc::default(), trust: None };
+        let probed = Probed { vital: vital.clone(), leaf: Arc::default(), trust: None, is_known: watch::channel(true).1 };
         let probe = || handle(&desk, &probed, &Request::get("/livez").body(()).unwrap()).status();
         assert_eq!(probe(), StatusCode::OK);
         vital.spawn("controller", async { panic!("for the test") }).await.unwrap_err();
         assert_eq!(probe(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_does_not_know_all_objects_is_not_ready() {
+        let (_leadership, leads) = watch::channel(Leadership::Standby);
+        let desk = Desk::new(leads, crate::metrics::Metrics::new().unwrap());
+        let (leaf, _) = crate::certificate::for_test("feed");
+        let (known, is_known) = watch::channel(false);
+        let probed = Probed { vital: Vital::new(), leaf, trust: None, is_known };
+        let probe = || handle(&desk, &probed, &Request::get("/readyz").body(()).unwrap()).status();
+        assert_eq!(probe(), StatusCode::SERVICE_UNAVAILABLE);
+        known.send_replace(true);
+        assert_eq!(probe(), StatusCode::OK);
     }
 }

@@ -56,6 +56,7 @@ pub(crate) struct Controller {
     authority: watch::Receiver<Option<String>>,
     assignment: watch::Sender<Arc<Assignment>>,
     drill_age: DrillAge,
+    is_known: watch::Sender<bool>,
 }
 
 /// What the controller works with, besides what it watches itself.
@@ -73,6 +74,8 @@ pub(crate) struct Sources {
 pub(crate) struct Handed {
     pub(crate) probes: watch::Receiver<Arc<Probes>>,
     pub(crate) assignment: watch::Receiver<Arc<Assignment>>,
+    /// Whether all kinds have been listed once.
+    pub(crate) is_known: watch::Receiver<bool>,
 }
 
 impl Controller {
@@ -86,10 +89,11 @@ impl Controller {
         // Ends when the controller, which holds the other end, is dropped.
         vital.spawn("absent", async move { absent::run(&asking, wanted, found, &knock).await });
         let (probes, (assignment, assigned)) = (watch::channel(Arc::default()), watch::channel(Arc::default()));
-        let handed = Handed { probes: probes.1, assignment: assigned };
+        let (is_known, known) = watch::channel(false);
+        let handed = Handed { probes: probes.1, assignment: assigned, is_known: known };
         let stores = Stores::watch(client, &watched, vital, &changed);
         let probes = probes.0;
-        (Self { desk, pods, stores, changed, missing, unlabelled, probes, outcomes, root, authority, assignment, drill_age: DrillAge::default() }, handed)
+        (Self { desk, pods, stores, changed, missing, unlabelled, probes, outcomes, root, authority, assignment, drill_age: DrillAge::default(), is_known }, handed)
     }
 
     /// The same, where drills may be so many hours old.
@@ -103,6 +107,7 @@ impl Controller {
     pub(crate) async fn run(self, mut leadership: watch::Receiver<Leadership>) {
         self.stores.ready().await;
         tracing::info!("all kinds are known");
+        self.is_known.send_replace(true);
         loop {
             let now = clock::now();
             let epoch = leadership.borrow_and_update().epoch(now);

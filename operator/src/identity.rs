@@ -58,6 +58,9 @@ pub(crate) enum Unidentified {
     /// This operator does not watch its namespace.
     #[error("namespace {0} is not among those that the operator watches")]
     NotWatched(ObjectName),
+    /// This operator knows nothing of its namespace, and must not tell it so.
+    #[error("namespace {0} may not be read by the operator: its Role is missing")]
+    Unread(ObjectName),
     /// Too many ask at once.
     #[error("too many reviews are under way")]
     Busy,
@@ -86,6 +89,19 @@ impl Identifier {
     /// # Errors
     /// If nobody may know.
     pub(crate) async fn identify(&self, token: &Token) -> Result<Identity, Unidentified> {
+        let identity = self.reviewed(token).await?;
+        // Of the remembered too: whoever comes again costs no review.
+        let namespace = &identity.scope.namespace;
+        if !self.watched.has(namespace.as_str()) {
+            return Err(Unidentified::NotWatched(namespace.clone()));
+        }
+        if self.watched.is_unread(namespace.as_str()) {
+            return Err(Unidentified::Unread(namespace.clone()));
+        }
+        Ok(identity)
+    }
+
+    async fn reviewed(&self, token: &Token) -> Result<Identity, Unidentified> {
         let hash: [u8; 32] = Sha256::digest(token.expose()).into();
         if let Some(identity) = self.cached(hash) {
             return Ok(identity);
@@ -104,9 +120,6 @@ impl Identifier {
         let identity = judge(&reviewed.status.unwrap_or_default(), token)?;
         if identity.expires <= clock::wall() {
             return Err(Unidentified::NotAccepted);
-        }
-        if !self.watched.has(identity.scope.namespace.as_str()) {
-            return Err(Unidentified::NotWatched(identity.scope.namespace));
         }
         self.remember(hash, identity.clone());
         Ok(identity)

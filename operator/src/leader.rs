@@ -80,11 +80,16 @@ impl Candidate {
         self.leadership.subscribe()
     }
 
-    /// Takes part until `ending`, then gives up label and Lease, so that another takes over at once.
-    pub(crate) async fn run(mut self, ending: CancellationToken) {
+    /// Takes part once all that a leader must know `is_known`, until `ending`; then gives up label and Lease, so that
+    /// another takes over at once.
+    pub(crate) async fn run(mut self, mut is_known: watch::Receiver<bool>, ending: CancellationToken) {
         let mut elector = Elector::new(self.identity.clone());
         // A process that ended badly has left the label on the Pod.
         self.label.remove_own().await;
+        tokio::select! {
+            known = is_known.wait_for(|is_known| *is_known) => if known.is_err() { return },
+            () = ending.cancelled() => return,
+        }
         loop {
             let wait = self.turn(&mut elector).await;
             tokio::select! {
@@ -213,4 +218,33 @@ impl Candidate {
 enum Held {
     Ours { epoch: u64 },
     Theirs,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::played;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_know_all_does_not_ask_to_lead() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let client = played::client(move |request| {
+            // Relaxed: one thread.
+            count.fetch_add(usize::from(request.uri().path().contains("/leases/")), Ordering::Relaxed);
+            Some(played::forbidden())
+        });
+        let (known, is_known) = watch::channel(false);
+        let candidate = Candidate::new(&client, "platform", "chaperone", Some("pod-1".to_owned()));
+        let taking_part = candidate.run(is_known, CancellationToken::new());
+        tokio::pin!(taking_part);
+        assert!(timeout(Duration::from_secs(60), taking_part.as_mut()).await.is_err());
+        assert_eq!(asked.load(Ordering::Relaxed), 0);
+        known.send_replace(true);
+        assert!(timeout(Duration::from_secs(60), taking_part.as_mut()).await.is_err());
+        assert!(asked.load(Ordering::Relaxed) > 0);
+    }
 }

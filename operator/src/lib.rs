@@ -14,5 +14,7 @@ macro_rules! in_a_cluster {
 
 in_a_cluster! { admin args beside certificate clock controller desk event feed health identity injector leader metrics operator pods report root telemetry vital watched }
 
+#[cfg(all(test, feature = "controller"))]
+mod played;
 #[cfg(feature = "controller")]
 pub use self::{args::Args, operator::run, telemetry::log_to_stderr};

@@ -21,6 +21,7 @@ pub(crate) struct Metrics {
     pub(crate) injections: IntCounterVec,
     pub(crate) uninjected: IntGaugeVec,
     pub(crate) evictions: IntCounterVec,
+    pub(crate) unread: IntGauge,
     pub(crate) nacks: IntCounter,
     pub(crate) status_writes: IntCounterVec,
 }
@@ -76,6 +77,7 @@ impl Metrics {
             )?,
             injection: seconds("chaperone_injection_duration_seconds", "From a question about a Pod to its answer")?,
             uninjected: gauges("chaperone_uninjected_pods", "Pods that should have a sidecar and have none", "reason")?,
+            unread: gauge("chaperone_unread_namespaces", "Watched namespaces that may not be read: their Role is missing")?,
             nacks,
             registry,
         })

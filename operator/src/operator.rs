@@ -40,13 +40,14 @@ const FAREWELL: Duration = Duration::from_secs(6);
 /// # Errors
 /// If the API server's address is not known, a port cannot be bound, or a part of the operator ends before.
 pub async fn run(args: Args) -> Result<()> {
-    let watched = Arc::new(Watched::of(&args.watch_namespaces, &args.namespace)?);
+    let metrics = Metrics::new()?;
+    let watched = Arc::new(Watched::of(&args.watch_namespaces, &args.namespace, metrics.unread.clone())?);
     let client = client(&args).await?;
     let feed_listener = bind(args.feed_listen, "feed").await?;
     let admin_listener = bind(args.admin_listen, "admin").await?;
     let candidate = Candidate::new(&client, &args.namespace, &args.lease, args.pod_name.clone());
     let leadership = candidate.leadership();
-    let desk = Arc::new(Desk::new(leadership.clone(), Metrics::new()?));
+    let desk = Arc::new(Desk::new(leadership.clone(), metrics));
     let (pods, outcomes) = (Arc::new(Pods::default()), Arc::new(Outcomes::default()));
     let services = [args.feed_service.as_str(), args.webhook_service.as_str()];
     let certificate = Certificate::new(&client, &args.namespace, &args.tls_secret, services);
@@ -65,7 +66,7 @@ pub async fn run(args: Args) -> Result<()> {
     };
     let (controller, handed) = Controller::new(&client, sources, &vital);
     let controller = controller.with_drills_of(args.drill_max_age_hours);
-    let Handed { probes, assignment } = handed;
+    let Handed { probes, assignment, is_known } = handed;
     vital.spawn("controller", controller.run(leadership.clone()));
     vital.spawn("root", root.run(leadership.clone()));
     vital.spawn("certificate", certificate.run(args.certificate_from, leadership, Arc::clone(&desk)));
@@ -93,11 +94,11 @@ pub async fn run(args: Args) -> Result<()> {
             Some(trusted)
         }
     };
-    let probed = admin::Probed { leaf: Arc::clone(&leaf), trust, vital: vital.clone() };
+    let probed = admin::Probed { leaf: Arc::clone(&leaf), trust, vital: vital.clone(), is_known: is_known.clone() };
     vital.spawn("admin", admin::run(Arc::clone(&desk), probed, admin_listener));
 
     let (leaving, ending) = (CancellationToken::new(), CancellationToken::new());
-    let leading = vital.spawn("election", candidate.run(leaving.clone()));
+    let leading = vital.spawn("election", candidate.run(is_known, leaving.clone()));
     let identifier = Identifier::new(&client, watched);
     let feed = Arc::new(Feed { desk, identifier, pods, tasks: TaskTracker::new() });
     let serving = vital.spawn("feed", server::run(feed, feed_listener, leaf, ending.clone()));

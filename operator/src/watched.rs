@@ -1,12 +1,14 @@
 //! Which namespaces are watched: all of a cluster, or those that the operator may read and no others.
 //!
 //! `merged` makes the events of several namespaces those of one watch, so that nobody else need know of how many there
-//! are.
+//! are; `unread` knows those of them whose Role is missing.
 
 mod merged;
+mod unread;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -19,10 +21,13 @@ use kube::core::DynamicObject;
 use kube::runtime::watcher::{Error, Event};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
+use prometheus::IntGauge;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use self::merged::{Merged, News};
+use self::unread::Unread;
+use crate::clock;
 
 /// Namespaces that may be named. Each costs the API server a handful of watches.
 const MOST: usize = 32;
@@ -33,35 +38,37 @@ const CALL: Duration = Duration::from_secs(5);
 type Events<K> = BoxStream<'static, watcher::Result<Event<K>>>;
 
 /// The namespaces.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Watched {
-    /// All that there are.
-    Cluster,
-    /// These.
-    Namespaces(BTreeSet<String>),
+#[derive(Debug)]
+pub(crate) struct Watched {
+    /// `None`: all that there are.
+    namespaces: Option<BTreeSet<String>>,
+    unread: Arc<Unread>,
 }
 
 impl Watched {
-    /// Those that are named, and the operator's own; all if none is named.
+    /// Those that are named, and the operator's own; all if none is named. `unread` counts those that may not be read.
     ///
     /// # Errors
     /// If there are too many.
-    pub(crate) fn of(names: &[String], home: &str) -> Result<Self> {
+    pub(crate) fn of(names: &[String], home: &str, unread: IntGauge) -> Result<Self> {
         let mut namespaces: BTreeSet<String> = names.iter().filter(|name| !name.is_empty()).cloned().collect();
+        let unread = Arc::new(Unread::counted_by(unread));
         if namespaces.is_empty() {
-            return Ok(Self::Cluster);
+            return Ok(Self { namespaces: None, unread });
         }
         ensure!(namespaces.len() <= MOST, "--watch-namespaces names more than {MOST}: name none, to watch the cluster");
         namespaces.insert(home.to_owned());
-        Ok(Self::Namespaces(namespaces))
+        Ok(Self { namespaces: Some(namespaces), unread })
     }
 
     /// Whether this namespace is among them.
     pub(crate) fn has(&self, namespace: &str) -> bool {
-        match self {
-            Self::Cluster => true,
-            Self::Namespaces(namespaces) => namespaces.contains(namespace),
-        }
+        self.namespaces.as_ref().is_none_or(|namespaces| namespaces.contains(namespace))
+    }
+
+    /// Whether it is among them, and the operator knows nothing of it, since it may not be read.
+    pub(crate) fn is_unread(&self, namespace: &str) -> bool {
+        self.unread.has(namespace)
     }
 
     /// Events of a kind of Kubernetes. Ends when it is dropped.
@@ -79,7 +86,7 @@ impl Watched {
             None => Api::all(client.clone()),
             Some(namespace) => Api::namespaced(client.clone(), namespace),
         };
-        self.merged(client, config, api)
+        self.merged(client, config, &K::kind(&()), api)
     }
 
     /// Events of a kind of ours.
@@ -88,25 +95,26 @@ impl Watched {
             None => Api::all_with(client.clone(), kind),
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
         };
-        self.merged(client, config, api)
+        self.merged(client, config, &kind.kind, api)
     }
 
-    fn merged<K>(&self, client: &Client, config: &watcher::Config, api: impl Fn(Option<&str>) -> Api<K>) -> Events<K>
+    fn merged<K, A>(&self, client: &Client, config: &watcher::Config, kind: &str, api: A) -> Events<K>
     where
+        A: Fn(Option<&str>) -> Api<K>,
         K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
     {
         let one = |api| watcher(api, config.clone()).default_backoff();
-        let namespaces = match self {
-            Self::Cluster => return one(api(None)).boxed(),
-            Self::Namespaces(namespaces) => namespaces,
-        };
+        let Some(namespaces) = &self.namespaces else { return one(api(None)).boxed() };
         let all = namespaces.iter().map(|namespace| {
             let (client, name) = (client.clone(), namespace.clone());
             let news = move |event| {
                 let (client, name) = (client.clone(), name.clone());
                 async move {
                     let news = match event {
-                        Err(error) if is_forbidden(&error) && is_gone(&client, &name).await => News::Gone,
+                        Err(error) if is_forbidden(&error) => match is_gone(&client, &name).await {
+                            true => News::Gone,
+                            false => News::Forbidden(error, clock::now()),
+                        },
                         event => News::Event(event),
                     };
                     (name, news)
@@ -114,10 +122,13 @@ impl Watched {
             };
             one(api(Some(namespace))).then(news).boxed()
         });
-        let mut merged = Merged::of(namespaces);
-        stream::select_all(all)
-            .flat_map(move |(namespace, news)| stream::iter(merged.take(&namespace, news)))
-            .boxed()
+        let (mut merged, unread, kind) = (Merged::of(namespaces), Arc::clone(&self.unread), kind.to_owned());
+        let heard = move |(namespace, news): (String, News<K>)| {
+            let heard = merged.take(&namespace, news);
+            unread.note(&namespace, &kind, merged.reading(&namespace));
+            stream::iter(heard)
+        };
+        stream::select_all(all).flat_map(heard).boxed()
     }
 }
 
@@ -139,14 +150,48 @@ async fn is_gone(client: &Client, namespace: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::json;
+
     use super::*;
+    use crate::played;
+
+    fn watched(names: &[String]) -> Result<Watched> {
+        Watched::of(names, "home", IntGauge::new("unread", "unread")?)
+    }
 
     #[test]
     fn none_means_all_and_some_mean_these_and_the_own() {
-        assert_eq!(Watched::of(&[String::new()], "home").unwrap(), Watched::Cluster);
-        let some = Watched::of(&["shop".to_owned()], "home").unwrap();
+        assert!(watched(&[String::new()]).unwrap().has("other"));
+        let some = watched(&["shop".to_owned()]).unwrap();
         assert_eq!(["shop", "home", "other"].map(|name| some.has(name)), [true, true, false]);
         let many: Vec<String> = (0..=MOST).map(|index| format!("shop-{index}")).collect();
-        assert!(Watched::of(&many, "home").unwrap_err().to_string().contains("name none"));
+        assert!(watched(&many).unwrap_err().to_string().contains("name none"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_whose_role_is_missing_keeps_the_others_waiting_for_a_while_only() {
+        let client = played::client(|request| {
+            let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+            let namespace = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": "shop"}});
+            match path {
+                "/api/v1/namespaces/shop" => Some((StatusCode::OK, namespace)),
+                "/api/v1/namespaces/shop/configmaps" => Some(played::forbidden()),
+                "/api/v1/namespaces/home/configmaps" if !query.contains("watch=") => Some((
+                    StatusCode::OK,
+                    json!({"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []}),
+                )),
+                _ => None,
+            }
+        });
+        let watched = watched(&["shop".to_owned()]).unwrap();
+        let begun = clock::now();
+        let mut events = watched.events::<ConfigMap>(&client, &watcher::Config::default());
+        let listed = async { while !matches!(events.next().await, Some(Ok(Event::InitDone))) {} };
+        timeout(Duration::from_secs(120), listed).await.expect("the list of those that may be read");
+        assert!(clock::now() - begun >= Duration::from_secs(20), "Roles may come a little later");
+        assert!(watched.is_unread("shop") && !watched.is_unread("home"));
+        assert_eq!(watched.unread.count(), 1);
     }
 }

@@ -39,6 +39,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(5);
 /// When a replica that does not lead is to be tried again.
 const RETRY_NOT_LEADER: Duration = Duration::from_millis(500);
+/// Seconds after which a sidecar is to come again whose namespace the operator does not read: somebody must edit that.
+const RETRY_UNREAD: u64 = 60;
 
 type Answer = Response<Either<Frames, Full<Bytes>>>;
 
@@ -163,6 +165,10 @@ async fn answer(feed: &Arc<Feed>, request: Request<Incoming>) -> Answer {
             refused("busy");
             let retry = 1 + clock::random_below(10);
             return refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("{problem}\n"), Some(retry));
+        }
+        Err(problem @ (Unidentified::NotWatched(_) | Unidentified::Unread(_))) => {
+            refused("not_watched");
+            return refusal(StatusCode::FORBIDDEN, &format!("{problem}\n"), Some(RETRY_UNREAD));
         }
         Err(problem) => {
             refused("token");

@@ -4,9 +4,14 @@
 //! is listed anew, as after a broken connection, shows as what has changed in it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use kube::Resource;
 use kube::runtime::watcher::{self, Event};
+use tokio::time::Instant;
+
+/// How long readers wait for a namespace that may not be read: a release makes its Roles while operators start.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// What is heard of one namespace.
 pub(super) enum News<K> {
@@ -14,6 +19,19 @@ pub(super) enum News<K> {
     Event(watcher::Result<Event<K>>),
     /// The namespace is gone, and all that was in it.
     Gone,
+    /// It is there, and may not be read.
+    Forbidden(watcher::Error, Instant),
+}
+
+/// How far a namespace is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Readers wait for its list.
+    Awaited,
+    /// It has been listed.
+    Listed,
+    /// Readers go on without it, since it may not be read. What was read before stays known.
+    Unread,
 }
 
 /// What is known of each namespace.
@@ -28,13 +46,14 @@ struct Place<K> {
     objects: BTreeMap<String, K>,
     /// While it is listed: names that were found so far.
     found: BTreeSet<String>,
-    is_listed: bool,
+    reading: Reading,
+    /// Since when it may not be read.
+    forbidden: Option<Instant>,
 }
 
 impl<K: Resource + Clone> Merged<K> {
     pub(super) fn of(namespaces: &BTreeSet<String>) -> Self {
-        let place = || Place { objects: BTreeMap::new(), found: BTreeSet::new(), is_listed: false };
-        let places = namespaces.iter().map(|namespace| (namespace.clone(), place()));
+        let places = namespaces.iter().map(|namespace| (namespace.clone(), Place::default()));
         Self { places: places.collect(), is_listed: false }
     }
 
@@ -57,11 +76,26 @@ impl<K: Resource + Clone> Merged<K> {
                 place.found.clear();
                 place.listed()
             }
+            News::Forbidden(error, at) => {
+                let is_over = place.is_forbidden_for_long(at);
+                let heard = if is_over { self.list_once() } else { Vec::new() };
+                return [Err(error)].into_iter().chain(heard).collect();
+            }
         };
         if self.is_listed {
             return changes.into_iter().map(Ok).collect();
         }
-        if self.places.values().any(|place| !place.is_listed) {
+        self.list_once()
+    }
+
+    /// How far this namespace is.
+    pub(super) fn reading(&self, namespace: &str) -> Reading {
+        self.places.get(namespace).map_or(Reading::Awaited, |place| place.reading)
+    }
+
+    /// The list of all, as soon as there is one.
+    fn list_once(&mut self) -> Vec<watcher::Result<Event<K>>> {
+        if self.is_listed || self.places.values().any(|place| place.reading == Reading::Awaited) {
             return Vec::new();
         }
         self.is_listed = true;
@@ -71,8 +105,25 @@ impl<K: Resource + Clone> Merged<K> {
     }
 }
 
+impl<K> Default for Place<K> {
+    fn default() -> Self {
+        let (objects, found) = (BTreeMap::new(), BTreeSet::new());
+        Self { objects, found, reading: Reading::Awaited, forbidden: None }
+    }
+}
+
 impl<K: Resource + Clone> Place<K> {
+    /// Whether it may not be read for so long that nobody waits for it any more.
+    fn is_forbidden_for_long(&mut self, now: Instant) -> bool {
+        let is_over = now >= *self.forbidden.get_or_insert(now) + GRACE;
+        if is_over && self.reading == Reading::Awaited {
+            self.reading = Reading::Unread;
+        }
+        is_over
+    }
+
     fn put(&mut self, object: K) -> Vec<Event<K>> {
+        self.forbidden = None;
         let name = name_of(&object);
         self.found.insert(name.clone());
         let before = self.objects.insert(name, object.clone());
@@ -83,7 +134,7 @@ impl<K: Resource + Clone> Place<K> {
 
     /// The list is complete: what is not in it was deleted while nobody watched.
     fn listed(&mut self) -> Vec<Event<K>> {
-        self.is_listed = true;
+        (self.reading, self.forbidden) = (Reading::Listed, None);
         let found = std::mem::take(&mut self.found);
         let (kept, gone) = std::mem::take(&mut self.objects).into_iter().partition(|(name, _)| found.contains(name));
         self.objects = kept;
@@ -128,6 +179,13 @@ mod tests {
         heard.into_iter().map(|event| word(event.unwrap())).collect::<Vec<_>>().join(" ")
     }
 
+    fn forbidden(merged: &mut Merged<ConfigMap>, namespace: &str, at: Instant) -> String {
+        let status = kube::core::Status::failure("no", "Forbidden").with_code(403).boxed();
+        let heard = merged.take(namespace, News::Forbidden(watcher::Error::WatchError(status), at));
+        assert!(heard[0].is_err(), "it is logged");
+        words(heard.into_iter().filter(Result::is_ok).collect())
+    }
+
     fn list(objects: &[(&str, &str)]) -> Vec<Event<ConfigMap>> {
         let found = objects.iter().map(|(name, uid)| Event::InitApply(object(name, uid)));
         [Event::Init].into_iter().chain(found).chain([Event::InitDone]).collect()
@@ -161,5 +219,30 @@ mod tests {
         assert_eq!(words(merged.take("a", News::Gone)), "-1");
         assert_eq!(words(merged.take("a", News::Gone)), "");
         assert_eq!(hear(&mut merged, "b", list(&[("x", "2")])), "+2");
+    }
+
+    #[test]
+    fn a_namespace_that_may_not_be_read_keeps_nobody_waiting_for_long() {
+        let (mut merged, start) = (merged(&["a", "b"]), crate::clock::now());
+        hear(&mut merged, "a", list(&[("x", "1")]));
+        assert_eq!(forbidden(&mut merged, "b", start), "");
+        assert_eq!(forbidden(&mut merged, "b", start + GRACE / 2), "");
+        assert_eq!(merged.reading("b"), Reading::Awaited);
+        assert_eq!(forbidden(&mut merged, "b", start + GRACE), "[ +1 ]");
+        assert_eq!(["a", "b"].map(|name| merged.reading(name)), [Reading::Listed, Reading::Unread]);
+        assert_eq!(forbidden(&mut merged, "b", start + GRACE * 2), "");
+        // Its Role is there again.
+        assert_eq!(hear(&mut merged, "b", list(&[("x", "2")])), "+2");
+        assert_eq!(merged.reading("b"), Reading::Listed);
+    }
+
+    #[test]
+    fn what_was_read_before_stays_known() {
+        let (mut merged, start) = (merged(&["a"]), crate::clock::now());
+        hear(&mut merged, "a", list(&[("x", "1")]));
+        assert_eq!(forbidden(&mut merged, "a", start), "");
+        assert_eq!(forbidden(&mut merged, "a", start + GRACE), "");
+        assert_eq!(merged.reading("a"), Reading::Listed);
+        assert_eq!(hear(&mut merged, "a", list(&[("x", "1"), ("y", "2")])), "+1 +2");
     }
 }

@@ -36,11 +36,12 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const REVIEW: Duration = Duration::from_millis(100);
 const NAME: &str = "chaperone-feed.platform.svc";
 
-/// Reviews that the played API server works on, now and at most.
+/// Reviews that the played API server works on, now and at most, and has been asked for.
 #[derive(Debug, Default)]
 struct Load {
     now: AtomicUsize,
     most: AtomicUsize,
+    all: AtomicUsize,
 }
 
 fn token(index: usize) -> String {
@@ -51,6 +52,7 @@ fn token(index: usize) -> String {
 /// Believes what a token claims.
 async fn review(request: Request<Incoming>, load: &Load) -> Response<Full<Bytes>> {
     // SeqCst: one order for all threads; nothing here is hot.
+    load.all.fetch_add(1, Ordering::SeqCst);
     let now = load.now.fetch_add(1, Ordering::SeqCst) + 1;
     load.most.fetch_max(now, Ordering::SeqCst);
     tokio::time::sleep(REVIEW).await;
@@ -138,7 +140,7 @@ impl Fleet {
             .body(body)
             .unwrap();
         let response = sender.send_request(request).await.ok()?;
-        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::UNAUTHORIZED].contains(&response.status()) {
+        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&response.status()) {
             return None;
         }
         assert_eq!(response.status(), StatusCode::OK);
@@ -190,7 +192,11 @@ struct Served {
 }
 
 async fn serve() -> Served {
-    serve_those(Watched::Cluster).await
+    serve_those(watched(&[])).await
+}
+
+fn watched(names: &[String]) -> Watched {
+    Watched::of(names, "platform", Metrics::new().unwrap().unread).unwrap()
 }
 
 async fn serve_those(watched: Watched) -> Served {
@@ -231,12 +237,14 @@ async fn a_stream_that_does_not_greet_is_ended_after_ten_seconds() {
 
 #[tokio::test]
 async fn a_sidecar_of_a_namespace_that_is_not_watched_is_sent_away() {
-    let refused = |desk: &Desk| desk.metrics.refused.with_label_values(&["token"]).get();
+    let refused = |desk: &Desk| desk.metrics.refused.with_label_values(&["not_watched"]).get();
     for (named, is_let_in) in [("shop", true), ("elsewhere", false)] {
-        let watched = Watched::of(&[named.to_owned()], "platform").unwrap();
-        let Served { fleet, desk, _leader, .. } = serve_those(watched).await;
+        let Served { fleet, desk, load, _leader, .. } = serve_those(watched(&[named.to_owned()])).await;
         assert_eq!(fleet.open(&token(1), &[]).await.is_some(), is_let_in, "{named}");
         assert_eq!(refused(&desk), u64::from(!is_let_in));
+        // It comes again, for as long as nobody edits anything.
+        drop(fleet.open(&token(1), &[]).await);
+        assert_eq!(load.all.load(Ordering::SeqCst), 1, "reviews");
     }
 }
 
