@@ -21,12 +21,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
-use rustls::ServerConfig;
-use rustls::client::verify_server_name;
-use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::{CertificateError, RootCertStore, ServerConfig};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
@@ -43,6 +44,9 @@ use crate::leader::Leadership;
 const LOOK: Duration = Duration::from_secs(600);
 /// How soon it tries again where it could not write, or a step of a change is awaited.
 const AGAIN: Duration = Duration::from_secs(2);
+
+/// How soon a certificate that cannot be used is looked at again.
+const REFUSED: Duration = Duration::from_secs(60);
 
 /// On the Secret: another value asks for another authority.
 const ROTATE: &str = "chaperone.dev/rotate-authority";
@@ -125,46 +129,74 @@ impl Certificate {
     async fn follow(&self, desk: &Desk) {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
         let mut events = watcher(self.secrets.clone(), config).default_backoff().applied_objects().boxed();
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(secret) => {
-                    let taken = certified(&secret).and_then(|key| {
-                        self.is_ours(&key)?;
-                        let end = key.cert.first().and_then(|leaf| expiry::expiry(leaf));
-                        desk.metrics.certificate_expiry.set(end.map_or(0, jiff::Timestamp::as_second));
-                        self.leaf.replace(key);
-                        self.trust(&secret)
-                    });
-                    if let Err(problem) = taken {
-                        tracing::warn!(secret = self.name, problem, "the certificate cannot be used; keeping the last");
+        let mut refused = None;
+        loop {
+            let secret = tokio::select! {
+                event = events.next() => match event {
+                    None => return,
+                    Some(Ok(secret)) => secret,
+                    Some(Err(error)) => {
+                        tracing::warn!(secret = self.name, %error, "cannot follow the certificate");
+                        continue;
                     }
-                    self.seen.notify_one();
-                }
-                Err(error) => tracing::warn!(secret = self.name, %error, "cannot follow the certificate"),
+                },
+                // It may be good from a later time on than our clock has.
+                () = tokio::time::sleep(REFUSED), if refused.is_some() => match refused.take() {
+                    Some(secret) => secret,
+                    None => continue,
+                },
+            };
+            let taken = self.take(&secret, desk, clock::wall());
+            desk.metrics.certificate_refused.set(i64::from(taken.is_err()));
+            if let Err(problem) = &taken {
+                tracing::warn!(secret = self.name, problem, "the certificate cannot be used; keeping the last");
             }
+            refused = taken.is_err().then_some(secret);
+            self.seen.notify_one();
         }
     }
 
-    /// Whether it is a certificate for both Services: somebody else may have made it for others.
-    fn is_ours(&self, key: &CertifiedKey) -> Result<(), String> {
-        let leaf = key.cert.first().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
-        let leaf = leaf.ok_or("tls.crt is no certificate")?;
-        for name in &self.names {
-            let server = ServerName::try_from(name.as_str()).map_err(|error| error.to_string())?;
-            verify_server_name(&leaf, &server).map_err(|_| format!("tls.crt is not for {name}"))?;
-        }
-        Ok(())
-    }
-
-    fn trust(&self, secret: &Secret) -> Result<(), String> {
+    /// Takes leaf and authorities into use, or neither: of a Secret that somebody else writes in parts, one may be new.
+    fn take(&self, secret: &Secret, desk: &Desk, now: jiff::Timestamp) -> Result<(), String> {
+        let key = certified(secret)?;
         let data = secret.data.as_ref().filter(|data| data.contains_key(issue::CA));
         let data = data.ok_or("it has no ca.crt, by which sidecars and the API server know the operator")?;
-        let authority = Some(trusted(data)?.to_owned());
+        let authority = trusted(data)?.to_owned();
+        self.verify(&key, &authority, now)?;
+        let end = key.cert.first().and_then(|leaf| expiry::expiry(leaf));
+        desk.metrics.certificate_expiry.set(end.map_or(0, jiff::Timestamp::as_second));
+        self.leaf.replace(key);
+        let authority = Some(authority);
         self.authority.send_if_modified(|known| {
             let is_new = *known != authority;
             *known = authority;
             is_new
         });
+        Ok(())
+    }
+
+    /// Whether who trusts these authorities takes it for both Services, now: as sidecars ask, and the API server.
+    fn verify(&self, key: &CertifiedKey, authority: &str, now: jiff::Timestamp) -> Result<(), String> {
+        let (leaf, others) = key.cert.split_first().ok_or("tls.crt is no certificate")?;
+        let mut roots = RootCertStore::empty();
+        for root in CertificateDer::pem_slice_iter(authority.as_bytes()) {
+            let root = root.map_err(|_| "ca.crt is not PEM")?;
+            roots.add(root).map_err(|_| "ca.crt holds what cannot be an authority")?;
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        let verifier = verifier.map_err(|error| error.to_string())?;
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now.as_second()).unwrap_or_default()));
+        for name in &self.names {
+            let server = ServerName::try_from(name.as_str()).map_err(|error| error.to_string())?;
+            let verified = verifier.verify_server_cert(leaf, others, &server, &[], now);
+            verified.map_err(|error| match error {
+                rustls::Error::InvalidCertificate(
+                    CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+                ) => format!("tls.crt is not for {name}"),
+                other => format!("tls.crt is not good for who trusts ca.crt: {other}"),
+            })?;
+        }
         Ok(())
     }
 
@@ -298,3 +330,6 @@ fn certified(secret: &Secret) -> Result<CertifiedKey, String> {
     CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider())
         .map_err(|error| format!("certificate and key do not go together: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,8 @@ pub(crate) struct Metrics {
     pub(crate) uninjected: IntGaugeVec,
     pub(crate) evictions: IntCounterVec,
     pub(crate) unread: IntGauge,
+    pub(crate) certificate_refused: IntGauge,
+    pub(crate) bundle_differs: IntGauge,
     pub(crate) nacks: IntCounter,
     pub(crate) status_writes: IntCounterVec,
 }
@@ -78,6 +80,14 @@ impl Metrics {
             injection: seconds("chaperone_injection_duration_seconds", "From a question about a Pod to its answer")?,
             uninjected: gauges("chaperone_uninjected_pods", "Pods that should have a sidecar and have none", "reason")?,
             unread: gauge("chaperone_unread_namespaces", "Watched namespaces that may not be read: their Role is missing")?,
+            certificate_refused: gauge(
+                "chaperone_certificate_refused",
+                "1 while what the certificate's Secret holds cannot be used, so that the last is kept",
+            )?,
+            bundle_differs: gauge(
+                "chaperone_webhook_authority_differs",
+                "1 while the webhook's caBundle is not the authority of the certificate in use",
+            )?,
             nacks,
             registry,
         })

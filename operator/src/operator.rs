@@ -83,8 +83,8 @@ pub async fn run(args: Args) -> Result<()> {
         Some(settings) => {
             let listener = bind(args.webhook_listen, "webhook").await?;
             let (trust, trusted) = watch::channel(Trust::Missing);
-            let bundle =
-                Bundle { configuration: args.webhook_configuration.clone(), issuer: args.certificate_from };
+            let (configuration, differs) = (args.webhook_configuration.clone(), desk.metrics.bundle_differs.clone());
+            let bundle = Bundle { configuration, issuer: args.certificate_from, differs };
             vital.spawn("bundle", bundle::run(client.clone(), bundle, authority.clone(), trust));
             let eviction = if args.evict_uninjected { Eviction::On(trusted.clone()) } else { Eviction::Off };
             let (watched, home) = (Arc::clone(&watched), args.namespace.clone());

@@ -11,6 +11,7 @@ use kube::api::{Patch, PatchParams};
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
+use prometheus::IntGauge;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -47,12 +48,14 @@ impl Trust {
 pub(crate) struct Bundle {
     pub(crate) configuration: String,
     pub(crate) issuer: Issuer,
+    /// 1 while another authority is in it.
+    pub(crate) differs: IntGauge,
 }
 
 /// Follows configuration and authority until it is dropped; says whether both agree.
 pub(crate) async fn run(
     client: Client,
-    Bundle { configuration: name, issuer }: Bundle,
+    Bundle { configuration: name, issuer, differs }: Bundle,
     mut authority: watch::Receiver<Option<String>>,
     trust: watch::Sender<Trust>,
 ) {
@@ -85,10 +88,16 @@ pub(crate) async fn run(
         };
         let Some(patch) = due(&name, configuration, &ca) else {
             trust.send_replace(Trust::InPlace);
+            differs.set(0);
             continue;
         };
         distrust();
+        let is_news = differs.get() == 0;
+        differs.set(1);
         if issuer == Issuer::CertManager {
+            if is_news {
+                tracing::warn!(name, "its caBundle is not the ca.crt of the certificate's Secret; cert-manager's cainjector should put it there");
+            }
             continue;
         }
         let owner = PatchParams::apply(MANAGER).force();
@@ -97,6 +106,7 @@ pub(crate) async fn run(
         match written {
             Ok(configuration) => {
                 trust.send_replace(Trust::InPlace);
+                differs.set(0);
                 found = Some(configuration);
             }
             Err(error) => tracing::warn!(name, %error, "cannot write the webhook's caBundle; trying again"),
