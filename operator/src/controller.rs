@@ -206,7 +206,7 @@ impl Controller {
         let election = if now < elected + SETTLING { Election::Recent } else { Election::Past };
         let mut assignment = Assignment { findings: findings.to_vec(), ..Assignment::default() };
         for (object, found) in gather::found_all(&self.stores) {
-            let Some(generation) = generations.get(&object).copied() else { continue };
+            let Some(generation) = generations.get(&object).map(|generation| generation.number) else { continue };
             let subject = Subject {
                 kind: object.kind,
                 generation,

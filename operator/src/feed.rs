@@ -19,6 +19,7 @@ mod stream;
 
 pub(crate) use self::hub::{Hub, Pass, Unaware};
 pub(crate) use self::learned::Standing;
+pub(crate) use self::publish::Generation;
 #[cfg(test)]
 pub(crate) use self::roster::Refusal;
 pub(crate) use self::roster::{Pod, Tally, TallyCounts};

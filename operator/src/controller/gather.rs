@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use super::stores::Stores;
 use crate::beside;
 use crate::compile::{Finding, Kind, ObjectRef, Reason};
-use crate::feed::Pass;
+use crate::feed::{Generation, Pass};
 use crate::report::Status;
 use crate::world::{KeyForm, Object, ObjectKey, Unlabelled, World};
 
@@ -98,7 +98,8 @@ impl Reader<'_> {
         for object in objects {
             let Some(key) = key_of(object.namespace(), object.name_any()) else { continue };
             let reference = ObjectRef { kind, key: key.clone() };
-            let generation = object.metadata.generation.unwrap_or_default();
+            let uid = object.metadata.uid.as_deref().unwrap_or_default().into();
+            let generation = Generation { uid, number: object.metadata.generation.unwrap_or_default() };
             self.gathered.pass.generations.insert(reference.clone(), generation);
             let spec = object.data.get("spec").cloned().unwrap_or_default();
             match serde_json::from_value(spec) {

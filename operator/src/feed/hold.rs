@@ -7,7 +7,7 @@ use chaperone_protocol::keys::{Credential, CredentialHash};
 use chaperone_protocol::name::CredentialName;
 use chaperone_protocol::snapshot::Version;
 
-use super::publish::{Edition, Generations, Secrets, credentials};
+use super::publish::{Edition, Generation, Generations, Secrets, credentials};
 use crate::compile::{Kind, ObjectRef};
 use crate::world::{ObjectKey, World};
 
@@ -29,7 +29,7 @@ struct Hold {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Form {
     /// A new one is a new try, whatever has become of it.
-    generation: i64,
+    generation: Generation,
     /// Of its part of the snapshot.
     content: Version,
     /// Of the credentials that this part names.
@@ -39,7 +39,7 @@ pub(crate) struct Form {
 impl Form {
     /// Of an object of this edition. `None`: it is not in it.
     pub(crate) fn of(object: &ObjectRef, edition: &Edition, secrets: &Secrets) -> Option<Self> {
-        let generation = *edition.generations.get(object)?;
+        let generation = edition.generations.get(object)?.clone();
         let part = edition.contents.part(object, edition.document()?)?;
         let value = |name: &CredentialName| (name.clone(), secrets.keys.get(name).map(Credential::hash));
         let values = credentials(&part).iter().map(value).collect();
@@ -110,7 +110,7 @@ impl Holds {
                 Kind::TenantQuota => put_back(&mut world.quotas, before.map(|it| &it.quotas), key),
             }
             match good.and_then(|good| good.generations.get(object)) {
-                Some(generation) => drop(generations.insert(object.clone(), *generation)),
+                Some(generation) => drop(generations.insert(object.clone(), generation.clone())),
                 None => drop(generations.remove(object)),
             }
         }

@@ -203,7 +203,7 @@ impl Hub {
             |generation| Refusal { generation, path: nack.path.clone(), problem: nack.problem.clone() };
         let blamed = edition.contents.at(&nack.path).and_then(|object| {
             let whole = edition.whole.as_ref().unwrap_or(&edition);
-            let generation = *edition.generations.get(&object)?;
+            let generation = edition.generations.get(&object)?.clone();
             Some((Form::of(&object, whole, &self.secrets)?, generation, object))
         });
         let is_news = match blamed {
@@ -215,7 +215,7 @@ impl Hub {
                 let before = state.rollout.promoted().map(|promoted| Arc::clone(&promoted.generations));
                 for (object, generation) in edition.generations.iter() {
                     if before.as_ref().is_none_or(|before| before.get(object) != Some(generation)) {
-                        member.refuses(object.clone(), refusal(*generation));
+                        member.refuses(object.clone(), refusal(generation.clone()));
                     }
                 }
                 state.unattributed = true;

@@ -18,8 +18,23 @@ use crate::world::World;
 /// Bytes of serialised keys besides the credentials, at most.
 const AROUND: usize = 128;
 
+/// Of an object. One that is deleted and made anew under its name begins to count anew, so that the number alone says
+/// nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Generation {
+    pub(crate) uid: Arc<str>,
+    pub(crate) number: i64,
+}
+
+impl Generation {
+    /// Whether this is the other, or a later one of the same object.
+    pub(crate) fn includes(&self, other: &Self) -> bool {
+        self.uid == other.uid && self.number >= other.number
+    }
+}
+
 /// The generations of all objects.
-pub(crate) type Generations = BTreeMap<ObjectRef, i64>;
+pub(crate) type Generations = BTreeMap<ObjectRef, Generation>;
 
 /// One edition of a scope's snapshot.
 #[derive(Debug)]
@@ -59,7 +74,7 @@ impl Edition {
             frame: LeaderFrame::Snapshot(bytes).encode(epoch).into(),
             credentials: credentials(document),
             generations: Arc::new(
-                generations.map(|(object, generation)| (object.clone(), *generation)).collect(),
+                generations.map(|(object, generation)| (object.clone(), generation.clone())).collect(),
             ),
             contents,
             lacks: BTreeSet::new(),

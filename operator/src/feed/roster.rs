@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::canary::StreamId;
 use super::learned::{Acquaintance, Met};
-use super::publish::Generations;
+use super::publish::{Generation, Generations};
 use crate::compile::ObjectRef;
 
 /// Objects that one member refuses at a time; more are not told apart.
@@ -44,7 +44,7 @@ pub(crate) struct Member {
 /// That a sidecar refused an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    pub(crate) generation: i64,
+    pub(crate) generation: Generation,
     pub(crate) path: String,
     pub(crate) problem: String,
 }
@@ -240,12 +240,12 @@ impl Roster {
                 (None, true) => lost.push(member),
             }
         }
-        let has = |held: Option<&Version>, object: &ObjectRef, generation: i64| {
+        let has = |held: Option<&Version>, object: &ObjectRef, generation: &Generation| {
             let inside = held.and_then(|held| known.get(held)).and_then(|inside| inside.get(object));
-            inside.is_some_and(|held| *held >= generation)
+            inside.is_some_and(|held| held.includes(generation))
         };
         for object in objects {
-            let Some(generation) = wanted.get(object).copied() else { continue };
+            let Some(generation) = wanted.get(object) else { continue };
             let tally = tallies.entry(object.clone()).or_default();
             tally.stale += lost.len();
             lost.iter().take(Sidecars::BEHIND).for_each(|member| tally.is_behind(member, None));
@@ -258,7 +258,7 @@ impl Roster {
                 }
             }
             for member in &refusing {
-                match member.refusals.get(object).filter(|refusal| refusal.generation == generation) {
+                match member.refusals.get(object).filter(|refusal| refusal.generation == *generation) {
                     Some(refusal) => {
                         tally.refused += 1;
                         tally.is_behind(member, Some(refusal));
@@ -283,7 +283,7 @@ impl Member {
         self.held = Some(version.clone());
         if let Some(inside) = inside {
             self.refusals.retain(|object, refusal| {
-                inside.get(object).is_none_or(|generation| *generation < refusal.generation)
+                inside.get(object).is_none_or(|generation| !generation.includes(&refusal.generation))
             });
         }
     }

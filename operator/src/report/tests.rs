@@ -2,7 +2,7 @@ use chaperone_protocol::name::ObjectName;
 
 use super::*;
 use crate::compile::{ObjectRef, Reason};
-use crate::feed::{Pod, Refusal};
+use crate::feed::{Generation, Pod, Refusal};
 use crate::world::ObjectKey;
 
 const NOW: &str = "2026-11-27T08:00:00Z";
@@ -31,7 +31,7 @@ fn finding(reason: Reason) -> Finding {
 fn tally(programmed: usize, refused: usize, stale: usize) -> Tally {
     let pod = Pod { namespace: "shop".parse().unwrap(), name: "pod-2".to_owned(), uid: "u".to_owned() };
     let refusal =
-        Refusal { generation: 2, path: "routes.chat".to_owned(), problem: "is not understood".to_owned() };
+        Refusal { generation: Generation::default(), path: "routes.chat".to_owned(), problem: "is not understood".to_owned() };
     let first_refusal = (refused > 0).then_some((pod, refusal));
     Tally { programmed, refused, stale, first_refusal, held_back_by: None, behind: Vec::new() }
 }

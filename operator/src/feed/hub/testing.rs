@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Pass, Pod};
 use crate::compile::{Contents, Kind, ObjectRef};
-use crate::feed::publish::{Edition, Generations, KeySet, Offer, Secrets};
+use crate::feed::publish::{Edition, Generation, Generations, KeySet, Offer, Secrets};
 use crate::world::{KeyForm, Object, ObjectKey, World};
 use chaperone_protocol::snapshot::Scope;
 
@@ -61,7 +61,7 @@ pub(in crate::feed) fn pass_beside(authority: &str, key: &str) -> Pass {
     world.config_maps.insert(partner.key.clone(), [("ca.crt".to_owned(), authority.to_owned())].into());
     world.secrets.insert(partner.key.clone(), [("key".to_owned(), KeyForm::Text)].into());
     pass.secrets.keys.insert("shop/alpha/key".parse().unwrap(), Credential::new(key.as_bytes().to_vec()));
-    pass.generations.extend([(partner, 1), (route, 1)]);
+    pass.generations.extend([(partner, generation(1)), (route, generation(1))]);
     pass.world = Arc::new(world);
     pass
 }
@@ -74,8 +74,20 @@ pub(in crate::feed) fn with_partner(pass: &Pass, name: &str, context_tokens: u32
     let models = json!([{"name": "m1", "contextTokens": context_tokens}]);
     let spec = serde_json::from_value(json!({"adapter": "Mock", "models": models})).unwrap();
     Arc::make_mut(&mut edited.world).partners.insert(partner.key.clone(), Object { created: None, spec });
-    *edited.generations.entry(partner).or_default() += 1;
+    edited.generations.entry(partner).or_default().number += 1;
     edited
+}
+
+/// Of an object that was never made anew.
+pub(in crate::feed) fn generation(number: i64) -> Generation {
+    Generation { uid: "first".into(), number }
+}
+
+/// The same after the route was deleted and made anew as it is.
+pub(in crate::feed) fn made_anew(mut pass: Pass, alias: &str) -> Pass {
+    let again = Generation { uid: "second".into(), number: 1 };
+    pass.generations.insert(object(Kind::ModelRoute, alias), again);
+    pass
 }
 
 /// A mock partner and a route to it for each alias, in these generations; what a route says changes with them.
@@ -88,15 +100,15 @@ pub(in crate::feed) fn pass(routes: &[(&str, i64)]) -> Pass {
     world
         .partners
         .insert(partner.key.clone(), Object { created: None, spec: serde_json::from_value(spec).unwrap() });
-    generations.insert(partner, 1);
-    for (alias, generation) in routes {
+    generations.insert(partner, generation(1));
+    for (alias, number) in routes {
         let route = object(Kind::ModelRoute, alias);
-        let cap = 100 + generation;
+        let cap = 100 + number;
         let spec = json!({"alias": alias, "targets": [{"partner": "mock"}], "maxTokens": {"cap": cap}});
         world
             .routes
             .insert(route.key.clone(), Object { created: None, spec: serde_json::from_value(spec).unwrap() });
-        generations.insert(route, *generation);
+        generations.insert(route, generation(*number));
     }
     Pass { world: Arc::new(world), generations, secrets: Secrets::default() }
 }

@@ -2,7 +2,7 @@ mod health;
 
 use std::time::Duration;
 
-use super::testing::{object, pass, pass_beside, pod, scope, with_partner};
+use super::testing::{generation, made_anew, object, pass, pass_beside, pod, scope, with_partner};
 use super::*;
 use chaperone_crds::condition::{BehindState, Sidecars};
 use chaperone_protocol::keys::Credential;
@@ -128,11 +128,35 @@ fn a_new_generation_of_equal_content_needs_no_new_acknowledgement() {
     let mut fleet = Fleet::of(2, &[("chat", 1)]);
     let before = fleet.offered(0);
     let mut same = pass(&[("chat", 1)]);
-    same.generations.insert(object(Kind::ModelRoute, "chat"), 2);
+    same.generations.insert(object(Kind::ModelRoute, "chat"), generation(2));
     fleet.publish_pass(&same);
     assert_eq!(fleet.offered(0), before);
     let tallies = fleet.hub.tallies(&same.generations, &BTreeMap::new());
     assert_eq!(counts(&tallies[&object(Kind::ModelRoute, "chat")]), (2, 0, 0));
+}
+
+#[test]
+fn who_has_a_route_of_which_another_of_its_name_was_made_does_not_have_that() {
+    let mut fleet = Fleet::of(2, &[("chat", 3)]);
+    let again = made_anew(pass(&[("chat", 1)]), "chat");
+    fleet.publish_pass(&again);
+    assert!(fleet.acknowledge(0));
+    let tallies = fleet.hub.tallies(&again.generations, &BTreeMap::new());
+    assert_eq!(counts(&tallies[&object(Kind::ModelRoute, "chat")]), (1, 0, 1));
+}
+
+#[test]
+fn a_route_made_anew_that_is_refused_is_not_programmed_where_its_predecessor_is() {
+    let mut fleet = Fleet::of(2, &[("chat", 1), ("code", 1)]);
+    let again = made_anew(pass(&[("chat", 2), ("code", 1)]), "chat");
+    fleet.publish_pass(&again);
+    assert!(fleet.refuse(0, "routes.chat"));
+    let again = made_anew(pass(&[("chat", 2), ("code", 2)]), "chat");
+    fleet.publish_pass(&again);
+    fleet.acknowledge_all();
+    let tallies = fleet.hub.tallies(&again.generations, &BTreeMap::new());
+    assert_eq!(counts(&tallies[&object(Kind::ModelRoute, "code")]), (2, 0, 0));
+    assert_eq!(counts(&tallies[&object(Kind::ModelRoute, "chat")]), (0, 1, 1));
 }
 
 #[test]
