@@ -86,7 +86,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, feed: &Feed) {
             reconnect = Reconnect::new(now);
         }
         let delay = match ended.why {
-            Why::Away { retry_after, .. } | Why::Busy { retry_after } => {
+            Why::Away { retry_after, .. } | Why::Busy { retry_after } | Why::Unread { retry_after, .. } => {
                 reconnect.after_asked(retry_after, now, clock::random_below)
             }
             Why::Broken(_) => reconnect.next(now, clock::random_below),

@@ -13,7 +13,7 @@ use chaperone_protocol::limits;
 use chaperone_protocol::wire::feed::{Decoder, GoAwayReason, LeaderFrame, PATH, SidecarFrame, Token};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body::{Body, Frame};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -40,6 +40,9 @@ const TOKEN: Duration = Duration::from_secs(10);
 /// An answer that the operator does not take in this time ends the stream.
 const STALL: Duration = Duration::from_secs(5);
 
+/// Bytes of the reason for which the operator refuses a stream.
+const REASON_BYTES: usize = 1 << 10;
+
 /// How a stream ended.
 #[derive(Debug)]
 pub(super) struct Ended {
@@ -55,6 +58,8 @@ pub(super) enum Why {
     Away { reason: GoAwayReason, retry_after: Duration },
     /// It has no time now, and says when to come again.
     Busy { retry_after: Duration },
+    /// It does not read the namespace, says so in `text`, and when to come again.
+    Unread { text: String, retry_after: Duration },
     /// Anything else.
     Broken(String),
 }
@@ -70,6 +75,7 @@ impl fmt::Display for Ended {
         match &self.why {
             Why::Away { reason, .. } => write!(formatter, "the operator ended the stream: {reason:?}"),
             Why::Busy { .. } => formatter.write_str("the operator is busy"),
+            Why::Unread { text, .. } => write!(formatter, "the operator answers 403: {text}"),
             Why::Broken(problem) => formatter.write_str(problem),
         }
     }
@@ -147,7 +153,8 @@ impl Connector {
         let request = self.request(&token, Frames(body))?;
         let response = sender.send_request(request).await.map_err(|error| format!("no answer: {error}"))?;
         if response.status() != StatusCode::OK {
-            return Err(refusal(response.status(), response.headers()));
+            let (head, body) = response.into_parts();
+            return Err(refusal(head.status, &head.headers, &text(body).await));
         }
         let incoming = response.into_body();
         Ok(Stream { incoming, frames, token, _sender: sender, _connection: connection })
@@ -185,17 +192,24 @@ pub(super) fn roots(pem: &str) -> Result<RootCertStore, &'static str> {
 }
 
 /// Why there is no stream.
-fn refusal(status: StatusCode, headers: &HeaderMap) -> Why {
+fn refusal(status: StatusCode, headers: &HeaderMap, text: &str) -> Why {
+    // It asks in seconds, never by a date, for which the time would be needed.
+    let retry_after = retry_after(status, headers, 0).unwrap_or_default();
     let why = match status {
-        StatusCode::UNAUTHORIZED => "the token is not accepted",
-        StatusCode::SERVICE_UNAVAILABLE => {
-            // It asks in seconds, never by a date, for which the time would be needed.
-            let retry_after = retry_after(status, headers, 0).unwrap_or_default();
-            return Why::Busy { retry_after };
-        }
+        StatusCode::UNAUTHORIZED if text.is_empty() => "the token is not accepted",
+        StatusCode::UNAUTHORIZED => text,
+        StatusCode::SERVICE_UNAVAILABLE => return Why::Busy { retry_after },
+        StatusCode::FORBIDDEN => return Why::Unread { text: text.to_owned(), retry_after },
         _ => "it is no feed",
     };
     Why::Broken(format!("the operator answers {}: {why}", status.as_u16()))
+}
+
+/// What an answer says in a line, without what could deceive in a log; nothing if it says too much.
+async fn text(body: Incoming) -> String {
+    let collected = Limited::new(body, REASON_BYTES).collect().await;
+    let bytes = collected.map(|body| body.to_bytes()).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).trim().chars().filter(|char| !char.is_control()).collect()
 }
 
 fn builder() -> http2::Builder<TokioExecutor> {
@@ -335,11 +349,26 @@ mod tests {
     #[test]
     fn f69_an_operator_that_is_busy_is_left_alone_for_as_long_as_it_asks() {
         let headers = HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from(7))]);
-        let busy = refusal(StatusCode::SERVICE_UNAVAILABLE, &headers);
+        let busy = refusal(StatusCode::SERVICE_UNAVAILABLE, &headers, "");
         assert!(
             matches!(busy, Why::Busy { retry_after } if retry_after == Duration::from_secs(7)),
             "{busy:?}"
         );
-        assert!(matches!(refusal(StatusCode::UNAUTHORIZED, &headers), Why::Broken(_)));
+        assert!(matches!(refusal(StatusCode::UNAUTHORIZED, &headers, ""), Why::Broken(_)));
+    }
+
+    #[test]
+    fn why_an_operator_refuses_is_said_and_its_wait_kept() {
+        let headers = HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from(60))]);
+        let said =
+            |status, text: &str| Ended { why: refusal(status, &headers, text), was_heard: false }.to_string();
+        let unread = refusal(StatusCode::FORBIDDEN, &headers, "not watched");
+        assert!(matches!(unread, Why::Unread { retry_after, .. } if retry_after == Duration::from_secs(60)));
+        assert_eq!(said(StatusCode::FORBIDDEN, "not watched"), "the operator answers 403: not watched");
+        assert_eq!(
+            said(StatusCode::UNAUTHORIZED, "not bound to a Pod"),
+            "the operator answers 401: not bound to a Pod"
+        );
+        assert_eq!(said(StatusCode::UNAUTHORIZED, ""), "the operator answers 401: the token is not accepted");
     }
 }
