@@ -66,6 +66,11 @@ impl Watched {
         self.namespaces.as_ref().is_none_or(|namespaces| namespaces.contains(namespace))
     }
 
+    /// Their names. `None`: all that there are.
+    pub(crate) fn names(&self) -> Option<&BTreeSet<String>> {
+        self.namespaces.as_ref()
+    }
+
     /// Whether it is among them, and the operator knows nothing of it, since it may not be read.
     pub(crate) fn is_unread(&self, namespace: &str) -> bool {
         self.unread.has(namespace)

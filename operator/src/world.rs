@@ -98,6 +98,8 @@ pub struct World {
     pub unlabelled: BTreeSet<Unlabelled>,
     /// Namespaces with their labels. One that is not here has none.
     pub namespaces: BTreeMap<ObjectName, Labels>,
+    /// Namespaces that are watched: nothing is known of others. `None`: all are.
+    pub watched: Option<BTreeSet<String>>,
     /// The authorities that sidecars should trust the operator's feed by, in PEM. `None`: there is no feed.
     pub feed_ca: Option<String>,
     /// For whom snapshots are wanted.

@@ -62,6 +62,13 @@ fn absent(key: &ObjectKey, partners: &Partners<'_>, world: &World) -> Problem {
         let message = format!("partner {key} is itself refused");
         return Problem::new(Reason::PartnerRefused, message, "repair the Partner first");
     }
+    if world.watched.as_ref().is_some_and(|watched| !watched.contains(key.namespace.as_str())) {
+        let message =
+            format!("names partner {key}, and namespace {} is not watched by the operator", key.namespace);
+        let remedy =
+            "have the namespace added to the chart's `watchNamespaces`, or name a Partner of one that is";
+        return Problem::new(Reason::UnknownPartner, message, remedy);
+    }
     let elsewhere = partners.keys().find(|other| other.name == key.name);
     let remedy = match elsewhere {
         Some(other) => format!("create it, or name `namespace: {}`, where there is one", other.namespace),
@@ -108,4 +115,23 @@ fn default_model(found: &CompiledPartner<'_>, key: &ObjectKey) -> Result<ModelNa
             "name a model here, or set `defaultModel` there",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partner_of_a_namespace_that_is_not_watched_is_not_to_be_created() {
+        let watching = |names: Option<[&str; 1]>| World {
+            watched: names.map(|names| names.map(str::to_owned).into()),
+            ..World::default()
+        };
+        let key = ObjectKey { namespace: "vendors".parse().unwrap(), name: "alpha".parse().unwrap() };
+        let said = |names| absent(&key, &Partners::default(), &watching(names)).message;
+        assert!(said(Some(["shop"])).contains("namespace vendors is not watched"));
+        for names in [None, Some(["vendors"])] {
+            assert!(said(names).contains("does not have"), "{names:?}");
+        }
+    }
 }

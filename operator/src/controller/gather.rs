@@ -49,7 +49,7 @@ pub(super) fn gather(
     feed_ca: Option<String>,
 ) -> Gathered {
     let mut gathered = Gathered::default();
-    let mut world = World { scopes, unlabelled, feed_ca, ..World::default() };
+    let mut world = World { scopes, unlabelled, feed_ca, watched: stores.watched.clone(), ..World::default() };
     let mut reader = Reader { gathered: &mut gathered };
     world.partners = reader.read(Kind::Partner, &stores.partners.state());
     world.routes = reader.read(Kind::ModelRoute, &stores.routes.state());

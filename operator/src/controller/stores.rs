@@ -1,6 +1,6 @@
 //! What the API server has, held in memory: one reflector for each kind. Any change is a knock, never a work item.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub(super) struct Stores {
     pub(super) secrets: Store<Secret>,
     pub(super) config_maps: Store<ConfigMap>,
     pub(super) namespaces: Store<PartialObjectMeta<Namespace>>,
+    /// Namespaces that all others are of. `None`: of any.
+    pub(super) watched: Option<BTreeSet<String>>,
 }
 
 /// What watching needs.
@@ -57,6 +59,7 @@ impl Stores {
             secrets: watch.follow(watched.events(client, &labelled(CREDENTIAL_LABEL)), ()),
             config_maps: watch.follow(watched.events(client, &labelled(SCHEMA_LABEL)), ()),
             namespaces: watch.follow(namespaces.default_backoff().boxed(), ()),
+            watched: watched.names().cloned(),
         }
     }
 
