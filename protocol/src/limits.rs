@@ -127,6 +127,8 @@ pub const PII_LANGUAGE_CHARS: usize = 16;
 pub const PII_QUESTION_BYTES: usize = 4 << 10;
 /// Bytes of text of one request that an analyzer is asked about. A request with more is not sent.
 pub const PII_ANALYZED_BYTES: usize = 256 << 10;
+/// Different texts of a request that analyzers are asked about: what is done for each is done between two steps.
+pub const PII_ANALYZED_TEXTS: usize = 2048;
 /// Bytes of an analyzer's answer to one question.
 pub const PII_FINDINGS_BYTES: usize = 256 << 10;
 /// Questions that one analyzer is asked at a time; the others wait.

@@ -119,16 +119,18 @@ struct Collected {
     /// In which order each came.
     texts: BTreeMap<String, usize>,
     bytes: usize,
+    /// Whether a text came that there was no room for.
+    is_full: bool,
 }
 
 impl Collector {
     /// The texts, in their order.
     ///
     /// # Errors
-    /// They are longer than an analyzer may be asked about.
+    /// They are longer, or more, than an analyzer may be asked about.
     pub(crate) fn finish(self) -> Result<Texts, TooLong> {
-        let Collected { texts, bytes } = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if bytes > limits::PII_ANALYZED_BYTES {
+        let Collected { texts, is_full, .. } = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if is_full {
             return Err(TooLong);
         }
         let mut texts: Vec<_> = texts.into_iter().collect();
@@ -147,9 +149,11 @@ impl NameFinder for Collector {
     fn known(&self, value: &str, _out: &mut Vec<NameSpan>) -> Result<(), Unanalyzed> {
         let mut collected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !collected.texts.contains_key(value) {
+            let order = collected.texts.len();
             collected.bytes = collected.bytes.saturating_add(value.len());
-            if collected.bytes <= limits::PII_ANALYZED_BYTES {
-                let order = collected.texts.len();
+            collected.is_full |=
+                collected.bytes > limits::PII_ANALYZED_BYTES || order == limits::PII_ANALYZED_TEXTS;
+            if !collected.is_full {
                 collected.texts.insert(value.to_owned(), order);
             }
         }

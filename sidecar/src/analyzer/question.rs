@@ -116,7 +116,7 @@ impl Question {
     /// Adds each finding to the names of the texts that it stands in; `names` has a place for each.
     ///
     /// # Errors
-    /// In words for the log. A finding that stands in no text: whoever counts in another way has found something else.
+    /// In words for the log. A finding beyond the text: whoever counts in another way has found something else.
     pub(super) fn spread(
         &self,
         findings: &[Finding],
@@ -124,10 +124,14 @@ impl Question {
     ) -> Result<(), &'static str> {
         let bytes: Vec<usize> = self.text.char_indices().map(|(at, _)| at).chain([self.text.len()]).collect();
         let mut room = MAX_NAMES;
+        if findings.len() > MAX_NAMES {
+            return Err("there are too many findings");
+        }
         for finding in findings {
             let byte = |point: usize| bytes.get(point).copied().ok_or("a finding lies outside of the text");
             let (start, end) = (byte(finding.start)?, byte(finding.end)?);
-            for part in self.parts.iter().filter(|part| part.range.start < end && start < part.range.end) {
+            let first = self.parts.partition_point(|part| part.range.end <= start);
+            for part in self.parts.iter().skip(first).take_while(|part| part.range.start < end) {
                 let within =
                     |at: usize| at.clamp(part.range.start, part.range.end) - part.range.start + part.from;
                 let name = NameSpan {

@@ -347,6 +347,18 @@ async fn a_request_that_is_too_long_for_an_analyzer_is_neither_analyzed_nor_sent
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_of_too_many_texts_for_an_analyzer_is_neither_analyzed_nor_sent() {
+    let world = sidecar(&analyzed(), reads);
+    let most = chaperone_protocol::limits::PII_ANALYZED_TEXTS;
+    let texts: Vec<String> = (0..=most).map(|index| format!("say hello {index}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let got = world.says(&texts).await;
+    assert_eq!((got.status, got.header("x-chaperone-reason")), (400, "pii_unscannable"));
+    assert_eq!((world.arrived(ANALYZER), world.arrived("first.test")), (0, 0));
+    world.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_blocked_anyway_is_not_shown_to_an_analyzer() {
     let mut policy = analyzed_by("http://127.0.0.1:3000");
     policy["actions"]["Email"] = json!("Block");

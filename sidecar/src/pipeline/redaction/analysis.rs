@@ -99,8 +99,10 @@ async fn texts(call: &Call<'_>, policy: &PairPolicy, record: &mut Record) -> Res
 
 fn too_long(_: TooLong) -> Refusal {
     let message = format!(
-        "the request has more than {} kB of text, more than its analyzer may be asked about, and was not sent",
-        limits::PII_ANALYZED_BYTES >> 10
+        "the request has more than {} kB of text, or more than {} texts, which is more than its analyzer may be asked \
+         about, and was not sent",
+        limits::PII_ANALYZED_BYTES >> 10,
+        limits::PII_ANALYZED_TEXTS
     );
     Refusal::new(Reason::PiiUnscannable, message)
 }
