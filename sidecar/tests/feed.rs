@@ -212,7 +212,7 @@ fn f58_a_snapshot_that_is_not_understood_is_refused_and_the_last_good_one_stays(
         (later.replace(r#""protocol":1"#, r#""protocol":9"#), "protocol"),
         (later.replace(r#""protocol":1"#, r#""protocol":1,"requires":["telepathy"]"#), "requires"),
         (later.replace(r#""weight":1"#, r#""weight":0"#), "routes.chat.targets"),
-        (later.replace("Internal", "Secret"), ""),
+        (later.replace("Internal", "Secret"), "routes.chat.dataClass"),
     ];
     for (document, path) in cases {
         stream.say(1, &[LeaderFrame::Snapshot(document.clone().into_bytes())]);
