@@ -201,7 +201,7 @@ impl Release {
     /// # Errors
     /// If one hangs; then with what it still waits for.
     pub async fn remove_namespaces(&self, names: &[&str]) -> Result<()> {
-        let command = ["delete", "namespace", "--wait=false"];
+        let command = ["delete", "namespace", "--wait=false", "--ignore-not-found"];
         self.cluster.kubectl(&[&command, names].concat()).await?.ok()?;
         let namespaces: Api<Namespace> = Api::all(self.cluster.client());
         for name in names {

@@ -87,7 +87,7 @@ async fn f72_operators_and_sidecars_are_upgraded_and_rolled_back_in_both_orders_
     }
     let asked = traffic.end().await?;
     writeln!(std::io::stderr(), "{asked} requests in the meantime, none failed")?;
-    stage.release.helm(&["uninstall", "chaperone", "--wait"]).await?.ok().map(drop)
+    stage.end().await
 }
 
 /// Of the application's users.
@@ -116,7 +116,7 @@ async fn f58_what_a_later_operator_sends_is_refused_by_sidecars_of_either_revisi
     stage.restart_application().await?;
     stage.refuses_and_serves((Old, New), &neighbour).await?;
     steps.done("the same of the previous operator, by sidecars of this revision")?;
-    stage.release.helm(&["uninstall", "chaperone", "--wait"]).await?.ok().map(drop)
+    stage.end().await
 }
 
 impl Stage {
@@ -173,6 +173,15 @@ impl Stage {
             .with(&Old.repository("chaperone-sidecar"), &previous.sidecar());
         let release = Release::for_test(test, &[SHOP, OTHER], images).await?;
         Ok(release.map(|release| Self { release, previous }))
+    }
+
+    /// Leaves the cluster to the next test as it was: the chart keeps its definitions, which no other release may take.
+    async fn end(self) -> Result<()> {
+        self.release.helm(&["uninstall", "chaperone", "--wait"]).await?.ok()?;
+        let kinds = ["partners", "modelroutes", "tenantquotas"].map(|kind| format!("{kind}.chaperone.dev"));
+        let remove = ["delete", "crd", "--ignore-not-found", &kinds[0], &kinds[1], &kinds[2]];
+        self.release.cluster.kubectl(&remove).await?.ok()?;
+        self.release.remove_namespaces(&[SHOP, OTHER, self.release.home()]).await
     }
 
     /// Helm installs or upgrades to the chart of the operators' revision.
