@@ -26,7 +26,7 @@ pub(super) struct Amend {
     /// The last chunk of OpenAI's dialect, of whose shape made-up ones are.
     shape: Option<openai::Shape>,
     /// A chunk that waits for the next one, and the texts that it would end.
-    waiting: Option<(Chunk, Vec<Channel>)>,
+    waiting: Option<(Chunk, Read, Vec<Channel>)>,
     /// Whether several texts of a choice go on by turns.
     by_turns: bool,
 }
@@ -40,19 +40,11 @@ struct Chunk {
     is_changed: bool,
 }
 
-/// Whether a chunk may wait for the next one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Patience {
-    None,
-    Some,
-}
-
-/// What becomes of a chunk.
-enum Said {
-    /// What leaves before it, and what it says then, if that is something else.
-    Now(Vec<Frame>, Option<Bytes>),
-    /// Nothing yet: it would end these texts.
-    Waits(Vec<Channel>),
+/// What a chunk of OpenAI's dialect says, and which choices it ends.
+struct Read {
+    skimmed: Skim,
+    found: Vec<Found>,
+    ending: Vec<u64>,
 }
 
 impl From<Unfit> for Failure {
@@ -125,38 +117,26 @@ impl Amend {
             let (frames, amended) = self.anthropic(&chunk.data)?;
             return chunk.behind(frames, amended);
         }
+        let read = Read::of(&chunk.data)?;
         let mut frames = Vec::new();
-        let may_wait = self.scrubber.searches() && !self.by_turns;
-        let mut patience = if may_wait { Patience::Some } else { Patience::None };
-        if let Some((first, texts)) = self.waiting.take() {
-            let skimmed = skim(&chunk.data, &openai::CHUNK)?;
-            let goes_on = |found: &Found| texts.contains(&found.channel);
-            self.by_turns = openai::texts(&chunk.data, &skimmed).iter().any(goes_on);
-            frames = self.now(first)?;
-            patience = Patience::None;
-        }
-        match self.openai(&chunk.data, patience)? {
-            Said::Waits(texts) => self.waiting = Some((chunk, texts)),
-            Said::Now(before, amended) => {
-                frames.extend(before);
-                frames = chunk.behind(frames, amended)?;
+        if let Some((first, said, ended)) = self.waiting.take() {
+            self.by_turns = read.found.iter().any(|found| ended.contains(&found.channel));
+            frames = self.openai(first, said)?;
+        } else {
+            let ended = self.ended_by(&read);
+            if !ended.is_empty() {
+                self.waiting = Some((chunk, read, ended));
+                return Ok(frames);
             }
         }
+        frames.extend(self.openai(chunk, read)?);
         Ok(frames)
-    }
-
-    /// What leaves instead of a chunk that has waited.
-    fn now(&mut self, chunk: Chunk) -> Result<Vec<Frame>, Failure> {
-        match self.openai(&chunk.data, Patience::None)? {
-            Said::Now(before, amended) => chunk.behind(before, amended),
-            Said::Waits(_) => Ok(Vec::new()),
-        }
     }
 
     /// What leaves if no chunk comes for which one had to wait.
     fn waited(&mut self) -> Result<Vec<Frame>, Failure> {
         match self.waiting.take() {
-            Some((chunk, _)) => self.now(chunk),
+            Some((chunk, read, _)) => self.openai(chunk, read),
             None => Ok(Vec::new()),
         }
     }
@@ -247,17 +227,18 @@ impl Amend {
         Ok((frames, edits.applied(data)))
     }
 
-    /// A chunk that begins a text ends the others of its choice. It may have to wait for the next one: where they go on
-    /// there, they come by turns, and a value may go on in each.
-    fn openai(&mut self, data: &Bytes, patience: Patience) -> Result<Said, Failure> {
-        let skimmed = skim(data, &openai::CHUNK)?;
-        let (found, ending) = (openai::texts(data, &skimmed), openai::ending(data, &skimmed));
-        if patience == Patience::Some && ending.is_empty() {
-            let ended: Vec<_> = found.iter().flat_map(|one| self.texts_beside(one.channel, &found)).collect();
-            if !ended.is_empty() {
-                return Ok(Said::Waits(ended));
-            }
+    /// The texts that a chunk would end, for which it has to wait for the next one: where they go on there, they come by
+    /// turns, and a value may go on in each. None where nothing is looked for, or the choice ends anyway.
+    fn ended_by(&self, read: &Read) -> Vec<Channel> {
+        if !self.scrubber.searches() || !read.ending.is_empty() {
+            return Vec::new();
         }
+        read.found.iter().flat_map(|one| self.texts_beside(one.channel, &read.found)).collect()
+    }
+
+    /// What leaves instead of a chunk, which ends the other texts of the choices that it goes on with.
+    fn openai(&mut self, chunk: Chunk, read: Read) -> Result<Vec<Frame>, Failure> {
+        let (data, Read { skimmed, found, ending }) = (&chunk.data, read);
         self.shape = openai::Shape::of(data, &skimmed).or(self.shape.take());
         let (mut edits, mut before) = (Edits(self.left_out(&skimmed)), Vec::new());
         for (at, one) in found.iter().enumerate() {
@@ -274,7 +255,8 @@ impl Amend {
             let closing = self.of_choice(choice);
             before.extend(self.close(&closing)?);
         }
-        Ok(Said::Now(before, edits.applied(data)))
+        let amended = edits.applied(data);
+        chunk.behind(before, amended)
     }
 
     /// What a chunk or body must not say where answers are searched.
@@ -322,6 +304,14 @@ impl Amend {
             (Dialect::OpenAi | Dialect::Neutral, None) => return Err(protocol()),
         });
         Ok(())
+    }
+}
+
+impl Read {
+    fn of(data: &[u8]) -> Result<Self, Failure> {
+        let skimmed = skim(data, &openai::CHUNK)?;
+        let (found, ending) = (openai::texts(data, &skimmed), openai::ending(data, &skimmed));
+        Ok(Self { skimmed, found, ending })
     }
 }
 
