@@ -1,7 +1,7 @@
 //! How much of the process's memory requests may take, and when to shed.
 //!
-//! Bodies are counted by lease, as they came and as a partner may see them. Beside that the whole process is watched against its cgroup's limit, because a body's
-//! copies (translation, the partner's answer) are not in the lease.
+//! Bodies are counted by lease, as they came and as a partner may see them. Beside that the whole process is watched
+//! against its cgroup's limit, because other copies of a body (translation, the partner's answer) are not in a lease.
 
 use std::fs;
 use std::path::{Path, PathBuf};

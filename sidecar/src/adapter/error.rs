@@ -80,8 +80,8 @@ pub(crate) fn classify(status: Option<u16>, body: &[u8], retry_after: Option<Dur
     Failure { reason, message, retry_after, reached: Reached::Everything, extent }
 }
 
-/// Whether it is the credential itself that will not do, whoever uses it. A status of 403, and a permission that is missing, may be about
-/// this Pod's address or one feature of one request.
+/// For whom the refusal of a credential holds: for everybody where it is the credential itself that will not do. A status
+/// of 403, and a permission that is missing, may be about this Pod's address or one feature of one request.
 fn extent(reason: Reason, error: Option<&Described>, status: Option<u16>) -> Extent {
     let has = |codes: &[&str]| error.is_some_and(|error| error.has(codes));
     match reason {

@@ -77,7 +77,10 @@ pub(super) async fn redact(
     let policy = call.world.policies.get(&call.route.alias, partner).ok_or_else(no_policy)?;
     let scope = pii::scope_text(policy.written.scope, conversation(call.headers)?, record.request_id());
     let mut vault = vault(&call.world.pseudonyms, partner, scope);
-    let analyses = Box::pin(analysis::all(call, policy, record)).await?;
+    let analyses = match analysis::analyzers(policy) {
+        [] => Vec::new(),
+        some => Box::pin(analysis::all(call, policy, some, record)).await?,
+    };
     let began = clock::now();
     let assisted = policy.names().map(|own| Assisted { own, analyses: &analyses });
     let names = assisted.as_ref().map(|assisted| assisted as &dyn NameFinder);

@@ -32,18 +32,22 @@ pub(super) struct Analyses {
     answered: Mutex<BTreeMap<Analyzer, Answered>>,
 }
 
-/// What the analyzers of `policy` have found, each once.
+/// Whom `policy` has asked about requests. Names that are looked for in answers alone are no reason to ask, and none to
+/// take down texts: there would be none.
+pub(super) fn analyzers(policy: &PairPolicy) -> &[Analyzer] {
+    if policy.requests.entities().wants_names() { policy.written.ner.analyzers() } else { &[] }
+}
+
+/// What these `analyzers` of `policy` have found, each once.
 ///
 /// # Errors
 /// One of them could not be asked, or the request is not for it to read.
 pub(super) async fn all(
     call: &Call<'_>,
     policy: &PairPolicy,
+    analyzers: &[Analyzer],
     record: &mut Record,
 ) -> Result<Vec<Arc<Analysis>>, Refusal> {
-    // Names that are looked for in answers alone are no reason to ask, and none to take down texts: there would be none.
-    let wants_names = policy.requests.entities().wants_names();
-    let analyzers = if wants_names { policy.written.ner.analyzers() } else { &[] };
     let mut analyses = Vec::with_capacity(analyzers.len());
     for analyzer in analyzers {
         let known = lock(&call.redactions.analyses.answered).get(analyzer).cloned();
