@@ -34,7 +34,10 @@ fn serve(address: &str, answer: impl Fn() -> Result<String>) -> Result<()> {
                 Err(error) => ("502 Bad Gateway", error.to_string()),
             };
             let length = text.len();
-            let _ = write!(connection, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{text}");
+            let _ = write!(
+                connection,
+                "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{text}"
+            );
         }
     }
     Ok(())

@@ -36,7 +36,9 @@ impl Probed {
     /// What must be there before anybody is sent here, and is not.
     fn missing(&self) -> Option<&'static str> {
         if !*self.is_known.borrow() {
-            return Some("Partners, ModelRoutes and what they refer to are not all listed yet; the log says which cannot be\n");
+            return Some(
+                "Partners, ModelRoutes and what they refer to are not all listed yet; the log says which cannot be\n",
+            );
         }
         if !self.leaf.is_present() {
             return Some("there is no certificate yet\n");
@@ -116,7 +118,12 @@ mod tests {
         let (_leadership, leads) = watch::channel(Leadership::Standby);
         let desk = Desk::new(leads, crate::metrics::Metrics::new().unwrap());
         let vital = Vital::new();
-        let probed = Probed { vital: vital.clone(), leaf: Arc::default(), trust: None, is_known: watch::channel(true).1 };
+        let probed = Probed {
+            vital: vital.clone(),
+            leaf: Arc::default(),
+            trust: None,
+            is_known: watch::channel(true).1,
+        };
         let probe = || handle(&desk, &probed, &Request::get("/livez").body(()).unwrap()).status();
         assert_eq!(probe(), StatusCode::OK);
         vital.spawn("controller", async { panic!("for the test") }).await.unwrap_err();

@@ -47,7 +47,12 @@ pub struct Args {
     #[arg(long, env = "CHAPERONE_WEBHOOK_SERVICE", default_value = "chaperone-webhook", value_name = "NAME")]
     pub webhook_service: String,
     /// MutatingWebhookConfiguration whose caBundle is kept current.
-    #[arg(long, env = "CHAPERONE_WEBHOOK_CONFIGURATION", default_value = "chaperone-injector", value_name = "NAME")]
+    #[arg(
+        long,
+        env = "CHAPERONE_WEBHOOK_CONFIGURATION",
+        default_value = "chaperone-injector",
+        value_name = "NAME"
+    )]
     pub webhook_configuration: String,
     /// Image of the sidecar, best by digest. Without it no Pod is injected, and no webhook is served.
     #[arg(long, env = "CHAPERONE_SIDECAR_IMAGE", value_name = "IMAGE")]

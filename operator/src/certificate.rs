@@ -21,11 +21,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
-use rustls::{CertificateError, RootCertStore, ServerConfig};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio::sync::{Notify, watch};
@@ -149,7 +149,11 @@ impl Certificate {
             let taken = self.take(&secret, desk, clock::wall());
             desk.metrics.certificate_refused.set(i64::from(taken.is_err()));
             if let Err(problem) = &taken {
-                tracing::warn!(secret = self.name, problem, "the certificate cannot be used; keeping the last");
+                tracing::warn!(
+                    secret = self.name,
+                    problem,
+                    "the certificate cannot be used; keeping the last"
+                );
             }
             refused = taken.is_err().then_some(secret);
             self.seen.notify_one();
@@ -186,7 +190,9 @@ impl Certificate {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
         let verifier = verifier.map_err(|error| error.to_string())?;
-        let now = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now.as_second()).unwrap_or_default()));
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(
+            u64::try_from(now.as_second()).unwrap_or_default(),
+        ));
         for name in &self.names {
             let server = ServerName::try_from(name.as_str()).map_err(|error| error.to_string())?;
             let verified = verifier.verify_server_cert(leaf, others, &server, &[], now);
@@ -205,7 +211,8 @@ impl Certificate {
         loop {
             let now = clock::now();
             let epoch = leadership.borrow_and_update().epoch(now);
-            elected = epoch.map(|epoch| elected.filter(|(before, _)| *before == epoch).unwrap_or((epoch, now)));
+            elected =
+                epoch.map(|epoch| elected.filter(|(before, _)| *before == epoch).unwrap_or((epoch, now)));
             let wait = match elected {
                 Some((_, since)) => self.keep_fresh(desk, since).await,
                 None => LOOK,
@@ -264,7 +271,10 @@ impl Certificate {
                 "the new authority signs before every sidecar says that it knows it; the column PROGRAMMED has who lags"
             );
         }
-        tracing::info!(secret = self.name, "the certificate was renewed, or its authority's change went a step further");
+        tracing::info!(
+            secret = self.name,
+            "the certificate was renewed, or its authority's change went a step further"
+        );
         Ok(AGAIN)
     }
 

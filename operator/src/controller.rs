@@ -16,8 +16,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use self::debounce::Debounce;
-use self::gather::Gathered;
 pub(crate) use self::gather::Found;
+use self::gather::Gathered;
 use self::stores::Stores;
 use crate::clock;
 use crate::compile::{Finding, compile};
@@ -88,12 +88,30 @@ impl Controller {
         let (asking, knock) = (client.clone(), Arc::clone(&changed));
         // Ends when the controller, which holds the other end, is dropped.
         vital.spawn("absent", async move { absent::run(&asking, wanted, found, &knock).await });
-        let (probes, (assignment, assigned)) = (watch::channel(Arc::default()), watch::channel(Arc::default()));
+        let (probes, (assignment, assigned)) =
+            (watch::channel(Arc::default()), watch::channel(Arc::default()));
         let (is_known, known) = watch::channel(false);
         let handed = Handed { probes: probes.1, assignment: assigned, is_known: known };
         let stores = Stores::watch(client, &watched, vital, &changed);
         let probes = probes.0;
-        (Self { desk, pods, stores, changed, missing, unlabelled, probes, outcomes, root, authority, assignment, drill_age: DrillAge::default(), is_known }, handed)
+        (
+            Self {
+                desk,
+                pods,
+                stores,
+                changed,
+                missing,
+                unlabelled,
+                probes,
+                outcomes,
+                root,
+                authority,
+                assignment,
+                drill_age: DrillAge::default(),
+                is_known,
+            },
+            handed,
+        )
     }
 
     /// The same, where drills may be so many hours old.
@@ -135,7 +153,9 @@ impl Controller {
             let _ = authority.wait_for(Option::is_some).await;
         };
         if timeout(COMPLETE, complete).await.is_err() {
-            tracing::warn!("root secret or certificate are not known; sidecars go on with what they have of them");
+            tracing::warn!(
+                "root secret or certificate are not known; sidecars go on with what they have of them"
+            );
         }
         let mut debounce = Debounce::default();
         debounce.changed(elected);
@@ -178,7 +198,12 @@ impl Controller {
         let mut scopes: BTreeSet<Scope> = self.desk.lead(begun, |hub| hub.scopes())?;
         let unseen = self.desk.lead(begun, |hub| self.pods.unseen(begun, |uid| hub.knows(uid)))?;
         scopes.extend(unseen.into_keys());
-        let mut gathered = gather::gather(&self.stores, scopes, self.unlabelled.borrow().clone(), self.authority.borrow().clone());
+        let mut gathered = gather::gather(
+            &self.stores,
+            scopes,
+            self.unlabelled.borrow().clone(),
+            self.authority.borrow().clone(),
+        );
         gathered.pass.secrets.root.clone_from(&self.root.borrow());
         let compiled = compile(&gathered.pass.world);
         self.desk.lead(clock::now(), |hub| hub.publish(&gathered.pass, &compiled, clock::now()))?;
@@ -187,7 +212,10 @@ impl Controller {
         self.desk.metrics.found(findings);
         let missing = gather::missing(&gathered.pass.world);
         self.missing.send_if_modified(|before| std::mem::replace(before, missing.clone()) != missing);
-        self.probes.send_replace(Arc::new(Probes { partners: compiled.partners, keys: gathered.pass.secrets.keys.clone() }));
+        self.probes.send_replace(Arc::new(Probes {
+            partners: compiled.partners,
+            keys: gathered.pass.secrets.keys.clone(),
+        }));
         self.desk.metrics.compile.observe((clock::now() - begun).as_secs_f64());
         Some(gathered)
     }
@@ -206,7 +234,9 @@ impl Controller {
         let election = if now < elected + SETTLING { Election::Recent } else { Election::Past };
         let mut assignment = Assignment { findings: findings.to_vec(), ..Assignment::default() };
         for (object, found) in gather::found_all(&self.stores) {
-            let Some(generation) = generations.get(&object).map(|generation| generation.number) else { continue };
+            let Some(generation) = generations.get(&object).map(|generation| generation.number) else {
+                continue;
+            };
             let subject = Subject {
                 kind: object.kind,
                 generation,

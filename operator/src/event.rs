@@ -25,13 +25,7 @@ pub(crate) fn normal(reason: &str, action: &str, note: String) -> Event {
 fn event(type_: EventType, reason: &str, action: &str, mut note: String) -> Event {
     let end = (0..=NOTE.min(note.len())).rev().find(|end| note.is_char_boundary(*end));
     note.truncate(end.unwrap_or_default());
-    Event {
-        type_,
-        reason: reason.to_owned(),
-        note: Some(note),
-        action: action.to_owned(),
-        secondary: None,
-    }
+    Event { type_, reason: reason.to_owned(), note: Some(note), action: action.to_owned(), secondary: None }
 }
 
 #[cfg(test)]

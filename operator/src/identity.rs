@@ -188,7 +188,8 @@ mod tests {
     use super::*;
 
     fn token() -> Token {
-        let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(r#"{"exp":1800000000,"sub":"x"}"#);
+        let payload =
+            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(r#"{"exp":1800000000,"sub":"x"}"#);
         Token::new(&format!("header.{payload}.signature")).unwrap()
     }
 

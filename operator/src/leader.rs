@@ -132,7 +132,9 @@ impl Candidate {
                 RENEW / 2
             }
             // The API server does not answer: try again while there is time.
-            (_, Leadership::Leading { until, .. }) => Duration::from_secs(1).min(until.saturating_duration_since(now)),
+            (_, Leadership::Leading { until, .. }) => {
+                Duration::from_secs(1).min(until.saturating_duration_since(now))
+            }
             (_, Leadership::Standby) => elector.patience(now),
         }
     }

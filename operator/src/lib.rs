@@ -8,13 +8,49 @@
 pub mod compile;
 pub mod world;
 
-macro_rules! in_a_cluster {
-    ($($module:ident)*) => { $(#[cfg(feature = "controller")] mod $module;)* };
-}
-
-in_a_cluster! { admin args beside certificate clock controller desk event feed health identity injector leader metrics operator pods report root telemetry vital watched }
-
+#[cfg(feature = "controller")]
+mod admin;
+#[cfg(feature = "controller")]
+mod args;
+#[cfg(feature = "controller")]
+mod beside;
+#[cfg(feature = "controller")]
+mod certificate;
+#[cfg(feature = "controller")]
+mod clock;
+#[cfg(feature = "controller")]
+mod controller;
+#[cfg(feature = "controller")]
+mod desk;
+#[cfg(feature = "controller")]
+mod event;
+#[cfg(feature = "controller")]
+mod feed;
+#[cfg(feature = "controller")]
+mod health;
+#[cfg(feature = "controller")]
+mod identity;
+#[cfg(feature = "controller")]
+mod injector;
+#[cfg(feature = "controller")]
+mod leader;
+#[cfg(feature = "controller")]
+mod metrics;
+#[cfg(feature = "controller")]
+mod operator;
 #[cfg(all(test, feature = "controller"))]
 mod played;
+#[cfg(feature = "controller")]
+mod pods;
+#[cfg(feature = "controller")]
+mod report;
+#[cfg(feature = "controller")]
+mod root;
+#[cfg(feature = "controller")]
+mod telemetry;
+#[cfg(feature = "controller")]
+mod vital;
+#[cfg(feature = "controller")]
+mod watched;
 #[cfg(feature = "controller")]
 pub use self::{args::Args, operator::run, telemetry::log_to_stderr};

@@ -1,7 +1,8 @@
 //! Every metric of the operator. Labels are enums.
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::compile::{Finding, Severity};
@@ -43,7 +44,8 @@ impl Metrics {
             registry.register(Box::new(counter.clone()))?;
             Ok::<_, prometheus::Error>(counter)
         };
-        let injections = counters("chaperone_injections_total", "Pods that the injector was asked about", "outcome")?;
+        let injections =
+            counters("chaperone_injections_total", "Pods that the injector was asked about", "outcome")?;
         // A failure is seen by what it adds to what was there before.
         injections.with_label_values(&["failed"]).reset();
         let gauges = |name, help, label| {
@@ -70,16 +72,34 @@ impl Metrics {
             )?,
             refused: counters("chaperone_feed_refused_total", "Streams that were not admitted", "reason")?,
             injections,
-            evictions: counters("chaperone_evictions_total", "Evictions of Pods without a sidecar", "outcome")?,
-            status_writes: counters("chaperone_status_writes_total", "Statuses written, by outcome", "outcome")?,
+            evictions: counters(
+                "chaperone_evictions_total",
+                "Evictions of Pods without a sidecar",
+                "outcome",
+            )?,
+            status_writes: counters(
+                "chaperone_status_writes_total",
+                "Statuses written, by outcome",
+                "outcome",
+            )?,
             compile: seconds("chaperone_compile_duration_seconds", "Compiling and publishing once")?,
             certificate_expiry: gauge(
                 "chaperone_certificate_expiry_timestamp_seconds",
                 "When the certificate of feed and webhook ends, in seconds since 1970",
             )?,
-            injection: seconds("chaperone_injection_duration_seconds", "From a question about a Pod to its answer")?,
-            uninjected: gauges("chaperone_uninjected_pods", "Pods that should have a sidecar and have none", "reason")?,
-            unread: gauge("chaperone_unread_namespaces", "Watched namespaces that may not be read: their Role is missing")?,
+            injection: seconds(
+                "chaperone_injection_duration_seconds",
+                "From a question about a Pod to its answer",
+            )?,
+            uninjected: gauges(
+                "chaperone_uninjected_pods",
+                "Pods that should have a sidecar and have none",
+                "reason",
+            )?,
+            unread: gauge(
+                "chaperone_unread_namespaces",
+                "Watched namespaces that may not be read: their Role is missing",
+            )?,
             certificate_refused: gauge(
                 "chaperone_certificate_refused",
                 "1 while what the certificate's Secret holds cannot be used, so that the last is kept",

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin;
 use crate::args::Args;
 use crate::certificate::Certificate;
 use crate::controller::{Controller, Handed, Sources};
@@ -30,7 +31,6 @@ use crate::report::writer;
 use crate::root::RootSecret;
 use crate::vital::Vital;
 use crate::watched::Watched;
-use crate::admin;
 
 /// How long releasing the Lease may take at the end.
 const FAREWELL: Duration = Duration::from_secs(6);
@@ -83,18 +83,22 @@ pub async fn run(args: Args) -> Result<()> {
         Some(settings) => {
             let listener = bind(args.webhook_listen, "webhook").await?;
             let (trust, trusted) = watch::channel(Trust::Missing);
-            let (configuration, differs) = (args.webhook_configuration.clone(), desk.metrics.bundle_differs.clone());
+            let (configuration, differs) =
+                (args.webhook_configuration.clone(), desk.metrics.bundle_differs.clone());
             let bundle = Bundle { configuration, issuer: args.certificate_from, differs };
             vital.spawn("bundle", bundle::run(client.clone(), bundle, authority.clone(), trust));
             let eviction = if args.evict_uninjected { Eviction::On(trusted.clone()) } else { Eviction::Off };
             let (watched, home) = (Arc::clone(&watched), args.namespace.clone());
-            vital.spawn("watchdog", watchdog::run(client.clone(), watched, Arc::clone(&desk), home, eviction));
-            let injector = Arc::new(injector::server::Injector { settings, authority, desk: Arc::clone(&desk) });
+            vital
+                .spawn("watchdog", watchdog::run(client.clone(), watched, Arc::clone(&desk), home, eviction));
+            let injector =
+                Arc::new(injector::server::Injector { settings, authority, desk: Arc::clone(&desk) });
             vital.spawn("injector", injector::server::run(injector, listener, Arc::clone(&leaf)));
             Some(trusted)
         }
     };
-    let probed = admin::Probed { leaf: Arc::clone(&leaf), trust, vital: vital.clone(), is_known: is_known.clone() };
+    let probed =
+        admin::Probed { leaf: Arc::clone(&leaf), trust, vital: vital.clone(), is_known: is_known.clone() };
     vital.spawn("admin", admin::run(Arc::clone(&desk), probed, admin_listener));
 
     let (leaving, ending) = (CancellationToken::new(), CancellationToken::new());

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chaperone_protocol::snapshot::Scope;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod as CorePod;
-use kube::core::PartialObjectMeta;
-use kube::runtime::watcher::Event;
 use kube::Client;
+use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
+use kube::runtime::watcher::Event;
 use tokio::time::Instant;
 
 use self::census::{Census, Seen};
@@ -43,7 +43,11 @@ impl Pods {
     }
 
     /// Pods that have run for a while without their sidecar ever having had a stream, by scope.
-    pub(crate) fn unseen(&self, now: Instant, has_connected: impl Fn(&str) -> bool) -> BTreeMap<Scope, usize> {
+    pub(crate) fn unseen(
+        &self,
+        now: Instant,
+        has_connected: impl Fn(&str) -> bool,
+    ) -> BTreeMap<Scope, usize> {
         self.census().unseen(now, has_connected)
     }
 

@@ -67,7 +67,11 @@ impl RootSecret {
                     is_new
                 })),
                 Ok(Err(problem)) => {
-                    tracing::warn!(secret = self.name, problem, "the root secret cannot be used; keeping the last");
+                    tracing::warn!(
+                        secret = self.name,
+                        problem,
+                        "the root secret cannot be used; keeping the last"
+                    );
                 }
                 Err(error) => tracing::warn!(secret = self.name, %error, "cannot follow the root secret"),
             }
@@ -140,7 +144,9 @@ mod tests {
     #[test]
     fn thirty_two_bytes_are_a_root_and_nothing_else_is() {
         assert_eq!(root_in(&secret("root", &[7; 32])).unwrap().expose(), &[7; 32]);
-        for other in [Secret::default(), secret("root", &[7; 31]), secret("root", &[7; 33]), secret("key", &[7; 32])] {
+        for other in
+            [Secret::default(), secret("root", &[7; 31]), secret("root", &[7; 33]), secret("key", &[7; 32])]
+        {
             assert!(root_in(&other).unwrap_err().contains("delete it"));
         }
     }

@@ -13,7 +13,12 @@ pub fn log_to_stderr() {
     let _ = builder.with_target(false).try_init();
     panic::set_hook(Box::new(|info| {
         let (thread, place) = (thread::current(), info.location().map(ToString::to_string));
-        tracing::error!(thread = thread.name(), place, "a panic, which is a defect: {}", tellable(info.payload()));
+        tracing::error!(
+            thread = thread.name(),
+            place,
+            "a panic, which is a defect: {}",
+            tellable(info.payload())
+        );
     }));
 }
 
@@ -45,7 +50,11 @@ mod tests {
         let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 2, "{log}");
         for line in &lines {
-            assert_eq!((&line["level"], &line["fields"]["thread"]), (&"ERROR".into(), &"broken".into()), "{log}");
+            assert_eq!(
+                (&line["level"], &line["fields"]["thread"]),
+                (&"ERROR".into(), &"broken".into()),
+                "{log}"
+            );
             assert!(line["fields"]["place"].as_str().unwrap().starts_with(file!()), "{log}");
         }
         assert!(lines[1]["fields"]["message"].as_str().unwrap().contains("the list is empty"), "{log}");
@@ -53,7 +62,8 @@ mod tests {
 
     fn child() {
         log_to_stderr();
-        let broken = |defect: fn()| thread::Builder::new().name("broken".to_owned()).spawn(defect).unwrap().join();
+        let broken =
+            |defect: fn()| thread::Builder::new().name("broken".to_owned()).spawn(defect).unwrap().join();
         assert!(broken(|| assert!(KEY.is_empty(), "{KEY} {}", KEY.len())).is_err());
         assert!(broken(|| panic!("the list is empty")).is_err());
     }

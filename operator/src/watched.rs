@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use futures::stream::{self, BoxStream};
 use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ApiResource;
@@ -51,12 +51,16 @@ impl Watched {
     /// # Errors
     /// If there are too many.
     pub(crate) fn of(names: &[String], home: &str, unread: IntGauge) -> Result<Self> {
-        let mut namespaces: BTreeSet<String> = names.iter().filter(|name| !name.is_empty()).cloned().collect();
+        let mut namespaces: BTreeSet<String> =
+            names.iter().filter(|name| !name.is_empty()).cloned().collect();
         let unread = Arc::new(Unread::counted_by(unread));
         if namespaces.is_empty() {
             return Ok(Self { namespaces: None, unread });
         }
-        ensure!(namespaces.len() <= MOST, "--watch-namespaces names more than {MOST}: name none, to watch the cluster");
+        ensure!(
+            namespaces.len() <= MOST,
+            "--watch-namespaces names more than {MOST}: name none, to watch the cluster"
+        );
         namespaces.insert(home.to_owned());
         Ok(Self { namespaces: Some(namespaces), unread })
     }
@@ -95,7 +99,12 @@ impl Watched {
     }
 
     /// Events of a kind of ours.
-    pub(crate) fn custom(&self, client: &Client, config: &watcher::Config, kind: &ApiResource) -> Events<DynamicObject> {
+    pub(crate) fn custom(
+        &self,
+        client: &Client,
+        config: &watcher::Config,
+        kind: &ApiResource,
+    ) -> Events<DynamicObject> {
         let api = |namespace: Option<&str>| match namespace {
             None => Api::all_with(client.clone(), kind),
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
@@ -140,9 +149,8 @@ impl Watched {
 /// A right that was given in a namespace goes with it.
 fn is_forbidden(error: &Error) -> bool {
     match error {
-        Error::InitialListFailed(kube::Error::Api(status)) | Error::WatchStartFailed(kube::Error::Api(status)) => {
-            status.is_forbidden()
-        }
+        Error::InitialListFailed(kube::Error::Api(status))
+        | Error::WatchStartFailed(kube::Error::Api(status)) => status.is_forbidden(),
         Error::WatchError(status) => status.is_forbidden(),
         _ => false,
     }

@@ -75,7 +75,10 @@ mod tests {
             let wanted: Timestamp = format!("{year}-03-01T00:00:00Z").parse().unwrap();
             assert_eq!(expiry(&certificate(year)), Some(wanted));
         }
-        assert_eq!(time(UTC_TIME, "991231235959Z").map(|time| time.to_string()), Some("1999-12-31T23:59:59Z".to_owned()));
+        assert_eq!(
+            time(UTC_TIME, "991231235959Z").map(|time| time.to_string()),
+            Some("1999-12-31T23:59:59Z".to_owned())
+        );
     }
 
     #[test]
@@ -85,7 +88,9 @@ mod tests {
         for end in 0..60 {
             assert_eq!(expiry(&whole[..end]), None);
         }
-        for bytes in [&[0x30, 0x84, 0, 0, 0, 1][..], &[0x30, 0x83, 0xff, 0xff, 0xff], b"-----BEGIN CERTIFICATE-----"] {
+        for bytes in
+            [&[0x30, 0x84, 0, 0, 0, 1][..], &[0x30, 0x83, 0xff, 0xff, 0xff], b"-----BEGIN CERTIFICATE-----"]
+        {
             assert_eq!(expiry(bytes), None);
         }
     }

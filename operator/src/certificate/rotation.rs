@@ -175,7 +175,8 @@ mod tests {
             roots.add(root.unwrap()).unwrap();
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
         let chain: Vec<_> = CertificateDer::pem_slice_iter(text(served, "tls.crt").unwrap().as_bytes())
             .map(Result::unwrap)
             .collect();
@@ -201,7 +202,10 @@ mod tests {
         assert_ne!(text(&settled, CA), text(&old, CA));
         assert_eq!(text(&settled, CA).unwrap().matches("BEGIN CERTIFICATE").count(), 1);
         assert_eq!(settled.len(), old.len() + 1, "what was asked is all that is added");
-        assert!(step(&settled, Some("1"), Awareness::All, at(27)).is_none(), "once for each time that it is asked");
+        assert!(
+            step(&settled, Some("1"), Awareness::All, at(27)).is_none(),
+            "once for each time that it is asked"
+        );
         assert!(step(&settled, Some("2"), Awareness::All, at(27)).is_some());
     }
 
@@ -243,6 +247,8 @@ mod tests {
         assert!(error.contains("ca.crt") && error.contains("delete it"), "{error}");
         let mut broken = first();
         put(&mut broken, STEP, "halfway".to_owned());
-        assert!(advance(&broken, &names(), None, Awareness::All, now).unwrap_err().contains("delete that entry"));
+        assert!(
+            advance(&broken, &names(), None, Awareness::All, now).unwrap_err().contains("delete that entry")
+        );
     }
 }

@@ -37,7 +37,8 @@ pub(super) async fn run(
                 known.insert(object, exists);
             }
         }
-        let found: BTreeSet<_> = known.iter().filter(|(_, exists)| **exists).map(|(object, _)| object.clone()).collect();
+        let found: BTreeSet<_> =
+            known.iter().filter(|(_, exists)| **exists).map(|(object, _)| object.clone()).collect();
         if unlabelled.send_if_modified(|before| std::mem::replace(before, found.clone()) != found) {
             changed.notify_one();
         }

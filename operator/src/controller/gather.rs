@@ -49,7 +49,8 @@ pub(super) fn gather(
     feed_ca: Option<String>,
 ) -> Gathered {
     let mut gathered = Gathered::default();
-    let mut world = World { scopes, unlabelled, feed_ca, watched: stores.watched.clone(), ..World::default() };
+    let mut world =
+        World { scopes, unlabelled, feed_ca, watched: stores.watched.clone(), ..World::default() };
     let mut reader = Reader { gathered: &mut gathered };
     world.partners = reader.read(Kind::Partner, &stores.partners.state());
     world.routes = reader.read(Kind::ModelRoute, &stores.routes.state());
@@ -142,7 +143,8 @@ pub(super) fn found_all(stores: &Stores) -> BTreeMap<ObjectRef, Found> {
 fn found(kind: Kind, object: &DynamicObject) -> Found {
     let status = object.data.get("status").cloned().unwrap_or_default();
     let part = |name: &str| status.get(name).cloned();
-    let conditions: Option<Vec<Condition>> = part("conditions").and_then(|it| serde_json::from_value(it).ok());
+    let conditions: Option<Vec<Condition>> =
+        part("conditions").and_then(|it| serde_json::from_value(it).ok());
     let sidecars: Option<Sidecars> = part("sidecars").and_then(|it| serde_json::from_value(it).ok());
     let breakers: Option<Breakers> = part("breakers").and_then(|it| serde_json::from_value(it).ok());
     Found {
@@ -151,7 +153,8 @@ fn found(kind: Kind, object: &DynamicObject) -> Found {
             conditions: conditions.unwrap_or_default(),
             sidecars,
             breakers,
-            secret_resource_version: part("secretResourceVersion").and_then(|it| Some(it.as_str()?.to_owned())),
+            secret_resource_version: part("secretResourceVersion")
+                .and_then(|it| Some(it.as_str()?.to_owned())),
         },
         last_drill: part("lastDrill").and_then(|it| serde_json::from_value(it).ok()),
         reference: ObjectReference {
@@ -188,4 +191,3 @@ pub(super) fn secret_in_use(gathered: &Gathered, object: &ObjectRef) -> Option<S
     let secret = ObjectKey { namespace: object.key.namespace.clone(), name };
     gathered.secret_versions.get(&secret).cloned()
 }
-

@@ -49,7 +49,8 @@ impl Stores {
     /// Begins to watch. The tasks end with the process: nothing of theirs must be finished.
     pub(super) fn watch(client: &Client, watched: &Watched, vital: &Vital, changed: &Arc<Notify>) -> Self {
         let watch = Watch { client, watched, vital, changed };
-        let labelled = |label: &str| watcher::Config::default().labels(&format!("{label}=true")).streaming_lists();
+        let labelled =
+            |label: &str| watcher::Config::default().labels(&format!("{label}=true")).streaming_lists();
         // Of the whole cluster in any case: selectors may mean any, and there is nothing in one but labels.
         let namespaces = watcher(Api::all(client.clone()), watcher::Config::default().streaming_lists());
         Self {
@@ -79,11 +80,16 @@ impl Stores {
 
 impl Watch<'_> {
     fn custom(&self, resource: ApiResource) -> Store<DynamicObject> {
-        let events = self.watched.custom(self.client, &watcher::Config::default().streaming_lists(), &resource);
+        let events =
+            self.watched.custom(self.client, &watcher::Config::default().streaming_lists(), &resource);
         self.follow(events, resource)
     }
 
-    fn follow<K>(&self, events: BoxStream<'static, watcher::Result<Event<K>>>, kind: K::DynamicType) -> Store<K>
+    fn follow<K>(
+        &self,
+        events: BoxStream<'static, watcher::Result<Event<K>>>,
+        kind: K::DynamicType,
+    ) -> Store<K>
     where
         K: Resource + Clone + Debug + Send + Sync + 'static,
         K::DynamicType: Clone + Eq + Hash + Send + Sync + 'static,

@@ -87,7 +87,10 @@ impl Rollout {
 
     /// Every edition that a stream should have.
     pub(crate) fn editions(&self) -> impl Iterator<Item = &Arc<Edition>> {
-        [self.newest(), self.promoted()].into_iter().flatten().chain(self.kept.values().filter_map(Kept::edition))
+        [self.newest(), self.promoted()]
+            .into_iter()
+            .flatten()
+            .chain(self.kept.values().filter_map(Kept::edition))
     }
 
     /// What is on its way, or else what has arrived.
@@ -114,7 +117,9 @@ impl Rollout {
             self.is_proven = (is_promoted && self.is_proven) || self.kept.values().any(has);
             self.promoted = Some(Arc::clone(&edition));
             match &mut self.candidate {
-                Some(candidate) if candidate.edition.version == edition.version => candidate.edition = edition,
+                Some(candidate) if candidate.edition.version == edition.version => {
+                    candidate.edition = edition
+                }
                 _ => {
                     self.candidate = None;
                     let is_safe = self.is_safe();
@@ -161,7 +166,8 @@ impl Rollout {
     /// Brings what is promoted, but has not proven itself, to those that have something to lose. Returns whether
     /// targets may have changed.
     fn try_promoted(&mut self, streams: &BTreeSet<StreamId>, now: Instant) -> bool {
-        let Some(promoted) = self.promoted.as_ref().filter(|it| !self.is_proven && it.lacks.is_empty()) else {
+        let Some(promoted) = self.promoted.as_ref().filter(|it| !self.is_proven && it.lacks.is_empty())
+        else {
             return false;
         };
         if self.kept.is_empty() || self.candidate.is_some() || self.refused.contains(&promoted.version) {
@@ -296,7 +302,12 @@ impl Candidate {
     }
 
     /// Drops members that have left, and gives others their turn. Returns whether it did.
-    fn fill(&mut self, streams: &BTreeSet<StreamId>, owing: &mut BTreeMap<StreamId, Instant>, now: Instant) -> bool {
+    fn fill(
+        &mut self,
+        streams: &BTreeSet<StreamId>,
+        owing: &mut BTreeMap<StreamId, Instant>,
+        now: Instant,
+    ) -> bool {
         self.members.retain(|stream| streams.contains(stream));
         self.waiting.retain(|stream| streams.contains(stream));
         let size = match self.wave {
@@ -310,7 +321,8 @@ impl Candidate {
         }
         // Who is late comes last: one frozen sidecar must not be the one that every edition waits for.
         let is_late = |stream: &StreamId| owing.get(stream).is_some_and(|since| now >= *since + PATIENCE);
-        let (late, ready): (Vec<_>, Vec<_>) = streams.difference(&self.members).partition(|stream| is_late(stream));
+        let (late, ready): (Vec<_>, Vec<_>) =
+            streams.difference(&self.members).partition(|stream| is_late(stream));
         let more: Vec<_> = ready.into_iter().chain(late).take(missing).collect();
         for stream in &more {
             if !self.acknowledged.contains(stream) {

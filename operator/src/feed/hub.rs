@@ -292,7 +292,8 @@ impl Hub {
         let mut unaware = Unaware::default();
         for (scope, state) in &self.scopes {
             let editions = [state.rollout.promoted(), state.rollout.newest()];
-            let naming = editions.into_iter().flatten().filter(|it| it.world.feed_ca.as_deref() == Some(authorities));
+            let naming =
+                editions.into_iter().flatten().filter(|it| it.world.feed_ca.as_deref() == Some(authorities));
             let versions: BTreeSet<_> = naming.map(|edition| &edition.version).collect();
             let knows = |held: &Option<Version>| held.as_ref().is_some_and(|held| versions.contains(held));
             for member in self.roster.of(scope).filter(|member| !knows(&member.held)) {

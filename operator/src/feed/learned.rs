@@ -106,8 +106,15 @@ impl Met {
         let Health { breakers, credentials, pauses } = health;
         Self {
             breakers: breakers.iter().filter_map(|(name, state)| Some((known(name)?, *state))).collect(),
-            credentials: credentials.iter().filter(|it| is_its(it.0)).map(|(it, how)| (*it, rest(how))).collect(),
-            pauses: pauses.iter().filter_map(|(name, left)| Some((known(name)?, now + left.duration()))).collect(),
+            credentials: credentials
+                .iter()
+                .filter(|it| is_its(it.0))
+                .map(|(it, how)| (*it, rest(how)))
+                .collect(),
+            pauses: pauses
+                .iter()
+                .filter_map(|(name, left)| Some((known(name)?, now + left.duration())))
+                .collect(),
         }
     }
 
@@ -237,7 +244,8 @@ mod tests {
         let minute: chaperone_protocol::wire::feed::Remaining = Duration::from_secs(60).into();
         Health {
             breakers: [(partner.parse().unwrap(), Withheld::Refusing)].into(),
-            credentials: [(hash(credential), Resting { cause: RestingCause::Credit, remaining_ms: minute })].into(),
+            credentials: [(hash(credential), Resting { cause: RestingCause::Credit, remaining_ms: minute })]
+                .into(),
             pauses: [(partner.parse().unwrap(), minute)].into(),
         }
     }
@@ -263,7 +271,10 @@ mod tests {
         let later = hint(&hints, start + Duration::from_secs(20));
         let left = Duration::from_secs(40).into();
         assert_eq!(later.pauses, [("shop/alpha".parse().unwrap(), left)].into());
-        assert_eq!(later.credentials[&hash("sk-alpha")], Resting { cause: RestingCause::Credit, remaining_ms: left });
+        assert_eq!(
+            later.credentials[&hash("sk-alpha")],
+            Resting { cause: RestingCause::Credit, remaining_ms: left }
+        );
         assert_eq!(hints.frame(start + Duration::from_secs(60), 7), None, "it ends by itself");
     }
 
@@ -273,12 +284,20 @@ mod tests {
         let met = Met::of(&health("beta", "sk-beta"), &scope("alpha"), start);
         assert_eq!(met, Met::default());
         assert!(!learned.add(&met, &namespace("shop"), start));
-        learned.add(&Met::of(&health("alpha", "sk-alpha"), &scope("alpha"), start), &namespace("shop"), start);
+        learned.add(
+            &Met::of(&health("alpha", "sk-alpha"), &scope("alpha"), start),
+            &namespace("shop"),
+            start,
+        );
         let stranger = Acquaintance {
             partners: [("alpha".parse().unwrap(), key("another"))].into(),
             credentials: [(key("another"), hash("sk-another"))].into(),
         };
-        assert_eq!(learned.hints(&stranger, &namespace("shop")), None, "a partner of the same name is another");
+        assert_eq!(
+            learned.hints(&stranger, &namespace("shop")),
+            None,
+            "a partner of the same name is another"
+        );
     }
 
     #[test]
@@ -297,7 +316,8 @@ mod tests {
     fn a_namespace_takes_a_shared_partner_from_no_other_by_its_word_alone() {
         let (start, mut learned) = (crate::clock::now(), Learned::default());
         let met = Met::of(&health("shop/alpha", "sk-alpha"), &scope("shop/alpha"), start);
-        let hears = |learned: &Learned, who: &str| learned.hints(&scope("shop/alpha"), &namespace(who)).is_some();
+        let hears =
+            |learned: &Learned, who: &str| learned.hints(&scope("shop/alpha"), &namespace(who)).is_some();
         assert!(learned.add(&met, &namespace("stranger"), start));
         assert!(hears(&learned, "stranger") && !hears(&learned, "bank") && !hears(&learned, "shop"));
         let resting = learned.resting(&key("alpha"), &scope("shop/alpha"), &namespace("bank"), start);

@@ -8,8 +8,8 @@ use chaperone_protocol::keys::{Keys, PseudonymKey};
 use chaperone_protocol::limits;
 use chaperone_protocol::name::CredentialName;
 use chaperone_protocol::snapshot::{Scope, Tls, Version};
-use chaperone_protocol::wire::feed::{Decoder, Held, KeysFor, LeaderFrame};
 use chaperone_protocol::wire::Document;
+use chaperone_protocol::wire::feed::{Decoder, Held, KeysFor, LeaderFrame};
 
 use crate::compile::{Contents, ObjectRef};
 use crate::root::Root;
@@ -130,7 +130,9 @@ impl Secrets {
                     room = left;
                     keys.insert(name.clone(), credential.clone());
                 }
-                None => tracing::error!(%name, "its scope has more keys than a sidecar takes; this one is left out"),
+                None => {
+                    tracing::error!(%name, "its scope has more keys than a sidecar takes; this one is left out")
+                }
             }
         }
         keys
@@ -179,9 +181,7 @@ mod tests {
 
     #[test]
     fn a_scope_gets_every_credential_that_its_snapshot_names() {
-        let tls = |secret: &str| {
-            json!({"clientCertificate": format!("pii/{secret}/tls.crt"), "clientKey": format!("pii/{secret}/tls.key")})
-        };
+        let tls = |secret: &str| json!({"clientCertificate": format!("pii/{secret}/tls.crt"), "clientKey": format!("pii/{secret}/tls.key")});
         let analyzer = json!({"endpoint": "https://presidio.test", "tls": tls("analyzer"), "timeoutMs": 2000,
             "language": "en", "scorePercent": 40});
         let partner = json!({"adapter": "OpenAI", "endpoint": "https://alpha.test", "credential": "pii/alpha/key",

@@ -96,7 +96,9 @@ impl Tally {
             Some(Refusal { generation: _, path, problem }) if path.is_empty() => {
                 (BehindState::Refused, problem.clone())
             }
-            Some(Refusal { generation: _, path, problem }) => (BehindState::Refused, format!("{path}: {problem}")),
+            Some(Refusal { generation: _, path, problem }) => {
+                (BehindState::Refused, format!("{path}: {problem}"))
+            }
             None if member.stream.is_none() => (BehindState::Stale, "its stream is lost".to_owned()),
             None => (BehindState::Stale, "has not acknowledged it yet".to_owned()),
         };

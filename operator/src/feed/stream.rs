@@ -51,7 +51,9 @@ impl Stream {
 
     /// What to send now: nothing while something is unacknowledged, or nothing is new.
     pub(crate) fn next(&mut self, offer: Option<&Offer>, epoch: u64) -> Vec<Bytes> {
-        let (Self::Idle { held, refused, is_told }, Some(offer)) = (&mut *self, offer) else { return Vec::new() };
+        let (Self::Idle { held, refused, is_told }, Some(offer)) = (&mut *self, offer) else {
+            return Vec::new();
+        };
         let wanted = offer.held();
         let is_refused = refused.as_ref().is_some_and(|it| *it == wanted.snapshot || *it == wanted.keys);
         if is_refused {

@@ -81,7 +81,8 @@ pub(crate) async fn run(
         }
         has_failed = false;
         let ca = authority.borrow_and_update().clone();
-        let has_webhooks = |it: &&MutatingWebhookConfiguration| it.webhooks.as_ref().is_some_and(|all| !all.is_empty());
+        let has_webhooks =
+            |it: &&MutatingWebhookConfiguration| it.webhooks.as_ref().is_some_and(|all| !all.is_empty());
         let (Some(configuration), Some(ca)) = (found.as_ref().filter(has_webhooks), ca) else {
             distrust();
             continue;
@@ -96,7 +97,10 @@ pub(crate) async fn run(
         differs.set(1);
         if issuer == Issuer::CertManager {
             if is_news {
-                tracing::warn!(name, "its caBundle is not the ca.crt of the certificate's Secret; cert-manager's cainjector should put it there");
+                tracing::warn!(
+                    name,
+                    "its caBundle is not the ca.crt of the certificate's Secret; cert-manager's cainjector should put it there"
+                );
             }
             continue;
         }

@@ -43,7 +43,9 @@ pub(super) enum Refusal {
          {PORT_ANNOTATION} to a port that is free together with the one after it"
     )]
     Port { container: String, port: u16 },
-    #[error("container {container:?} mounts volume {volume:?}, which holds the sidecar's token or keys; remove the mount")]
+    #[error(
+        "container {container:?} mounts volume {volume:?}, which holds the sidecar's token or keys; remove the mount"
+    )]
     Volume { container: String, volume: &'static str },
     #[error("a container of the Pod is called {NAME:?}, which is the sidecar's name; rename it")]
     Name,
@@ -62,21 +64,28 @@ pub(super) fn inject(pod: &Pod, settings: &Settings, authority: &str) -> Result<
     let (mut edit, mut warnings) = (Edit::default(), Vec::new());
     let is_current = known_template(pod) == Some(&template);
     // Before the sidecar is put in front of them: their places are those in the Pod as it came.
-    edit.environment("initContainers", spec.init_containers.as_deref().unwrap_or_default(), &wish, &mut warnings);
+    edit.environment(
+        "initContainers",
+        spec.init_containers.as_deref().unwrap_or_default(),
+        &wish,
+        &mut warnings,
+    );
     edit.environment("containers", &spec.containers, &wish, &mut warnings);
     let volumes: Vec<_> = spec.volumes.iter().flatten().map(|volume| volume.name.as_str()).collect();
-    let init: Vec<_> = spec.init_containers.iter().flatten().map(|container| container.name.as_str()).collect();
+    let init: Vec<_> =
+        spec.init_containers.iter().flatten().map(|container| container.name.as_str()).collect();
     if spec.volumes.is_none() {
         edit.add(&["spec", "volumes"], json!([]));
     }
     if spec.init_containers.is_none() {
         edit.add(&["spec", "initContainers"], json!([]));
     }
-    let mut put = |list: &str, names: &[&str], item: Item| match names.iter().position(|known| *known == item.name) {
-        Some(_) if is_current => {}
-        Some(index) => edit.replace(list, index, item),
-        None => edit.add(&["spec", list, item.at], item.value),
-    };
+    let mut put =
+        |list: &str, names: &[&str], item: Item| match names.iter().position(|known| *known == item.name) {
+            Some(_) if is_current => {}
+            Some(index) => edit.replace(list, index, item),
+            None => edit.add(&["spec", list, item.at], item.value),
+        };
     for (name, value) in VOLUMES.into_iter().zip(sidecar::volumes()) {
         put("volumes", &volumes, Item { name, value, at: "-" });
     }
@@ -151,16 +160,24 @@ struct Edit(Vec<PatchOperation>);
 
 impl Edit {
     fn add(&mut self, path: &[&str], value: Value) {
-        self.0.push(PatchOperation::Add(AddOperation { path: PointerBuf::from_tokens(path.iter().copied()), value }));
+        self.0.push(PatchOperation::Add(AddOperation {
+            path: PointerBuf::from_tokens(path.iter().copied()),
+            value,
+        }));
     }
 
     /// Fails the patch where a list is not in the order that we saw.
     fn test(&mut self, path: &[&str], value: Value) {
-        self.0.push(PatchOperation::Test(TestOperation { path: PointerBuf::from_tokens(path.iter().copied()), value }));
+        self.0.push(PatchOperation::Test(TestOperation {
+            path: PointerBuf::from_tokens(path.iter().copied()),
+            value,
+        }));
     }
 
     fn environment(&mut self, list: &str, containers: &[Container], wish: &Wish, warnings: &mut Vec<String>) {
-        for (index, container) in containers.iter().enumerate().filter(|(_, container)| container.name != NAME) {
+        for (index, container) in
+            containers.iter().enumerate().filter(|(_, container)| container.name != NAME)
+        {
             let index = index.to_string();
             let is_set = |name: &str| container.env.iter().flatten().any(|known| known.name == name);
             let absent = sidecar::application_env(wish.port).into_iter().filter(|(name, _)| !is_set(name));

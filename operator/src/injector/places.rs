@@ -76,7 +76,8 @@ impl Held {
         }
         let Some((greediest, _)) = of_peer.into_iter().max_by_key(|(_, count)| *count) else { return };
         let theirs = self.connections.iter().filter(|(_, connection)| connection.peer == greediest);
-        let longest = theirs.min_by_key(|(_, connection)| (!connection.is_idle, connection.used)).map(|(id, _)| *id);
+        let longest =
+            theirs.min_by_key(|(_, connection)| (!connection.is_idle, connection.used)).map(|(id, _)| *id);
         if let Some(connection) = longest.and_then(|id| self.connections.remove(&id)) {
             connection.cut.cancel();
         }
@@ -122,7 +123,8 @@ mod tests {
     #[test]
     fn who_holds_most_gives_way_and_nobody_does_while_there_is_room() {
         let places = Places::new(4);
-        let mut held = vec![places.enter(peer(1)), places.enter(peer(2)), places.enter(peer(2)), places.enter(peer(2))];
+        let mut held =
+            vec![places.enter(peer(1)), places.enter(peer(2)), places.enter(peer(2)), places.enter(peer(2))];
         assert!(cut(&held).is_empty());
         held.push(places.enter(peer(3)));
         assert_eq!(cut(&held), [1], "the oldest of the second's");

@@ -65,7 +65,12 @@ pub(crate) async fn run(injector: Arc<Injector>, listener: TcpListener, leaf: Ar
     }
 }
 
-async fn connection((injector, room): (&Injector, &Room), stream: TcpStream, acceptor: TlsAcceptor, place: &Place) {
+async fn connection(
+    (injector, room): (&Injector, &Room),
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    place: &Place,
+) {
     let Ok(Ok(stream)) = timeout(PATIENCE, acceptor.accept(stream)).await else { return };
     let reviewed = &Notify::new();
     let service = service_fn(|request| async move {
@@ -106,7 +111,9 @@ async fn respond((injector, room): (&Injector, &Room), request: Request<Incoming
     }
     let review: Result<AdmissionReview<Pod>, _> = serde_json::from_slice(&question.bytes);
     let request: Option<AdmissionRequest<Pod>> = review.ok().and_then(|review| review.try_into().ok());
-    let Some(request) = request else { return text(StatusCode::BAD_REQUEST, "not an AdmissionReview of a Pod\n") };
+    let Some(request) = request else {
+        return text(StatusCode::BAD_REQUEST, "not an AdmissionReview of a Pod\n");
+    };
     let Some(authority) = injector.authority.borrow().clone() else {
         injector.desk.metrics.injections.with_label_values(&["failed"]).inc();
         return text(StatusCode::SERVICE_UNAVAILABLE, "there is no certificate yet\n");

@@ -21,8 +21,8 @@ use tokio::sync::watch;
 use tokio::sync::watch::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use self::evictor::Evictor;
 pub(crate) use self::evictor::Eviction;
+use self::evictor::Evictor;
 use self::unattended::{News, Reason, Unattended};
 use crate::clock;
 use crate::desk::Desk;
@@ -43,10 +43,22 @@ const PODS: &str = "chaperone.dev/injected!=true,chaperone.dev/inject!=disabled"
 type Metadata<K> = PartialObjectMeta<K>;
 
 /// Watches until it is dropped. `home` is the operator's own namespace.
-pub(crate) async fn run(client: Client, watched: Arc<Watched>, desk: Arc<Desk>, home: String, eviction: Eviction) {
+pub(crate) async fn run(
+    client: Client,
+    watched: Arc<Watched>,
+    desk: Arc<Desk>,
+    home: String,
+    eviction: Eviction,
+) {
     let (opted_in, namespaces) = watch::channel(BTreeSet::new());
     let follow = follow_namespaces(&client, &home, opted_in);
-    let watchdog = Watchdog { client: client.clone(), watched, desk, recorder: event::recorder(&client), home: home.clone() };
+    let watchdog = Watchdog {
+        client: client.clone(),
+        watched,
+        desk,
+        recorder: event::recorder(&client),
+        home: home.clone(),
+    };
     tokio::join!(follow, watchdog.run(namespaces, Evictor::new(&client, eviction)));
 }
 
@@ -162,7 +174,9 @@ impl Watchdog {
             Ok(Ok(Some(pod))) => unattended.explained(&pod),
             // Gone: the watch says so too.
             Ok(Ok(None)) | Err(_) => {}
-            Ok(Err(error)) => tracing::warn!(namespace, name, uid, %error, "cannot look at a Pod without a sidecar"),
+            Ok(Err(error)) => {
+                tracing::warn!(namespace, name, uid, %error, "cannot look at a Pod without a sidecar")
+            }
         }
     }
 

@@ -37,8 +37,10 @@ impl Wish {
     /// # Errors
     /// If an annotation cannot be granted.
     pub(super) fn of(pod: &Pod) -> Result<Self, InvalidWish> {
-        let read = |name: &str| pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(name));
-        let invalid = |annotation, value: &str, wanted| InvalidWish { annotation, value: value.to_owned(), wanted };
+        let read =
+            |name: &str| pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(name));
+        let invalid =
+            |annotation, value: &str, wanted| InvalidWish { annotation, value: value.to_owned(), wanted };
         let port = match read(PORT_ANNOTATION) {
             None => PORT,
             Some(text) => text

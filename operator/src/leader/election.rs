@@ -145,7 +145,10 @@ mod tests {
     fn the_epoch_rises_though_the_lease_was_deleted_or_restored_from_a_backup() {
         let mut elector = Elector::new("me".to_owned());
         let now = crate::clock::now();
-        assert_eq!(elector.look(Some(&lease("me", "2026-01-01T00:00:00Z", 8)), now), Claim::Renew { transitions: 8 });
+        assert_eq!(
+            elector.look(Some(&lease("me", "2026-01-01T00:00:00Z", 8)), now),
+            Claim::Renew { transitions: 8 }
+        );
         assert_eq!(elector.look(None, now), Claim::Take { transitions: 9 });
         let restored = lease("me", "2025-12-01T00:00:00Z", 3);
         assert_eq!(elector.look(Some(&restored), now), Claim::Take { transitions: 9 });

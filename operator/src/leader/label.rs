@@ -106,7 +106,9 @@ mod tests {
             patched.lock().unwrap().push(path.rsplit('/').next().unwrap().to_owned());
         }
         match path.ends_with("/pods") {
-            true => json!({"kind": "PartialObjectMetadataList", "apiVersion": group, "metadata": {}, "items": [theirs]}),
+            true => {
+                json!({"kind": "PartialObjectMetadataList", "apiVersion": group, "metadata": {}, "items": [theirs]})
+            }
             false => json!({"kind": kind, "apiVersion": group, "metadata": {"name": "ours"}}),
         }
     }

@@ -118,7 +118,11 @@ impl Census {
         }
     }
 
-    pub(super) fn unseen(&self, now: Instant, has_connected: impl Fn(&str) -> bool) -> BTreeMap<Scope, usize> {
+    pub(super) fn unseen(
+        &self,
+        now: Instant,
+        has_connected: impl Fn(&str) -> bool,
+    ) -> BTreeMap<Scope, usize> {
         let mut counts = BTreeMap::new();
         for (uid, pod) in &self.pods {
             let is_late = pod.running_since.is_some_and(|since| now >= since + PATIENCE);

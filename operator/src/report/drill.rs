@@ -27,7 +27,10 @@ pub(super) fn judge(last: &LastDrill, allowed: DrillAge, now: Timestamp) -> Verd
         let first = last.failures.first().map_or("it does not say why", String::as_str);
         let more = last.failures.len().saturating_sub(1);
         let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
-        return no(ConditionReason::DrillFailed, format!("the drill of {} failed: {first}{more}", last.time.0));
+        return no(
+            ConditionReason::DrillFailed,
+            format!("the drill of {} failed: {first}{more}", last.time.0),
+        );
     }
     match allowed {
         DrillAge::AtMost(most) if age > most => {
@@ -59,7 +62,8 @@ mod tests {
         let time = Time("2026-11-25T08:00:00Z".parse().unwrap());
         let failures: Vec<_> = failures.iter().map(ToString::to_string).collect();
         let now = "2026-11-27T08:00:00Z".parse().unwrap();
-        let Verdict { status, reason, message, .. } = judge(&LastDrill { time, passed: failures.is_empty(), failures }, allowed, now);
+        let Verdict { status, reason, message, .. } =
+            judge(&LastDrill { time, passed: failures.is_empty(), failures }, allowed, now);
         (status, reason, message)
     }
 

@@ -39,7 +39,9 @@ fn place(reason: Reason) -> Place {
             Place::ResolvedRefs(ConditionReason::NotLabelled)
         }
         Reason::NamespaceNotAllowed => Place::ResolvedRefs(ConditionReason::RefNotPermitted),
-        Reason::SecretKeyInvalid | Reason::InvalidCertificate => Place::ResolvedRefs(ConditionReason::InvalidKind),
+        Reason::SecretKeyInvalid | Reason::InvalidCertificate => {
+            Place::ResolvedRefs(ConditionReason::InvalidKind)
+        }
         Reason::PartnerRefused => Place::ResolvedRefs(ConditionReason::RefNotAccepted),
         Reason::AliasClash | Reason::AliasShadowed => Place::Accepted(ConditionReason::AliasConflict),
         Reason::TenantClash | Reason::TenantShadowed => Place::Accepted(ConditionReason::TenantConflict),

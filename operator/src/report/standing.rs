@@ -47,7 +47,12 @@ fn verdict(standing: Standing) -> Verdict {
     }
     if total == 0 {
         let message = "no sidecar has it yet".to_owned();
-        return Verdict { type_, status: ConditionStatus::Unknown, reason: ConditionReason::NoSidecars, message };
+        return Verdict {
+            type_,
+            status: ConditionStatus::Unknown,
+            reason: ConditionReason::NoSidecars,
+            message,
+        };
     }
     let message = format!("no breaker of {total} sidecars keeps requests from it");
     Verdict { type_, status: ConditionStatus::True, reason: ConditionReason::Admitting, message }
@@ -59,7 +64,8 @@ fn kept(before: &Status, election: Election) -> Option<(Verdict, Breakers)> {
     if election == Election::Past || condition.status != ConditionStatus::False {
         return None;
     }
-    let reasons = [ConditionReason::CredentialRefused, ConditionReason::CreditSpent, ConditionReason::Refusing];
+    let reasons =
+        [ConditionReason::CredentialRefused, ConditionReason::CreditSpent, ConditionReason::Refusing];
     let reason = reasons.into_iter().find(|reason| reason.as_str() == condition.reason)?;
     let (type_, status) = (ConditionType::Admitting, condition.status);
     Some((Verdict { type_, status, reason, message: condition.message.clone() }, before.breakers?))
@@ -68,7 +74,7 @@ fn kept(before: &Status, election: Election) -> Option<(Verdict, Breakers)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ConditionReason::{Admitting, CreditSpent, CredentialRefused, NoSidecars, Refusing};
+    use ConditionReason::{Admitting, CredentialRefused, CreditSpent, NoSidecars, Refusing};
     use ConditionStatus::{False, True, Unknown};
 
     fn judged(standing: Standing) -> (Verdict, Breakers) {

@@ -30,8 +30,11 @@ fn finding(reason: Reason) -> Finding {
 
 fn tally(programmed: usize, refused: usize, stale: usize) -> Tally {
     let pod = Pod { namespace: "shop".parse().unwrap(), name: "pod-2".to_owned(), uid: "u".to_owned() };
-    let refusal =
-        Refusal { generation: Generation::default(), path: "routes.chat".to_owned(), problem: "is not understood".to_owned() };
+    let refusal = Refusal {
+        generation: Generation::default(),
+        path: "routes.chat".to_owned(),
+        problem: "is not understood".to_owned(),
+    };
     let first_refusal = (refused > 0).then_some((pod, refusal));
     Tally { programmed, refused, stale, first_refusal, held_back_by: None, behind: Vec::new() }
 }

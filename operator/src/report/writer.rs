@@ -95,7 +95,8 @@ impl Outcome {
 
 async fn write(client: &Client, object: &ObjectRef, status: &Status) -> Outcome {
     let resource = resource(object.kind);
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), object.key.namespace.as_str(), &resource);
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), object.key.namespace.as_str(), &resource);
     let patch = Patch::Apply(patch(object.kind, status));
     let params = PatchParams::apply("chaperone-operator").force();
     match timeout(CALL, api.patch_status(object.key.name.as_str(), &params, &patch)).await {
@@ -148,7 +149,12 @@ mod tests {
         let status = Status {
             observed_generation: Some(3),
             secret_resource_version: Some("17".to_owned()),
-            breakers: Some(chaperone_crds::partner::Breakers { total: 4, refusing: 1, probing: 1, resting: 0 }),
+            breakers: Some(chaperone_crds::partner::Breakers {
+                total: 4,
+                refusing: 1,
+                probing: 1,
+                resting: 0,
+            }),
             sidecars: Some(chaperone_crds::condition::Sidecars::new(1, 0, 1)),
             ..Status::default()
         };
@@ -158,7 +164,8 @@ mod tests {
         assert_eq!(partner.secret_resource_version.as_deref(), Some("17"));
         let route: chaperone_crds::ModelRouteStatus = serde_json::from_value(read(Kind::ModelRoute)).unwrap();
         assert_eq!(route.sidecars.unwrap().summary, "1/2");
-        let quota: chaperone_crds::TenantQuotaStatus = serde_json::from_value(read(Kind::TenantQuota)).unwrap();
+        let quota: chaperone_crds::TenantQuotaStatus =
+            serde_json::from_value(read(Kind::TenantQuota)).unwrap();
         assert_eq!(quota.observed_generation, Some(3));
     }
 }

@@ -136,7 +136,8 @@ impl<K: Resource + Clone> Place<K> {
     fn listed(&mut self) -> Vec<Event<K>> {
         (self.reading, self.forbidden) = (Reading::Listed, None);
         let found = std::mem::take(&mut self.found);
-        let (kept, gone) = std::mem::take(&mut self.objects).into_iter().partition(|(name, _)| found.contains(name));
+        let (kept, gone) =
+            std::mem::take(&mut self.objects).into_iter().partition(|(name, _)| found.contains(name));
         self.objects = kept;
         BTreeMap::into_values(gone).map(Event::Delete).collect()
     }
@@ -196,7 +197,10 @@ mod tests {
         let mut merged = merged(&["a", "b"]);
         assert_eq!(hear(&mut merged, "a", list(&[("x", "1"), ("y", "2")])), "");
         // Also what changes in the one while the other is awaited.
-        assert_eq!(hear(&mut merged, "a", vec![Event::Delete(object("y", "2")), Event::Apply(object("z", "3"))]), "");
+        assert_eq!(
+            hear(&mut merged, "a", vec![Event::Delete(object("y", "2")), Event::Apply(object("z", "3"))]),
+            ""
+        );
         assert_eq!(hear(&mut merged, "b", list(&[("x", "4")])), "[ +1 +3 +4 ]");
         assert_eq!(hear(&mut merged, "b", vec![Event::Apply(object("x", "4"))]), "+4");
         assert_eq!(hear(&mut merged, "a", vec![Event::Delete(object("x", "1"))]), "-1");

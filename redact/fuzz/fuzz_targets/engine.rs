@@ -3,7 +3,8 @@
 
 use chaperone_redact::ner::Tagger;
 use chaperone_redact::{
-    Action, FieldTable, Filter, NearMisses, Policy, PolicySpec, PseudonymKey, Query, Rules, Vault, find, redact_text,
+    Action, FieldTable, Filter, NearMisses, Policy, PolicySpec, PseudonymKey, Query, Rules, Vault, find,
+    redact_text,
 };
 use libfuzzer_sys::fuzz_target;
 

@@ -114,7 +114,8 @@ fn a_wave_whose_members_left_goes_on_with_others() {
 #[test]
 fn the_oldest_refusal_is_forgotten_first() {
     let mut rollout = Rollout::default();
-    let versions: Vec<_> = (0..=REFUSED).map(|number| edition(&format!("bad-{number}")).version.clone()).collect();
+    let versions: Vec<_> =
+        (0..=REFUSED).map(|number| edition(&format!("bad-{number}")).version.clone()).collect();
     versions.iter().for_each(|version| rollout.refused(version));
     let remembered: Vec<_> = versions.iter().map(|version| rollout.has_refused(version)).collect();
     assert!(!remembered[0] && remembered[1..].iter().all(|it| *it), "{remembered:?}");

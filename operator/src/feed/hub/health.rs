@@ -61,7 +61,9 @@ impl Hub {
     /// Tells these streams of `scope` what others have met.
     pub(super) fn hint(&self, scope: &Scope, streams: &BTreeSet<StreamId>) {
         let Some(state) = self.scopes.get(scope) else { return };
-        let Some(hints) = self.learned.hints(&state.acquaintance, &scope.namespace).map(Arc::new) else { return };
+        let Some(hints) = self.learned.hints(&state.acquaintance, &scope.namespace).map(Arc::new) else {
+            return;
+        };
         for sender in streams.iter().filter_map(|id| self.streams.get(id)) {
             sender.send_if_modified(|signal| {
                 let is_news = signal.hints.as_ref() != Some(&hints);

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use super::testing::{generation, made_anew, object, pass, pass_beside, pod, scope, with_partner};
 use super::*;
+use crate::compile::Kind;
 use chaperone_crds::condition::{BehindState, Sidecars};
 use chaperone_protocol::keys::Credential;
 use chaperone_protocol::limits;
 use chaperone_protocol::sensitive::Sensitive;
 use chaperone_protocol::snapshot::Snapshot;
-use crate::compile::Kind;
 
 /// A leadership with sidecars that answer as told.
 struct Fleet {
@@ -209,7 +209,8 @@ fn who_is_behind_is_named_with_the_reason_and_those_that_refuse_come_first() {
     fleet.publish(&edited);
     let sidecars = fleet.tally("chat", &edited).sidecars();
     assert_eq!((sidecars.refused, sidecars.stale, sidecars.behind.len()), (1, 11, Sidecars::BEHIND));
-    let said: Vec<_> = sidecars.behind.iter().map(|it| (it.pod.as_str(), it.state, it.message.as_str())).collect();
+    let said: Vec<_> =
+        sidecars.behind.iter().map(|it| (it.pod.as_str(), it.state, it.message.as_str())).collect();
     assert_eq!(said[0], ("shop/pod-0", BehindState::Refused, "routes.chat: is not understood"));
     assert!(said.contains(&("shop/pod-1", BehindState::Stale, "has not acknowledged it yet")), "{said:?}");
     assert!(said.contains(&("shop/pod-11", BehindState::Stale, "its stream is lost")), "{said:?}");
@@ -270,7 +271,11 @@ fn who_has_not_acknowledged_authorities_is_counted_and_who_is_missing_apart() {
     fleet.acknowledge_all();
     assert_eq!(fleet.hub.unaware("old and new"), unaware(0, 0));
     fleet.connect("pod-2");
-    assert_eq!(fleet.hub.unaware("old and new"), unaware(1, 0), "one that has just come has said nothing yet");
+    assert_eq!(
+        fleet.hub.unaware("old and new"),
+        unaware(1, 0),
+        "one that has just come has said nothing yet"
+    );
 }
 
 #[test]

@@ -140,7 +140,9 @@ impl Fleet {
             .body(body)
             .unwrap();
         let response = sender.send_request(request).await.ok()?;
-        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&response.status()) {
+        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN]
+            .contains(&response.status())
+        {
             return None;
         }
         assert_eq!(response.status(), StatusCode::OK);
@@ -274,7 +276,11 @@ async fn f69_a_thousand_sidecars_that_reconnect_at_once_are_all_served() {
     let generations = pass(&[("chat", 1)]).generations;
     let tallies = desk.after(7, |hub| hub.tallies(&generations, &Default::default())).unwrap();
     let tally = &tallies[&object(Kind::ModelRoute, "chat")];
-    assert_eq!((tally.programmed, tally.refused, tally.stale), (SIDECARS, 0, 0), "{attempts} attempts in {took:?}");
+    assert_eq!(
+        (tally.programmed, tally.refused, tally.stale),
+        (SIDECARS, 0, 0),
+        "{attempts} attempts in {took:?}"
+    );
     assert!(load.most.load(Ordering::SeqCst) <= 32, "reviews at a time: {load:?}");
     drop(streams);
     ending.cancel();

@@ -64,7 +64,9 @@ fn the_port_of_the_annotation_is_used_everywhere() {
 #[test]
 fn limits_are_those_of_the_annotations() {
     let limited = |annotations: Value| {
-        let found = patched(&json!({"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "app"}]}}));
+        let found = patched(
+            &json!({"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "app"}]}}),
+        );
         found["spec"]["initContainers"][0]["resources"]["limits"].clone()
     };
     assert_eq!(limited(json!({})), Value::Null);
@@ -80,7 +82,11 @@ fn a_pod_that_cannot_have_a_sidecar_is_refused_with_a_remedy() {
     let cases = [
         (json!({"hostNetwork": true, "containers": []}), &none, "remove hostNetwork"),
         (app(json!({"name": "app", "ports": [{"containerPort": 4142}]})), &none, "chaperone.dev/port"),
-        (app(json!({"name": "app", "volumeMounts": [{"name": "chaperone-state", "mountPath": "/x"}]})), &none, "mount"),
+        (
+            app(json!({"name": "app", "volumeMounts": [{"name": "chaperone-state", "mountPath": "/x"}]})),
+            &none,
+            "mount",
+        ),
         (app(json!({"name": "chaperone"})), &none, "rename it"),
         (json!({"initContainers": [{"name": "chaperone"}], "containers": []}), &none, "rename it"),
         (app(json!({"name": "app"})), &json!({"chaperone.dev/port": "80"}), "1024 to 65534"),
@@ -106,7 +112,9 @@ fn env_from_that_would_be_overridden_is_a_warning() {
 
 #[test]
 fn processes_that_are_shared_are_a_warning() {
-    let pod = pod(&json!({"metadata": {}, "spec": {"shareProcessNamespace": true, "containers": [{"name": "app"}]}}));
+    let pod = pod(
+        &json!({"metadata": {}, "spec": {"shareProcessNamespace": true, "containers": [{"name": "app"}]}}),
+    );
     let warnings = inject(&pod, &settings(), "CA").unwrap().warnings;
     assert!(matches!(&*warnings, [one] if one.contains("keys")), "{warnings:?}");
 }

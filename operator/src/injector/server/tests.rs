@@ -62,7 +62,8 @@ impl Webhook {
     }
 
     async fn connect(&self, from: IpAddr) -> SendRequest<Full<Bytes>> {
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(self.tls(from).await)).await.unwrap();
+        let (sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(self.tls(from).await)).await.unwrap();
         self.tasks.spawn(connection);
         sender
     }

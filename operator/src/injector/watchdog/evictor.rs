@@ -16,8 +16,8 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use self::standing::{Maker, Standing};
 pub(super) use self::standing::maker;
+use self::standing::{Maker, Standing};
 pub(super) use self::turns::Candidate;
 use self::turns::{Hindrance, Turns, Verdict};
 use crate::clock;
@@ -83,7 +83,8 @@ impl Evictor {
         if outcome == Outcome::Evicted {
             let Candidate { namespace, name, .. } = &candidate;
             tracing::info!(namespace, name, "evicted: it has no sidecar, and its successor gets one");
-            let note = format!("Pod {namespace}/{name} had no sidecar; it was evicted, and its successor gets one");
+            let note =
+                format!("Pod {namespace}/{name} had no sidecar; it was evicted, and its successor gets one");
             tell(recorder, &candidate, event::normal("Evicted", "Evict", note)).await;
         }
     }
@@ -96,7 +97,11 @@ impl Evictor {
         if verdict == Verdict::Stopped {
             desk.metrics.evictions.with_label_values(&["stopped"]).inc();
             let Candidate { namespace, name, .. } = &evicted;
-            tracing::warn!(namespace, name, "no Pod is evicted any more: no successor of this one serves with a sidecar");
+            tracing::warn!(
+                namespace,
+                name,
+                "no Pod is evicted any more: no successor of this one serves with a sidecar"
+            );
             let note = format!(
                 "Pod {namespace}/{name} was evicted, and no successor serves with a sidecar; no other Pod is evicted \
                  until one does: does the API server reach the injector, and is there room for a sidecar?"

@@ -73,7 +73,8 @@ struct Known {
 impl Unattended {
     /// A Pod that should have a sidecar has none.
     pub(super) fn seen(&mut self, metadata: &ObjectMeta) {
-        let (Some(uid), Some(namespace), Some(name)) = (&metadata.uid, &metadata.namespace, &metadata.name) else {
+        let (Some(uid), Some(namespace), Some(name)) = (&metadata.uid, &metadata.namespace, &metadata.name)
+        else {
             return;
         };
         if metadata.deletion_timestamp.is_some() {
@@ -130,7 +131,8 @@ impl Unattended {
     /// Pods that could have a sidecar, and that something makes anew of which that is known.
     pub(super) fn evictable(&self) -> Vec<Candidate> {
         let could = |known: &Known| matches!(known.why, Some((Reason::NotAsked, _)));
-        let pods = self.pods.iter().filter(|(_, known)| could(known) && evictor::maker(&known.owner).is_some());
+        let pods =
+            self.pods.iter().filter(|(_, known)| could(known) && evictor::maker(&known.owner).is_some());
         pods.filter_map(|(uid, known)| {
             let Known { namespace, name, created, owner, .. } = known;
             let (namespace, name, owner) = (namespace.clone(), name.clone(), owner.clone());
@@ -151,7 +153,11 @@ impl Unattended {
             .collect();
         // What is repaired may be told again if it returns.
         self.told.retain(|told| all.contains_key(told));
-        all.into_iter().filter(|(told, _)| !self.told.contains(told)).map(|(_, news)| news).take(at_most).collect()
+        all.into_iter()
+            .filter(|(told, _)| !self.told.contains(told))
+            .map(|(_, news)| news)
+            .take(at_most)
+            .collect()
     }
 
     pub(super) fn said(&mut self, news: News) {
@@ -180,7 +186,8 @@ fn owner(metadata: &ObjectMeta) -> ObjectReference {
 
 fn why(pod: &Pod) -> (Reason, String) {
     if pod.metadata.annotations.iter().flatten().any(|(name, _)| name == STATIC) {
-        let text = "it is a static Pod, which no webhook changes; set its label chaperone.dev/inject: disabled";
+        let text =
+            "it is a static Pod, which no webhook changes; set its label chaperone.dev/inject: disabled";
         return (Reason::Static, text.to_owned());
     }
     match patch::refusal(pod) {

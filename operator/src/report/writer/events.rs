@@ -34,7 +34,8 @@ impl Events {
     pub(super) async fn say(&mut self, assignment: &Assignment, desk: &Desk) {
         let findings: BTreeSet<&Finding> = assignment.findings.iter().collect();
         self.said.retain(|finding| findings.contains(finding));
-        let news: Vec<_> = findings.into_iter().filter(|finding| !self.said.contains(*finding)).take(ROUND).collect();
+        let news: Vec<_> =
+            findings.into_iter().filter(|finding| !self.said.contains(*finding)).take(ROUND).collect();
         for finding in news {
             let Some(found) = assignment.found.get(&finding.object) else { continue };
             if !desk.is_leading(clock::now()) {

@@ -52,7 +52,8 @@ impl Schedule {
     /// What to do at `now`.
     pub(super) fn turn(&mut self, assignment: &Assignment, now: Instant) -> Turn {
         self.written.retain(|object, _| assignment.wanted.contains_key(object));
-        let due = assignment.wanted.keys().filter_map(|object| Some((self.due(object, assignment, now)?, object)));
+        let due =
+            assignment.wanted.keys().filter_map(|object| Some((self.due(object, assignment, now)?, object)));
         let Some((due, object)) = due.min() else { return Turn::Idle };
         let due = due.max(self.budget_at(now));
         if due <= now { Turn::Write(object.clone()) } else { Turn::Wait(due) }
@@ -100,7 +101,9 @@ impl Schedule {
 fn is_transition(before: &Status, wanted: &Status) -> bool {
     let essence = |status: &Status| {
         let conditions = status.conditions.iter();
-        conditions.map(|it| (it.type_.clone(), it.status, it.reason.clone(), it.observed_generation)).collect::<Vec<_>>()
+        conditions
+            .map(|it| (it.type_.clone(), it.status, it.reason.clone(), it.observed_generation))
+            .collect::<Vec<_>>()
     };
     essence(before) != essence(wanted) || before.secret_resource_version != wanted.secret_resource_version
 }
@@ -134,7 +137,11 @@ mod tests {
             reason: "Example".to_owned(),
             message: format!("{count}"),
         };
-        Status { conditions: vec![condition], sidecars: Some(Sidecars::new(count, 0, 1)), ..Status::default() }
+        Status {
+            conditions: vec![condition],
+            sidecars: Some(Sidecars::new(count, 0, 1)),
+            ..Status::default()
+        }
     }
 
     fn assignment(wanted: Vec<Status>) -> Assignment {
@@ -145,7 +152,13 @@ mod tests {
     }
 
     /// Writes whatever is due until `end`; returns when, in milliseconds.
-    fn play(schedule: &mut Schedule, assignment: &Assignment, start: Instant, from: u64, end: u64) -> Vec<u128> {
+    fn play(
+        schedule: &mut Schedule,
+        assignment: &Assignment,
+        start: Instant,
+        from: u64,
+        end: u64,
+    ) -> Vec<u128> {
         let (mut now, mut writes) = (start + Duration::from_millis(from), Vec::new());
         while now < start + Duration::from_millis(end) {
             match schedule.turn(assignment, now) {

@@ -59,7 +59,11 @@ fn those_that_return_to_a_new_leader_keep_what_is_refused_of_its_first_edition()
         for _ in 0..4 {
             fleet.later(2);
         }
-        assert_eq!([0, 1, 2].map(|index| fleet.offered(index)), [None, None, None], "a route must not vanish");
+        assert_eq!(
+            [0, 1, 2].map(|index| fleet.offered(index)),
+            [None, None, None],
+            "a route must not vanish"
+        );
         fleet.acknowledge_all();
         assert_eq!(counts(&fleet.tally("code", &later)), (1, 0, 3), "who has nothing gets what there is");
         assert_eq!(counts(&fleet.tally("chat", &later)), (0, 1, 3));

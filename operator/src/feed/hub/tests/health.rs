@@ -21,7 +21,8 @@ fn what_one_sidecar_meets_is_counted_and_told_to_the_others_and_to_those_that_co
     let mock = object(Kind::Partner, "mock").key;
     let standing = fleet.hub.standings(fleet.now)[&mock];
     assert_eq!((standing.total, standing.refusing, standing.probing), (3, 1, 0));
-    let hinted = |fleet: &Fleet, index: usize| fleet.sidecars[index].connection.signal.borrow().hints.is_some();
+    let hinted =
+        |fleet: &Fleet, index: usize| fleet.sidecars[index].connection.signal.borrow().hints.is_some();
     assert_eq!([0, 1, 2].map(|index| hinted(&fleet, index)), [false, true, true], "who said it knows it");
     fleet.connect("late");
     assert!(hinted(&fleet, 3));

@@ -72,7 +72,9 @@ impl Maker {
     pub(super) fn selector(self) -> Option<LabelSelector> {
         Some(match self.spec.selector? {
             Selector::Full(selector) => selector,
-            Selector::Labels(labels) => LabelSelector { match_labels: Some(labels), ..LabelSelector::default() },
+            Selector::Labels(labels) => {
+                LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }
+            }
         })
     }
 }
@@ -180,7 +182,8 @@ mod tests {
         assert_eq!(set.wanted(), 3);
         let found = set.selector().unwrap().match_labels;
         assert_eq!(serde_json::to_value(found).unwrap(), labels);
-        let of_nodes = json!({"spec": {"selector": {"matchLabels": labels}}, "status": {"desiredNumberScheduled": 2}});
+        let of_nodes =
+            json!({"spec": {"selector": {"matchLabels": labels}}, "status": {"desiredNumberScheduled": 2}});
         assert_eq!(read(of_nodes).wanted(), 2);
         let plain = read(json!({"spec": {"replicas": 1, "selector": labels}}));
         assert_eq!(serde_json::to_value(plain.selector().unwrap().match_labels).unwrap(), labels);

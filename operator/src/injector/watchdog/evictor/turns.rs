@@ -138,8 +138,10 @@ impl Turns {
         if self.awaited.is_some() || !self.is_due(now) {
             return None;
         }
-        let may_go = |it: &&Candidate| self.owners.get(it.owner()).is_none_or(|owner| it.created < owner.since);
-        let order = |it: &&Candidate| (self.tried.get(&it.uid).copied(), Reverse(counts.get(it.owner()).copied()));
+        let may_go =
+            |it: &&Candidate| self.owners.get(it.owner()).is_none_or(|owner| it.created < owner.since);
+        let order =
+            |it: &&Candidate| (self.tried.get(&it.uid).copied(), Reverse(counts.get(it.owner()).copied()));
         let next = candidates.iter().filter(may_go).min_by_key(order)?;
         self.tried.insert(next.uid.clone(), now);
         Some(next.clone())
@@ -189,10 +191,13 @@ impl Awaited {
     fn is_settled(&self, standing: &Standing) -> bool {
         let is_new = |uid: &String| !self.before.contains(uid);
         // A budget kept it, or the API server did.
-        let has_stayed = standing.pods.iter().any(|pod| pod.uid == self.evicted.uid && pod.phase != Phase::Ending);
+        let has_stayed =
+            standing.pods.iter().any(|pod| pod.uid == self.evicted.uid && pod.phase != Phase::Ending);
         // Its owner wants fewer than before: nothing comes.
         let is_smaller = !standing.pods.iter().any(|pod| is_new(&pod.uid));
-        standing.wanted == 0 || has_stayed || standing.is_whole() && (self.has_successor(standing) || is_smaller)
+        standing.wanted == 0
+            || has_stayed
+            || standing.is_whole() && (self.has_successor(standing) || is_smaller)
     }
 
     fn has_successor(&self, standing: &Standing) -> bool {

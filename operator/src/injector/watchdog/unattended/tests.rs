@@ -31,8 +31,16 @@ fn seen_and_explained(pods: &[Pod]) -> Unattended {
 fn every_reason_is_counted_apart_and_names_a_remedy() {
     let cases = [
         (json!({"spec": {"hostNetwork": true}}), Reason::HostNetwork, "remove hostNetwork"),
-        (json!({"metadata": {"annotations": {STATIC: "x"}}}), Reason::Static, "chaperone.dev/inject: disabled"),
-        (json!({"metadata": {"annotations": {"chaperone.dev/port": "80"}}}), Reason::Refused, "1024 to 65534"),
+        (
+            json!({"metadata": {"annotations": {STATIC: "x"}}}),
+            Reason::Static,
+            "chaperone.dev/inject: disabled",
+        ),
+        (
+            json!({"metadata": {"annotations": {"chaperone.dev/port": "80"}}}),
+            Reason::Refused,
+            "1024 to 65534",
+        ),
         (json!({}), Reason::NotAsked, "kubectl rollout restart"),
     ];
     for (more, reason, remedy) in cases {
@@ -90,7 +98,8 @@ fn a_pod_without_an_owner_is_told_itself_and_one_that_leaves_is_let_go() {
 #[test]
 fn evictable_is_who_could_have_one_and_is_surely_made_anew() {
     let owned = |version: &str, kind: &str| {
-        let owner = json!({"apiVersion": version, "kind": kind, "name": "it", "uid": "it", "controller": true});
+        let owner =
+            json!({"apiVersion": version, "kind": kind, "name": "it", "uid": "it", "controller": true});
         json!({"metadata": {"ownerReferences": [owner]}})
     };
     let pods = [

@@ -59,11 +59,15 @@ impl Cluster {
         let reference = ObjectReference { uid: Some(owner.to_owned()), ..ObjectReference::default() };
         let (namespace, name, created) = ("shop".to_owned(), uid.clone(), self.wall());
         let candidate = Candidate { uid: uid.clone(), namespace, name, created, owner: reference };
-        self.pods.push((candidate, Member { uid, is_injected: injector == Injector::Answers, phase: Phase::Ready }));
+        self.pods.push((
+            candidate,
+            Member { uid, is_injected: injector == Injector::Answers, phase: Phase::Ready },
+        ));
     }
 
     fn standing(&self, owner: &str) -> Standing {
-        let its = self.pods.iter().filter(|(pod, member)| pod.owner() == owner && member.phase != Phase::Ending);
+        let its =
+            self.pods.iter().filter(|(pod, member)| pod.owner() == owner && member.phase != Phase::Ending);
         Standing { wanted: self.wanted[owner], pods: its.map(|(_, member)| member.clone()).collect() }
     }
 
@@ -95,7 +99,8 @@ impl Cluster {
                 return;
             }
         }
-        let uninjected = self.pods.iter().filter(|(_, member)| !member.is_injected && member.phase != Phase::Ending);
+        let uninjected =
+            self.pods.iter().filter(|(_, member)| !member.is_injected && member.phase != Phase::Ending);
         let candidates: Vec<Candidate> = uninjected.map(|(pod, _)| pod.clone()).take(known).collect();
         let Some(next) = self.turns.next(&candidates, self.now) else { return };
         let (standing, wall) = (self.standing(next.owner()), self.wall());
