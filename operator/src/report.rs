@@ -188,15 +188,18 @@ fn kept(
     election: Election,
 ) -> Option<(Verdict, Sidecars)> {
     let condition = before.conditions.iter().find(|it| it.type_ == ConditionType::Programmed.as_str())?;
+    let sidecars = before.sidecars.as_ref()?;
+    // Those that have not returned are not missed yet, but more than there were are no returning ones alone.
+    let are_more = tally.sidecars().total > sidecars.total;
     let is_proven_wrong =
-        tally.first_refusal.is_some() || condition.observed_generation != subject.generation;
+        are_more || tally.first_refusal.is_some() || condition.observed_generation != subject.generation;
     if election == Election::Past || is_proven_wrong || condition.status != ConditionStatus::True {
         return None;
     }
     let reason = [ConditionReason::Programmed, ConditionReason::NoSidecars];
     let reason = reason.into_iter().find(|reason| reason.as_str() == condition.reason)?;
     let (type_, status) = (ConditionType::Programmed, condition.status);
-    Some((Verdict { type_, status, reason, message: condition.message.clone() }, before.sidecars.clone()?))
+    Some((Verdict { type_, status, reason, message: condition.message.clone() }, sidecars.clone()))
 }
 
 fn healthy(health: &Health) -> Verdict {

@@ -172,6 +172,18 @@ fn after_an_election_what_status_says_stands_until_it_is_proven_wrong() {
 }
 
 #[test]
+fn after_an_election_an_object_without_sidecars_counts_those_that_need_it_at_once() {
+    let before = wanted(&subject(&[], None), &Status::default(), Election::Past, time(EARLIER));
+    assert_eq!(line(&before, ConditionType::Programmed), (ConditionStatus::True, "NoSidecars".to_owned()));
+    let judge = |tally| wanted(&subject(&[], Some(&tally)), &before, Election::Recent, time(NOW));
+    let all = judge(tally(2, 0, 0));
+    assert_eq!(line(&all, ConditionType::Programmed), (ConditionStatus::True, "Programmed".to_owned()));
+    assert_eq!(all.sidecars.unwrap(), Sidecars::new(2, 0, 0));
+    let some = judge(tally(1, 0, 1));
+    assert_eq!(line(&some, ConditionType::Programmed), (ConditionStatus::False, "Propagating".to_owned()));
+}
+
+#[test]
 fn the_health_of_a_partner_is_said_and_does_not_make_it_unready() {
     let judge = |health| {
         let subject = Subject { kind: Kind::Partner, health, ..subject(&[], None) };
