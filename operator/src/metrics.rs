@@ -98,7 +98,7 @@ impl Metrics {
             )?,
             unread: gauge(
                 "chaperone_unread_namespaces",
-                "Watched namespaces that may not be read: their Role is missing",
+                "Watched namespaces that are gone or may not be read: their Role is missing",
             )?,
             certificate_refused: gauge(
                 "chaperone_certificate_refused",

@@ -125,10 +125,8 @@ impl Watched {
                 let (client, name) = (client.clone(), name.clone());
                 async move {
                     let news = match event {
-                        Err(error) if is_forbidden(&error) => match is_gone(&client, &name).await {
-                            true => News::Gone,
-                            false => News::Forbidden(error, clock::now()),
-                        },
+                        Err(error) if is_forbidden(&error) && is_gone(&client, &name).await => News::Gone,
+                        Err(error) if is_forbidden(&error) => News::Forbidden(error, clock::now()),
                         event => News::Event(event),
                     };
                     (name, news)
@@ -138,8 +136,12 @@ impl Watched {
         });
         let (mut merged, unread, kind) = (Merged::of(namespaces), Arc::clone(&self.unread), kind.to_owned());
         let heard = move |(namespace, news): (String, News<K>)| {
+            let before = merged.reading(&namespace);
             let heard = merged.take(&namespace, news);
-            unread.note(&namespace, &kind, merged.reading(&namespace));
+            let reading = merged.reading(&namespace);
+            if reading != before {
+                unread.note(&namespace, &kind, reading);
+            }
             stream::iter(heard)
         };
         stream::select_all(all).flat_map(heard).boxed()
@@ -170,17 +172,17 @@ mod tests {
     use super::*;
     use crate::played;
 
-    fn watched(names: &[String]) -> Result<Watched> {
-        Watched::of(names, "home", IntGauge::new("unread", "unread")?)
+    fn gauge() -> IntGauge {
+        IntGauge::new("unread", "unread").unwrap()
     }
 
     #[test]
     fn none_means_all_and_some_mean_these_and_the_own() {
-        assert!(watched(&[String::new()]).unwrap().has("other"));
-        let some = watched(&["shop".to_owned()]).unwrap();
+        assert!(Watched::of(&[String::new()], "home", gauge()).unwrap().has("other"));
+        let some = Watched::of(&["shop".to_owned()], "home", gauge()).unwrap();
         assert_eq!(["shop", "home", "other"].map(|name| some.has(name)), [true, true, false]);
         let many: Vec<String> = (0..=MOST).map(|index| format!("shop-{index}")).collect();
-        assert!(watched(&many).unwrap_err().to_string().contains("name none"));
+        assert!(Watched::of(&many, "home", gauge()).unwrap_err().to_string().contains("name none"));
     }
 
     #[tokio::test(start_paused = true)]
@@ -198,13 +200,14 @@ mod tests {
                 _ => None,
             }
         });
-        let watched = watched(&["shop".to_owned()]).unwrap();
+        let unread = gauge();
+        let watched = Watched::of(&["shop".to_owned()], "home", unread.clone()).unwrap();
         let begun = clock::now();
         let mut events = watched.events::<ConfigMap>(&client, &watcher::Config::default());
         let listed = async { while !matches!(events.next().await, Some(Ok(Event::InitDone))) {} };
         timeout(Duration::from_secs(120), listed).await.expect("the list of those that may be read");
         assert!(clock::now() - begun >= Duration::from_secs(20), "Roles may come a little later");
         assert!(watched.is_unread("shop") && !watched.is_unread("home"));
-        assert_eq!(watched.unread.count(), 1);
+        assert_eq!(unread.get(), 1);
     }
 }

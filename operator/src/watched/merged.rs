@@ -30,7 +30,7 @@ pub(super) enum Reading {
     Awaited,
     /// It has been listed.
     Listed,
-    /// Readers go on without it, since it may not be read. What was read before stays known.
+    /// Readers go on without it, since it is gone, or may not be read and never was.
     Unread,
 }
 
@@ -72,14 +72,10 @@ impl<K: Resource + Clone> Merged<K> {
                 vec![Event::Delete(object)]
             }
             News::Event(Ok(Event::InitDone)) => place.listed(),
-            News::Gone => {
-                place.found.clear();
-                place.listed()
-            }
+            News::Gone => place.gone(),
             News::Forbidden(error, at) => {
-                let is_over = place.is_forbidden_for_long(at);
-                let heard = if is_over { self.list_once() } else { Vec::new() };
-                return [Err(error)].into_iter().chain(heard).collect();
+                place.forbidden(at);
+                return [Err(error)].into_iter().chain(self.list_once()).collect();
             }
         };
         if self.is_listed {
@@ -113,13 +109,20 @@ impl<K> Default for Place<K> {
 }
 
 impl<K: Resource + Clone> Place<K> {
-    /// Whether it may not be read for so long that nobody waits for it any more.
-    fn is_forbidden_for_long(&mut self, now: Instant) -> bool {
+    /// It may not be read at `now`. Nobody waits for it for long.
+    fn forbidden(&mut self, now: Instant) {
         let is_over = now >= *self.forbidden.get_or_insert(now) + GRACE;
         if is_over && self.reading == Reading::Awaited {
             self.reading = Reading::Unread;
         }
-        is_over
+    }
+
+    /// Nothing is in it. Of another that is made under its name nothing is known before that has been listed.
+    fn gone(&mut self) -> Vec<Event<K>> {
+        self.found.clear();
+        let gone = self.listed();
+        self.reading = Reading::Unread;
+        gone
     }
 
     fn put(&mut self, object: K) -> Vec<Event<K>> {
@@ -238,6 +241,17 @@ mod tests {
         // Its Role is there again.
         assert_eq!(hear(&mut merged, "b", list(&[("x", "2")])), "+2");
         assert_eq!(merged.reading("b"), Reading::Listed);
+    }
+
+    #[test]
+    fn a_namespace_that_is_made_anew_without_its_role_is_unread_at_once() {
+        let (mut merged, start) = (merged(&["a"]), crate::clock::now());
+        hear(&mut merged, "a", list(&[("x", "1")]));
+        assert_eq!(words(merged.take("a", News::Gone)), "-1");
+        assert_eq!(forbidden(&mut merged, "a", start), "");
+        assert_eq!(merged.reading("a"), Reading::Unread, "what is in it now is unknown");
+        assert_eq!(hear(&mut merged, "a", list(&[("x", "2")])), "+2");
+        assert_eq!(merged.reading("a"), Reading::Listed);
     }
 
     #[test]

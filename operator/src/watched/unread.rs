@@ -1,4 +1,4 @@
-//! Namespaces that are watched although the operator may not read them: their Role is missing.
+//! Namespaces that are watched although the operator may not read them: they are gone, or their Role is missing.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +20,7 @@ impl Unread {
         Self { gauge, missing: Mutex::default() }
     }
 
-    /// How far this `kind` is in `namespace`.
+    /// How far this `kind` is in `namespace`, as soon as it is another step than before.
     pub(super) fn note(&self, namespace: &str, kind: &str, reading: Reading) {
         let is_unread = reading == Reading::Unread;
         let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -33,18 +33,13 @@ impl Unread {
             tracing::error!(
                 namespace,
                 kind,
-                "may not be read: going on without; its sidecars keep what they have. Upgrade the release to make its Role anew"
+                "is gone, or may not be read: going on without; its sidecars keep what they have. Upgrade the release to make its Role anew"
             );
         } else {
             tracing::info!(namespace, kind, "is read");
         }
         let namespaces: BTreeSet<&String> = missing.iter().map(|(namespace, _)| namespace).collect();
         self.gauge.set(i64::try_from(namespaces.len()).unwrap_or(i64::MAX));
-    }
-
-    #[cfg(test)]
-    pub(super) fn count(&self) -> i64 {
-        self.gauge.get()
     }
 
     pub(super) fn has(&self, namespace: &str) -> bool {
