@@ -74,8 +74,8 @@ pub async fn run(args: Args) -> Result<()> {
     vital.spawn("health", health::run(Arc::clone(&desk), probes, outcomes));
     vital.spawn("pods", {
         let (client, watched) = (client.clone(), Arc::clone(&watched));
-        let (pods, desk) = (Arc::clone(&pods), Arc::clone(&desk));
-        async move { pods.run(&client, &watched, &desk).await }
+        let (pods, desk, home) = (Arc::clone(&pods), Arc::clone(&desk), args.namespace.clone());
+        async move { pods.run(&client, &watched, &desk, &home).await }
     });
 
     let trust = match Settings::of(&args) {
@@ -87,7 +87,10 @@ pub async fn run(args: Args) -> Result<()> {
                 (args.webhook_configuration.clone(), desk.metrics.bundle_differs.clone());
             let bundle = Bundle { configuration, issuer: args.certificate_from, differs };
             vital.spawn("bundle", bundle::run(client.clone(), bundle, authority.clone(), trust));
-            let eviction = if args.evict_uninjected { Eviction::On(trusted.clone()) } else { Eviction::Off };
+            let eviction = match args.evict_uninjected {
+                true => Eviction::On { trust: trusted.clone(), pods: Arc::clone(&pods) },
+                false => Eviction::Off,
+            };
             let (watched, home) = (Arc::clone(&watched), args.namespace.clone());
             vital
                 .spawn("watchdog", watchdog::run(client.clone(), watched, Arc::clone(&desk), home, eviction));

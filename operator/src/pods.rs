@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chaperone_protocol::snapshot::Scope;
 use futures::StreamExt;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod as CorePod;
 use kube::Client;
 use kube::core::PartialObjectMeta;
@@ -51,16 +52,22 @@ impl Pods {
         self.census().unseen(now, has_connected)
     }
 
+    /// When the newest Pod was made that the injector gave a sidecar, as far as watches have said.
+    pub(crate) fn newest_injected(&self) -> Option<Timestamp> {
+        self.census().newest()
+    }
+
     fn census(&self) -> MutexGuard<'_, Census> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Follows Pods until it is dropped. A stream ends with its Pod, at once.
-    pub(crate) async fn run(&self, client: &Client, watched: &Watched, desk: &Arc<Desk>) {
-        tokio::join!(self.follow_all(client, watched, desk), self.follow_running(client, watched));
+    /// Follows Pods until it is dropped. A stream ends with its Pod, at once. In `home`, the operator's own namespace,
+    /// nothing is injected: what has a sidecar there got it from the release.
+    pub(crate) async fn run(&self, client: &Client, watched: &Watched, desk: &Arc<Desk>, home: &str) {
+        tokio::join!(self.follow_all(client, watched, desk, home), self.follow_running(client, watched));
     }
 
-    async fn follow_all(&self, client: &Client, watched: &Watched, desk: &Arc<Desk>) {
+    async fn follow_all(&self, client: &Client, watched: &Watched, desk: &Arc<Desk>, home: &str) {
         // A Pod that has ended needs no sidecar any more: to this watch it is as good as deleted.
         let config = watcher::Config::default()
             .labels(&format!("{INJECTED_LABEL}=true"))
@@ -70,7 +77,11 @@ impl Pods {
         while let Some(event) = events.next().await {
             let gone = match event {
                 Ok(Event::Apply(pod) | Event::InitApply(pod)) => {
-                    self.census().seen(&pod.metadata);
+                    let mut census = self.census();
+                    census.seen(&pod.metadata);
+                    if pod.metadata.namespace.as_deref() != Some(home) {
+                        census.injected(&pod.metadata);
+                    }
                     continue;
                 }
                 Ok(Event::Delete(pod)) => self.census().deleted(&pod.metadata, clock::now()),

@@ -141,9 +141,8 @@ impl Watchdog {
                 changed = namespaces.changed() => return changed,
                 _ = rounds.tick() => {
                     self.round(unattended).await;
-                    evictor.see(&self.desk);
                     if self.desk.is_leading(clock::now()) {
-                        evictor.turn(&unattended.evictable(), &self.desk, &self.recorder).await;
+                        evictor.turn(unattended, &self.desk, &self.recorder).await;
                     }
                 }
             }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use chaperone_protocol::snapshot::Scope;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::time::Instant;
 
@@ -35,6 +36,8 @@ pub(super) struct Census {
     /// Whoever leads, or comes to lead, knows of them.
     tombstones: VecDeque<(Instant, String)>,
     deleted: BTreeSet<String>,
+    /// When the newest that was injected was made, whether or not it still exists.
+    newest: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -55,6 +58,16 @@ impl Census {
         }
         let scope = scope_of(metadata);
         self.pods.entry(uid.clone()).or_insert(Pod { scope: None, running_since: None }).scope = scope;
+    }
+
+    /// It has its sidecar from the injector.
+    pub(super) fn injected(&mut self, metadata: &ObjectMeta) {
+        let made = metadata.creation_timestamp.as_ref().map(|time| time.0);
+        self.newest = self.newest.max(made);
+    }
+
+    pub(super) fn newest(&self) -> Option<Timestamp> {
+        self.newest
     }
 
     /// Returns the uids that are gone.
@@ -171,6 +184,22 @@ mod tests {
         assert_eq!(at(60, &census), [("shop/checkout".to_owned(), 1)], "a has connected");
         census.runs(&metadata("b"), Seen::NotRunning);
         assert!(at(60, &census).is_empty());
+    }
+
+    #[test]
+    fn the_newest_that_was_injected_is_remembered_though_it_is_gone() {
+        let made = |second| {
+            let time =
+                k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::from_second(second).unwrap());
+            ObjectMeta { creation_timestamp: Some(time), ..metadata("a") }
+        };
+        let mut census = Census::default();
+        census.seen(&made(3));
+        assert_eq!(census.newest(), None, "not every Pod with a sidecar was injected");
+        census.injected(&made(2));
+        census.injected(&made(1));
+        census.deleted(&made(2), crate::clock::now());
+        assert_eq!(census.newest(), Timestamp::from_second(2).ok());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod standing;
 mod turns;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -19,11 +20,13 @@ use tokio::time::timeout;
 pub(super) use self::standing::maker;
 use self::standing::{Maker, Standing};
 pub(super) use self::turns::Candidate;
-use self::turns::{Hindrance, Turns, Verdict};
+use self::turns::{Evidence, Hindrance, Turns, Verdict};
+use super::unattended::Unattended;
 use crate::clock;
 use crate::desk::Desk;
 use crate::event;
 use crate::injector::bundle::Trust;
+use crate::pods::Pods;
 
 /// How long one call may take. A budget that is used up is answered at once, and tried again by the client meanwhile.
 const CALL: Duration = Duration::from_secs(5);
@@ -33,8 +36,8 @@ const CALL: Duration = Duration::from_secs(5);
 pub(crate) enum Eviction {
     /// None is.
     Off,
-    /// Some are, while the API server trusts the injector.
-    On(watch::Receiver<Trust>),
+    /// Some are, while the API server trusts the injector; `pods` knows when it last gave a Pod its sidecar.
+    On { trust: watch::Receiver<Trust>, pods: Arc<Pods> },
 }
 
 /// Evicts.
@@ -42,39 +45,30 @@ pub(super) struct Evictor {
     client: Client,
     eviction: Eviction,
     turns: Turns,
-    /// Pods that this replica has injected, as far as seen.
-    injected: u64,
 }
 
 impl Evictor {
     /// Nobody has been yet.
     pub(super) fn new(client: &Client, eviction: Eviction) -> Self {
-        Self { client: client.clone(), eviction, turns: Turns::default(), injected: 0 }
-    }
-
-    /// Notes whether this replica injects, leading or not.
-    pub(super) fn see(&mut self, desk: &Desk) {
-        let injected = desk.metrics.injections.with_label_values(&["injected"]).get();
-        if injected > std::mem::replace(&mut self.injected, injected) {
-            self.turns.prove(clock::now());
-        }
+        Self { client: client.clone(), eviction, turns: Turns::default() }
     }
 
     /// Evicts one of these, if one may go now, and tells whoever makes it.
-    pub(super) async fn turn(&mut self, candidates: &[Candidate], desk: &Desk, recorder: &Recorder) {
-        let Eviction::On(trust) = &self.eviction else { return };
-        let trust = trust.clone();
+    pub(super) async fn turn(&mut self, unattended: &Unattended, desk: &Desk, recorder: &Recorder) {
+        let Eviction::On { trust, pods } = &self.eviction else { return };
+        let (trust, pods) = (trust.clone(), Arc::clone(pods));
         let may_evict = || *trust.borrow() == Trust::InPlace && desk.is_leading(clock::now());
         if !self.turns.is_due(clock::now()) || !self.is_settled(desk, recorder).await || !may_evict() {
             return;
         }
-        let Some(candidate) = self.turns.next(candidates, clock::now()) else { return };
+        let Some(candidate) = self.turns.next(&unattended.evictable(), clock::now()) else { return };
         let Some(standing) = self.look(&candidate).await else { return };
         // Looking took a while.
         if !may_evict() {
             return;
         }
-        let outcome = match self.turns.begin(&candidate, &standing, clock::now(), clock::wall()) {
+        let evidence = Evidence { standing: &standing, newest_injected: pods.newest_injected() };
+        let outcome = match self.turns.begin(&candidate, evidence, clock::now(), clock::wall()) {
             Ok(()) => self.evict(&candidate).await,
             Err(Hindrance::Incomplete) => Outcome::Incomplete,
             Err(Hindrance::Unproven) => Outcome::Unproven,
@@ -95,7 +89,7 @@ impl Evictor {
         let Some(standing) = self.look(&evicted).await else { return false };
         let verdict = self.turns.judge(&standing, clock::now());
         if verdict == Verdict::Stopped {
-            desk.metrics.evictions.with_label_values(&["stopped"]).inc();
+            desk.metrics.evictions.with_label_values(&[Outcome::Stopped.code()]).inc();
             let Candidate { namespace, name, .. } = &evicted;
             tracing::warn!(
                 namespace,
@@ -150,7 +144,7 @@ impl Evictor {
         match timeout(CALL, pods.evict(&candidate.name, &params)).await {
             Ok(Ok(_)) => Outcome::Evicted,
             Ok(Err(kube::Error::Api(status))) if status.code == 429 => Outcome::Blocked,
-            // The client goes on asking where it is told to come again.
+            // The client goes on asking where it is told to come again; an API server that hangs looks the same.
             Err(_) => Outcome::Blocked,
             Ok(Err(error)) => {
                 tracing::warn!(name = candidate.name, %error, "cannot evict a Pod without a sidecar");
@@ -165,7 +159,7 @@ impl Evictor {
 enum Outcome {
     /// The Pod ends.
     Evicted,
-    /// A PodDisruptionBudget keeps it.
+    /// A PodDisruptionBudget keeps it, or no answer came in time: while one does, the client goes on asking.
     Blocked,
     /// It was not tried: what makes it misses a Pod already.
     Incomplete,
@@ -173,6 +167,8 @@ enum Outcome {
     Unproven,
     /// Anything else.
     Failed,
+    /// Of the one before: no successor serves with a sidecar, so that nobody is evicted any more.
+    Stopped,
 }
 
 impl Outcome {
@@ -184,6 +180,7 @@ impl Outcome {
             Self::Incomplete => "incomplete",
             Self::Unproven => "unproven",
             Self::Failed => "failed",
+            Self::Stopped => "stopped",
         }
     }
 }

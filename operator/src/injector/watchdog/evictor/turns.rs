@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_secs(10);
 /// How long a successor may take until its owner is told that nobody is evicted any more.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// How long it counts that a new Pod got its sidecar.
+/// How long it counts that a new Pod got its sidecar, by the time of day.
 const PROOF: Duration = Duration::from_secs(3600);
 /// An owner none of whose Pods was without a sidecar for so long may begin anew.
 const FORGOTTEN: Duration = Duration::from_secs(600);
@@ -52,8 +52,15 @@ pub(super) struct Turns {
     owners: BTreeMap<String, Owner>,
     /// When each was looked at, in vain as long as it is there: the others come first.
     tried: BTreeMap<String, Instant>,
-    /// When a new Pod last got its sidecar.
-    proven: Option<Instant>,
+}
+
+/// What an eviction is judged by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Evidence<'a> {
+    /// How the Pod's owner stands.
+    pub(super) standing: &'a Standing,
+    /// When the newest Pod was made that got its sidecar, of anybody's.
+    pub(super) newest_injected: Option<Timestamp>,
 }
 
 /// What an eviction must lead to before the next.
@@ -104,11 +111,6 @@ impl Turns {
         self.due = Some(now + LOOK);
     }
 
-    /// A new Pod got its sidecar shortly before `now`.
-    pub(super) fn prove(&mut self, now: Instant) {
-        self.proven = Some(now);
-    }
-
     /// Whose successor is waited for.
     pub(super) fn awaited(&self) -> Option<&Candidate> {
         self.awaited.as_ref().map(|awaited| &awaited.evicted)
@@ -118,7 +120,6 @@ impl Turns {
     pub(super) fn judge(&mut self, standing: &Standing, now: Instant) -> Verdict {
         let Some(awaited) = &mut self.awaited else { return Verdict::GoOn };
         if awaited.is_settled(standing) {
-            self.proven = if awaited.has_successor(standing) { Some(now) } else { self.proven };
             self.awaited = None;
             return Verdict::GoOn;
         }
@@ -135,7 +136,7 @@ impl Turns {
             *counts.entry(candidate.owner()).or_default() += 1;
         }
         self.forget(&counts, candidates, now);
-        if self.awaited.is_some() || !self.is_due(now) {
+        if self.awaited.is_some() {
             return None;
         }
         let may_go =
@@ -147,7 +148,7 @@ impl Turns {
         Some(next.clone())
     }
 
-    /// Begins to evict `next` at `now`: its successor is waited for from here on, whatever the API server says, for it may
+    /// Begins to evict `next`, whom [`Turns::next`] has just named, at `now`: its successor is waited for from here on, whatever the API server says, for it may
     /// have done what it had no time to confirm.
     ///
     /// # Errors
@@ -155,15 +156,16 @@ impl Turns {
     pub(super) fn begin(
         &mut self,
         next: &Candidate,
-        standing: &Standing,
+        Evidence { standing, newest_injected }: Evidence<'_>,
         now: Instant,
         wall: Timestamp,
     ) -> Result<(), Hindrance> {
         self.put_off(now);
-        if self.awaited.is_some() || !standing.is_whole() {
+        if !standing.is_whole() {
             return Err(Hindrance::Incomplete);
         }
-        if standing.wanted == 1 && self.proven.is_none_or(|proven| now >= proven + PROOF) {
+        let is_proven = newest_injected.is_some_and(|newest| wall < newest + PROOF);
+        if standing.wanted == 1 && !is_proven {
             return Err(Hindrance::Unproven);
         }
         self.due = Some(now + PAUSE);

@@ -22,6 +22,8 @@ struct Cluster {
     turns: Turns,
     wanted: BTreeMap<&'static str, usize>,
     pods: Vec<(Candidate, Member)>,
+    /// When the newest Pod was made that got its sidecar.
+    newest_injected: Option<Timestamp>,
     /// A budget keeps their Pods.
     kept: Option<&'static str>,
     evicted: Vec<String>,
@@ -38,6 +40,7 @@ impl Cluster {
             turns: Turns::default(),
             wanted: owners.iter().copied().collect(),
             pods: Vec::new(),
+            newest_injected: None,
             kept: None,
             evicted: Vec::new(),
             stops: 0,
@@ -59,10 +62,16 @@ impl Cluster {
         let reference = ObjectReference { uid: Some(owner.to_owned()), ..ObjectReference::default() };
         let (namespace, name, created) = ("shop".to_owned(), uid.clone(), self.wall());
         let candidate = Candidate { uid: uid.clone(), namespace, name, created, owner: reference };
-        self.pods.push((
-            candidate,
-            Member { uid, is_injected: injector == Injector::Answers, phase: Phase::Ready },
-        ));
+        let is_injected = injector == Injector::Answers;
+        self.pods.push((candidate, Member { uid, is_injected, phase: Phase::Ready }));
+        if is_injected {
+            self.prove();
+        }
+    }
+
+    /// A new Pod of somebody gets its sidecar.
+    fn prove(&mut self) {
+        self.newest_injected = Some(self.wall());
     }
 
     fn standing(&self, owner: &str) -> Standing {
@@ -104,7 +113,8 @@ impl Cluster {
         let candidates: Vec<Candidate> = uninjected.map(|(pod, _)| pod.clone()).take(known).collect();
         let Some(next) = self.turns.next(&candidates, self.now) else { return };
         let (standing, wall) = (self.standing(next.owner()), self.wall());
-        if self.turns.begin(&next, &standing, self.now, wall).is_ok() && self.kept != Some(next.owner()) {
+        let evidence = Evidence { standing: &standing, newest_injected: self.newest_injected };
+        if self.turns.begin(&next, evidence, self.now, wall).is_ok() && self.kept != Some(next.owner()) {
             self.evict(&next);
         }
     }
@@ -194,7 +204,7 @@ fn a_successor_that_does_not_serve_holds_the_others() {
 fn who_is_kept_by_a_budget_lets_others_go_first_and_is_tried_again() {
     let mut cluster = Cluster::of(Injector::Answers, &[("api", 1), ("web", 2)]);
     cluster.kept = Some("web");
-    cluster.turns.prove(cluster.now);
+    cluster.prove();
     cluster.run(HOUR, usize::MAX);
     assert_eq!((cluster.injected("web"), cluster.injected("api"), cluster.stops), (0, 1, 0));
     cluster.kept = None;
@@ -206,7 +216,7 @@ fn who_is_kept_by_a_budget_lets_others_go_first_and_is_tried_again() {
 fn an_owner_that_misses_a_pod_is_left_alone_and_the_others_are_not() {
     let mut cluster = Cluster::of(Injector::Answers, &[("api", 1), ("web", 2)]);
     cluster.wanted.insert("web", 3);
-    cluster.turns.prove(cluster.now);
+    cluster.prove();
     cluster.run(HOUR, usize::MAX);
     assert_eq!((cluster.injected("web"), cluster.injected("api")), (0, 1));
 }
@@ -218,7 +228,7 @@ fn nothing_is_awaited_of_an_owner_that_wants_fewer_or_is_gone() {
         cluster.round(usize::MAX);
         cluster.injector = Injector::Answers;
         cluster.wanted.insert("web", wanted);
-        cluster.turns.prove(cluster.now);
+        cluster.prove();
         cluster.run(HOUR, usize::MAX);
         assert_eq!((cluster.injected("api"), cluster.stops), (1, 0), "{wanted}");
     }
@@ -229,10 +239,32 @@ fn the_only_pod_of_an_owner_goes_only_when_new_pods_lately_got_their_sidecar() {
     let mut cluster = Cluster::of(Injector::Answers, &[("api", 1)]);
     cluster.run(HOUR, usize::MAX);
     assert_eq!(cluster.evicted.len(), 0);
-    cluster.turns.prove(cluster.now - PROOF);
+    cluster.prove();
+    cluster.now += PROOF;
     cluster.run(HOUR, usize::MAX);
     assert_eq!(cluster.evicted.len(), 0);
-    cluster.turns.prove(cluster.now);
+    cluster.prove();
     cluster.run(HOUR, usize::MAX);
     assert_eq!(cluster.injected("api"), 1);
+}
+
+#[test]
+fn an_owner_begins_anew_once_none_of_its_pods_was_without_a_sidecar_for_a_while() {
+    for (gap, evicted) in [(FORGOTTEN - LOOK, 1), (FORGOTTEN + LOOK, 2)] {
+        let mut cluster = Cluster::of(Injector::Answers, &[("web", 1)]);
+        cluster.prove();
+        cluster.run(PAUSE, usize::MAX);
+        assert_eq!((cluster.injected("web"), cluster.evicted.len()), (1, 1));
+        cluster.make("web", Injector::Ignored);
+        cluster.wanted.insert("web", 2);
+        cluster.run(HOUR, usize::MAX);
+        assert_eq!(cluster.evicted.len(), 1, "it is a successor");
+        cluster.pods.last_mut().unwrap().1.phase = Phase::Ending;
+        cluster.wanted.insert("web", 1);
+        cluster.run(gap, usize::MAX);
+        cluster.make("web", Injector::Ignored);
+        cluster.wanted.insert("web", 2);
+        cluster.run(HOUR, usize::MAX);
+        assert_eq!(cluster.evicted.len(), evicted, "after {gap:?}");
+    }
 }
