@@ -1,5 +1,6 @@
 //! Every metric of the operator. Labels are enums.
 
+use prometheus::core::Collector;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -33,83 +34,68 @@ impl Metrics {
     /// # Errors
     /// Never, as long as names are unique and well formed.
     pub(crate) fn new() -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
-        let gauge = |name, help| {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
-        let counters = |name, help, label| {
-            let counter = IntCounterVec::new(Opts::new(name, help), &[label])?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
+        let all = Register(Registry::new());
         let injections =
-            counters("chaperone_injections_total", "Pods that the injector was asked about", "outcome")?;
+            all.counters("chaperone_injections_total", "Pods that the injector was asked about", "outcome")?;
         // A failure is seen by what it adds to what was there before.
         injections.with_label_values(&["failed"]).reset();
-        let gauges = |name, help, label| {
-            let gauge = IntGaugeVec::new(Opts::new(name, help), &[label])?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
-        let seconds = |name, help| {
-            let buckets = vec![0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0];
-            let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?;
-            registry.register(Box::new(histogram.clone()))?;
-            Ok::<_, prometheus::Error>(histogram)
-        };
-        let nacks = IntCounter::new("chaperone_nacks_total", "Snapshots that sidecars refused")?;
-        registry.register(Box::new(nacks.clone()))?;
         Ok(Self {
-            leading: gauge("chaperone_leading", "1 while this replica leads")?,
-            streams: gauge("chaperone_feed_streams", "Streams of sidecars")?,
-            findings: gauges("chaperone_findings", "Mistakes found in the objects of users", "severity")?,
-            behind: gauges(
+            leading: all.gauge("chaperone_leading", "1 while this replica leads")?,
+            streams: all.gauge("chaperone_feed_streams", "Streams of sidecars")?,
+            findings: all.gauges(
+                "chaperone_findings",
+                "Mistakes found in the objects of users",
+                "severity",
+            )?,
+            behind: all.gauges(
                 "chaperone_objects_behind",
                 "Objects that some sidecar refuses, or does not have yet",
                 "state",
             )?,
-            refused: counters("chaperone_feed_refused_total", "Streams that were not admitted", "reason")?,
+            refused: all.counters(
+                "chaperone_feed_refused_total",
+                "Streams that were not admitted",
+                "reason",
+            )?,
             injections,
-            evictions: counters(
+            evictions: all.counters(
                 "chaperone_evictions_total",
                 "Evictions of Pods without a sidecar",
                 "outcome",
             )?,
-            status_writes: counters(
+            status_writes: all.counters(
                 "chaperone_status_writes_total",
                 "Statuses written, by outcome",
                 "outcome",
             )?,
-            compile: seconds("chaperone_compile_duration_seconds", "Compiling and publishing once")?,
-            certificate_expiry: gauge(
+            compile: all.seconds("chaperone_compile_duration_seconds", "Compiling and publishing once")?,
+            certificate_expiry: all.gauge(
                 "chaperone_certificate_expiry_timestamp_seconds",
                 "When the certificate of feed and webhook ends, in seconds since 1970",
             )?,
-            injection: seconds(
+            injection: all.seconds(
                 "chaperone_injection_duration_seconds",
                 "From a question about a Pod to its answer",
             )?,
-            uninjected: gauges(
+            uninjected: all.gauges(
                 "chaperone_uninjected_pods",
                 "Pods that should have a sidecar and have none",
                 "reason",
             )?,
-            unread: gauge(
+            unread: all.gauge(
                 "chaperone_unread_namespaces",
                 "Watched namespaces that are gone or may not be read: their Role is missing",
             )?,
-            certificate_refused: gauge(
+            certificate_refused: all.gauge(
                 "chaperone_certificate_refused",
                 "1 while what the certificate's Secret holds cannot be used, so that the last is kept",
             )?,
-            bundle_differs: gauge(
+            bundle_differs: all.gauge(
                 "chaperone_webhook_authority_differs",
                 "1 while the webhook's caBundle is not the authority of the certificate in use",
             )?,
-            nacks,
-            registry,
+            nacks: all.counter("chaperone_nacks_total", "Snapshots that sidecars refused")?,
+            registry: all.0,
         })
     }
 
@@ -146,5 +132,36 @@ impl Metrics {
         // Writing to memory does not fail; a family without series is left out.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         text
+    }
+}
+
+/// Makes metrics that are written with all others.
+struct Register(Registry);
+
+impl Register {
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.add(IntGauge::new(name, help)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, label: &str) -> Result<IntGaugeVec, prometheus::Error> {
+        self.add(IntGaugeVec::new(Opts::new(name, help), &[label])?)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.add(IntCounter::new(name, help)?)
+    }
+
+    fn counters(&self, name: &str, help: &str, label: &str) -> Result<IntCounterVec, prometheus::Error> {
+        self.add(IntCounterVec::new(Opts::new(name, help), &[label])?)
+    }
+
+    fn seconds(&self, name: &str, help: &str) -> Result<Histogram, prometheus::Error> {
+        let buckets = vec![0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0];
+        self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?)
+    }
+
+    fn add<M: Collector + Clone + 'static>(&self, metric: M) -> Result<M, prometheus::Error> {
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
     }
 }

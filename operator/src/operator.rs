@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin;
 use crate::args::Args;
-use crate::certificate::Certificate;
+use crate::certificate::{Certificate, Leaf};
 use crate::controller::{Controller, Handed, Sources};
 use crate::desk::Desk;
 use crate::feed::server::{self, Feed};
@@ -78,27 +78,10 @@ pub async fn run(args: Args) -> Result<()> {
         async move { pods.run(&client, &watched, &desk, &home).await }
     });
 
+    let injecting = Injecting { client: &client, watched: &watched, desk: &desk, pods: &pods, vital: &vital };
     let trust = match Settings::of(&args) {
         None => None,
-        Some(settings) => {
-            let listener = bind(args.webhook_listen, "webhook").await?;
-            let (trust, trusted) = watch::channel(Trust::Missing);
-            let (configuration, differs) =
-                (args.webhook_configuration.clone(), desk.metrics.bundle_differs.clone());
-            let bundle = Bundle { configuration, issuer: args.certificate_from, differs };
-            vital.spawn("bundle", bundle::run(client.clone(), bundle, authority.clone(), trust));
-            let eviction = match args.evict_uninjected {
-                true => Eviction::On { trust: trusted.clone(), pods: Arc::clone(&pods) },
-                false => Eviction::Off,
-            };
-            let (watched, home) = (Arc::clone(&watched), args.namespace.clone());
-            vital
-                .spawn("watchdog", watchdog::run(client.clone(), watched, Arc::clone(&desk), home, eviction));
-            let injector =
-                Arc::new(injector::server::Injector { settings, authority, desk: Arc::clone(&desk) });
-            vital.spawn("injector", injector::server::run(injector, listener, Arc::clone(&leaf)));
-            Some(trusted)
-        }
+        Some(settings) => Some(injecting.start(&args, settings, authority, Arc::clone(&leaf)).await?),
     };
     let probed =
         admin::Probed { leaf: Arc::clone(&leaf), trust, vital: vital.clone(), is_known: is_known.clone() };
@@ -118,6 +101,46 @@ pub async fn run(args: Args) -> Result<()> {
     let closed = serving.await.context("the feed did not end well");
     outcome.and(closed)?;
     released.context("the Lease was not released in time")?.context("the election did not end well")
+}
+
+/// What the injector's tasks share with others.
+struct Injecting<'a> {
+    client: &'a Client,
+    watched: &'a Arc<Watched>,
+    desk: &'a Arc<Desk>,
+    pods: &'a Arc<Pods>,
+    vital: &'a Vital,
+}
+
+impl Injecting<'_> {
+    /// Starts them. Returns whether the API server trusts the injector.
+    async fn start(
+        self,
+        args: &Args,
+        settings: Settings,
+        authority: watch::Receiver<Option<String>>,
+        leaf: Arc<Leaf>,
+    ) -> Result<watch::Receiver<Trust>> {
+        let Self { client, watched, desk, pods, vital } = self;
+        let listener = bind(args.webhook_listen, "webhook").await?;
+        let (trust, trusted) = watch::channel(Trust::Missing);
+        let bundle = Bundle {
+            configuration: args.webhook_configuration.clone(),
+            issuer: args.certificate_from,
+            differs: desk.metrics.bundle_differs.clone(),
+        };
+        vital.spawn("bundle", bundle::run(client.clone(), bundle, authority.clone(), trust));
+        let eviction = if args.evict_uninjected {
+            Eviction::On { trust: trusted.clone(), pods: Arc::clone(pods) }
+        } else {
+            Eviction::Off
+        };
+        let (watched, home) = (Arc::clone(watched), args.namespace.clone());
+        vital.spawn("watchdog", watchdog::run(client.clone(), watched, Arc::clone(desk), home, eviction));
+        let injector = Arc::new(injector::server::Injector { settings, authority, desk: Arc::clone(desk) });
+        vital.spawn("injector", injector::server::run(injector, listener, leaf));
+        Ok(trusted)
+    }
 }
 
 async fn client(args: &Args) -> Result<Client> {
