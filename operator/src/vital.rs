@@ -2,6 +2,7 @@
 //!
 //! Without this a panic would end one task and leave the others: a leader that renews its Lease and compiles nothing.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -27,10 +28,10 @@ impl Vital {
     /// Starts a task, by the name that an error has for it.
     pub(crate) fn spawn(
         &self,
-        name: &'static str,
+        name: impl Into<Cow<'static, str>>,
         task: impl Future<Output = ()> + Send + 'static,
     ) -> JoinHandle<()> {
-        let ended = Arc::clone(&self.ended);
+        let (name, ended) = (name.into(), Arc::clone(&self.ended));
         self.tasks.spawn(async move {
             let task = pin!(task);
             // Dropped before the task is: those that end because of it must not be named in its place.
@@ -52,7 +53,7 @@ impl Vital {
         let mut ended = self.ended.subscribe();
         tokio::select! {
             told = told => told,
-            Ok(ended) = ended.wait_for(Option::is_some) => match *ended {
+            Ok(ended) = ended.wait_for(Option::is_some) => match &*ended {
                 Some(ended) => Err(anyhow!("{ended}")),
                 None => Ok(()),
             },
@@ -61,9 +62,9 @@ impl Vital {
 }
 
 /// The first end of a task.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Ended {
-    name: &'static str,
+    name: Cow<'static, str>,
     panicked: bool,
 }
 
@@ -75,14 +76,18 @@ impl fmt::Display for Ended {
 }
 
 struct Teller {
-    name: &'static str,
+    name: Cow<'static, str>,
     ended: Arc<watch::Sender<Option<Ended>>>,
 }
 
 impl Drop for Teller {
     fn drop(&mut self) {
-        let ended = Ended { name: self.name, panicked: std::thread::panicking() };
-        self.ended.send_if_modified(|first| first.is_none() && first.insert(ended).name == self.name);
+        let ended = Ended { name: std::mem::take(&mut self.name), panicked: std::thread::panicking() };
+        self.ended.send_if_modified(|first| {
+            let is_first = first.is_none();
+            first.get_or_insert(ended);
+            is_first
+        });
     }
 }
 

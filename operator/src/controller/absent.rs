@@ -1,4 +1,5 @@
-//! Tells what is absent from what is not labelled: one `get` of the metadata of each object that Partners miss.
+//! Tells what is absent from what is not labelled: one `get` of the metadata of each Secret or ConfigMap that
+//! Partners or ModelRoutes miss.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -100,8 +100,8 @@ impl Watch<'_> {
         let mut news = News::default();
         let kind = K::kind(&kind).into_owned();
         let mut events = events.modify(|object| object.managed_fields_mut().clear()).boxed();
-        // Awaited by nobody: it ends when the process does, or the runtime.
-        self.vital.spawn("watch", async move {
+        // It has no end of its own: where it ends all the same, as by a panic, the process does.
+        self.vital.spawn(format!("watch of {kind}"), async move {
             while let Some(event) = events.next().await {
                 match event {
                     Ok(event) => {
